@@ -1,0 +1,34 @@
+"""Acquisition functions: predictions in, one score a row out. Higher means: label first.
+
+To add one: write a function here, list it below, and add a row to `tests/cases.py`.
+"""
+
+from bal.acquisition.gaussian import epistemic_variance, gaussian_bald, gaussian_entropy, total_variance
+from bal.acquisition.heuristics import (
+    consensus_kl,
+    least_confidence,
+    margin,
+    mean_std,
+    variation_ratio,
+    vote_entropy,
+    vote_variation_ratio,
+)
+from bal.acquisition.information import bald, corrected_bald, expected_entropy, predictive_entropy
+
+__all__ = [
+    "bald",
+    "consensus_kl",
+    "corrected_bald",
+    "epistemic_variance",
+    "expected_entropy",
+    "gaussian_bald",
+    "gaussian_entropy",
+    "least_confidence",
+    "margin",
+    "mean_std",
+    "predictive_entropy",
+    "total_variance",
+    "variation_ratio",
+    "vote_entropy",
+    "vote_variation_ratio",
+]

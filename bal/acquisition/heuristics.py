@@ -1,0 +1,116 @@
+"""Acquisition functions that are not information quantities: margins, votes and spreads of class probabilities.
+
+Every function takes ``log_probs [N, K, C]``, is row-wise, and higher means: label first.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.acquisition.information import bald
+from bal.numerics import in_row_blocks, mean_log_probs
+
+
+def least_confidence(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
+    """One minus the marginal probability of the likeliest class, ``1 - max_c p̄_c``; between 0 and ``1 - 1/C``.
+
+    >>> round(float(least_confidence(jnp.log(jnp.array([[[0.8, 0.2], [0.6, 0.4]]])))[0]), 4)
+    0.3
+
+    Lewis and Gale 1994, "A Sequential Algorithm for Training Text Classifiers".
+    """
+    return -jnp.expm1(mean_log_probs(log_probs).max(-1))
+
+
+def variation_ratio(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
+    """Variation ratio of the *marginal*, ``1 - max_c p̄_c``: the formula printed in Gal et al. 2017.
+
+    The same number as `least_confidence`, under the name by which most papers on deep active learning plot it. The
+    archived code of Gal et al. computes `vote_variation_ratio`, which ranks differently.
+
+    >>> round(float(variation_ratio(jnp.log(jnp.array([[[0.8, 0.2], [0.6, 0.4]]])))[0]), 4)
+    0.3
+
+    Freeman 1965; Gal, Islam and Ghahramani 2017, "Deep Bayesian Active Learning with Image Data".
+    """
+    return least_confidence(log_probs)
+
+
+def vote_variation_ratio(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
+    """Variation ratio of the *votes*: one minus the share of draws whose likeliest class is the modal one.
+
+    Between 0 and ``1 - 1/min(K, C)``, in steps of 1/K, so ties are common. A draw that is itself tied votes for its
+    lowest class.
+
+    >>> round(float(vote_variation_ratio(jnp.log(jnp.array([[[0.8, 0.2], [0.6, 0.4], [0.4, 0.6]]])))[0]), 4)
+    0.3333
+
+    Freeman 1965, "Elementary Applied Statistics"; as computed in the code of Gal et al. 2017.
+    """
+    return 1.0 - _vote_shares(log_probs).max(-1)
+
+
+def vote_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
+    """Entropy of the committee's votes, ``-Σ_c v_c log v_c`` with v the share of draws that vote for c, in nats.
+
+    Between 0 and ``log min(K, C)``.
+
+    >>> round(float(vote_entropy(jnp.log(jnp.array([[[0.8, 0.2], [0.4, 0.6]]])))[0]), 4)
+    0.6931
+
+    Dagan and Engelson 1995, "Committee-Based Sampling for Training Probabilistic Classifiers".
+    """
+    shares = _vote_shares(log_probs)
+    return -jnp.sum(shares * jnp.log(jnp.where(shares > 0, shares, 1.0)), -1)
+
+
+def consensus_kl(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
+    """Mean divergence of the committee from its consensus, ``mean_k KL(p_k ‖ p̄)``, in nats: equal to `bald`.
+
+    >>> round(float(consensus_kl(jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]]])))[0]), 4)
+    0.6931
+
+    McCallum and Nigam 1998, "Employing EM and Pool-Based Active Learning for Text Classification".
+    """
+    return bald(log_probs)
+
+
+def margin(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
+    """Minus the gap between the two likeliest classes, ``p̄_second - p̄_first``; between -1 and 0.
+
+    >>> round(float(margin(jnp.log(jnp.array([[[0.7, 0.2, 0.1]]])))[0]), 4)
+    -0.5
+
+    Scheffer, Decomain and Wrobel 2001, "Active Hidden Markov Models for Information Extraction".
+    """
+    probs = jnp.exp(mean_log_probs(log_probs))
+    first = probs.max(-1)
+    is_first = jnp.cumsum(probs == first[:, None], -1) == 1
+    is_first &= probs == first[:, None]
+    return jnp.where(is_first, -jnp.inf, probs).max(-1) - first
+
+
+def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
+    """Standard deviation over draws, averaged over classes: ``mean_c sqrt(Var_k p_kc)``; between 0 and 1/2.
+
+    The variance is that of the K draws themselves (divisor K), so one draw, or identical draws, give exactly 0.
+
+    >>> round(float(mean_std(jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]]])))[0]), 4)
+    0.5
+
+    Kampffmeyer, Salberg and Jenssen 2016; Gal, Islam and Ghahramani 2017.
+    """
+
+    def block(x: Array) -> Array:
+        probs = jnp.exp(x.transpose(1, 2, 0))
+        centred = probs - probs[:1]  # identical draws then cancel exactly
+        variance = jnp.mean((centred - centred.mean(0, keepdims=True)) ** 2, 0)
+        return jnp.sqrt(variance).mean(0)
+
+    return in_row_blocks(block, log_probs)
+
+
+def _vote_shares(log_probs: Float[Array, "N K C"]) -> Float[Array, "N C"]:
+    votes = jax.nn.one_hot(log_probs.argmax(-1), log_probs.shape[-1], dtype=log_probs.dtype)
+    unknown = jnp.isnan(log_probs).any((1, 2))[:, None]  # argmax would take NaN for the winner
+    return jnp.where(unknown, jnp.nan, votes.mean(1))

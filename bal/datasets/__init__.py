@@ -1,0 +1,33 @@
+"""Loaders of real data: plain numpy arrays, with counts and hashes checked. Imports no JAX.
+
+A set is looked for at an explicit `path`, then in the folder that the environment variable ``BAL_DATA``
+names, then among the sets that scikit-learn ships, and only with ``download=True`` at OpenML.
+"""
+
+from bal.datasets.bundled import diabetes, digits
+from bal.datasets.classification import uci_classification
+from bal.datasets.dataset import Dataset, Scaling, split, standardize
+from bal.datasets.images import fashion_mnist, mnist
+from bal.datasets.regression import uci_regression
+from bal.datasets.sources import CorruptDataError, MissingDataError
+from bal.datasets.start import start_set
+from bal.datasets.variants import noisy_inputs, noisy_labels, repeated
+
+__all__ = [
+    "CorruptDataError",
+    "Dataset",
+    "MissingDataError",
+    "Scaling",
+    "diabetes",
+    "digits",
+    "fashion_mnist",
+    "mnist",
+    "noisy_inputs",
+    "noisy_labels",
+    "repeated",
+    "split",
+    "standardize",
+    "start_set",
+    "uci_classification",
+    "uci_regression",
+]

@@ -1,0 +1,196 @@
+"""An experiment as a Python loop over the same jitted pieces as `bal.loop.run`: same picks, any pool, any learner.
+
+For pools that are streamed from disk, models that JAX cannot trace (``over=host()``), labels that come from a
+function, and runs that must survive being killed.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from bal.checkpoint import pack, rebuild
+from bal.labeled import num_answered
+from bal.loop import Carry, Log, acquire, begin, draw_start, fit, given_start, no_metrics, record_answers
+from bal.query import Query
+from bal.rows import Over, dense, take
+from bal.typing import Learner, Pool, Posterior, PRNGKey, PyTree, Selection
+
+
+class Parts(NamedTuple):
+    """The three pieces of a round, compiled where they can be."""
+
+    fit: Callable
+    evaluate: Callable
+    acquire: Callable
+
+
+def run_eager(
+    key: PRNGKey,
+    pool: Pool,
+    oracle: PyTree | Callable,
+    test: PyTree = None,
+    start: Any = None,
+    *,
+    learner: Learner,
+    query: Query,
+    batch_size: int,
+    num_rounds: int,
+    num_initial: int = 0,
+    evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
+    over: Over = dense,
+    on_round: Callable[[dict], None] | None = None,
+    record: Any = None,
+    seed: int = 0,
+) -> Log:
+    """Run an experiment round by round. Arguments and result are those of `bal.loop.run`, and:
+
+    Args:
+      oracle: labels ``[N]``, or a function from pool rows ``[B]`` to labels ``[B]``.
+      on_round: called with the event of every finished round (see `bal.records`).
+      record: an open `bal.records.Record`. Each finished round is on disk before the next begins; called again with
+        the record of a killed run, this resumes at its last finished round and ends with the same result.
+      seed: the number of this run in the record.
+
+    Raises:
+      ValueError: the start set and the rounds ask for more rows than are present, the start set repeats a row or
+        leaves the pool, or the record was made by a run that differs.
+    """
+    first = draw_start(key, pool, num_initial) if start is None else given_start(jnp.asarray(start, jnp.int32))
+    _check_budget(pool, np.asarray(first.indices), num_rounds * batch_size)
+    parts = round_parts(learner, query, evaluate, batch_size, over)
+    events = [] if record is None else record.rounds(seed)
+    y = _reveal(oracle, first, events, 0)
+    carry = begin(key, learner, query, pool, y, len(first.indices) + num_rounds * batch_size)
+    carry, picks, number = rebuild(record, seed, events, carry, y) or (carry, first, 0)
+    while number <= num_rounds:
+        y = _reveal(oracle, picks, events, number)
+        key_round = jax.random.fold_in(key, number)
+        labeled = record_answers(carry.labeled, picks, y)
+        state = parts.fit(key_round, pool, labeled, carry.state)
+        metrics = parts.evaluate(state, test)
+        event = _round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
+        carry = Carry(labeled, state, carry.memory)
+        if number < num_rounds:
+            picks, memory = parts.acquire(key_round, pool, carry)
+            carry = carry._replace(memory=memory)
+        _keep(events, event, record)
+        if record is not None and number < num_rounds:
+            record.save_state(number, pack(carry, picks, seed))
+        if on_round is not None:
+            on_round(event)
+        number += 1
+    return _as_log(events, y)
+
+
+@lru_cache(maxsize=16)
+def round_parts(learner: Learner, query: Query, evaluate: Callable, batch_size: int, over: Over) -> Parts:
+    """The pieces of a round; kept, so that a second run with the same settings compiles nothing."""
+
+    def fit_part(key: PRNGKey, pool: Pool, labeled: Any, state: PyTree) -> PyTree:
+        return fit(key, learner, pool, labeled, state)
+
+    def evaluate_part(state: PyTree, test: PyTree) -> dict[str, Array]:
+        return evaluate(Posterior(state, learner), test)
+
+    def acquire_part(key: PRNGKey, pool: Pool, carry: Carry) -> tuple[Selection, PyTree]:
+        return acquire(key, learner, query, pool, carry, batch_size, over)
+
+    if over.place == "device":
+        return Parts(jax.jit(fit_part), jax.jit(evaluate_part), jax.jit(acquire_part))
+    if over.place == "host":
+        return Parts(fit_part, evaluate_part, acquire_part)
+    compiled_learner = learner._replace(fit=jax.jit(learner.fit))
+    streamed_fit = lambda key, pool, labeled, state: fit(key, compiled_learner, pool, labeled, state)
+    return Parts(streamed_fit, jax.jit(evaluate_part), acquire_part)
+
+
+def _reveal(oracle: PyTree | Callable, picks: Selection, events: list[dict], number: int) -> Array:
+    """Labels of the picks: from the record if it has them, so that nobody is asked twice, else from the oracle."""
+    if number < len(events):
+        return jnp.asarray(np.asarray(events[number]["labels"]))
+    if not callable(oracle):
+        return take(oracle, picks.indices)
+    y = jnp.asarray(oracle(np.asarray(picks.indices)))
+    if len(y) != len(picks.indices):
+        raise ValueError(f"the oracle was asked for {len(picks.indices)} labels and returned {len(y)}")
+    return y
+
+
+def _round_event(
+    seed: int, number: int, picks: Selection, y: Array, metrics: dict, training: Array, num_start: int
+) -> dict:
+    info = {name: np.asarray(value) for name, value in picks.info.items()}
+    if picks.log_q is not None:
+        info["log_q"] = np.asarray(picks.log_q)
+    training = int(training)
+    return {
+        "kind": "round",
+        "seed": seed,
+        "round": number,
+        "acquired": np.asarray(picks.indices),
+        "scores": np.asarray(picks.scores),
+        "valid": np.asarray(picks.valid),
+        "labels": np.asarray(y),
+        "metrics": {name: float(value) for name, value in metrics.items()},
+        "counts": {
+            "acquired": training - num_start,
+            "training": training,
+            "start": num_start,
+            "validation": 0,
+        },
+        "seconds": None,
+        "info": info,
+    }
+
+
+def _keep(events: list[dict], event: dict, record: Any) -> None:
+    """Append the event, or check that it repeats what the record already holds."""
+    number = event["round"]
+    if number >= len(events):
+        events.append(event)
+        if record is not None:
+            record.append([event])
+    elif list(events[number]["acquired"]) != event["acquired"].tolist():
+        raise ValueError(
+            f"round {number} of the record acquired {events[number]['acquired']}, but this run acquires "
+            f"{event['acquired'].tolist()}: resume with the configuration, versions and threads of the record"
+        )
+
+
+def _as_log(events: list[dict], y_like: Array) -> Log:
+    """Stack the events of all rounds: entry r + 1 holds the picks of round r."""
+    start, *rest = events
+    stack = lambda name, dtype: jnp.asarray(np.array([event[name] for event in rest], dtype=dtype))
+    info = {name: jnp.asarray(np.array([event["info"][name] for event in rest])) for name in rest[0]["info"]}
+    return Log(
+        start=jnp.asarray(np.asarray(start["acquired"], np.int32)),
+        indices=stack("acquired", np.int32),
+        scores=stack("scores", np.float32),
+        valid=stack("valid", bool),
+        y=stack("labels", y_like.dtype),
+        log_q=info.pop("log_q", None),
+        info=info,
+        metrics={
+            name: jnp.asarray(np.array([event["metrics"][name] for event in events], np.float32))
+            for name in start["metrics"]
+        },
+        num_training=jnp.asarray(np.array([event["counts"]["training"] for event in events], np.int32)),
+    )
+
+
+def _check_budget(pool: Pool, start: np.ndarray, num_asked: int) -> None:
+    num_present = int(pool.present.sum())
+    if len(start) + num_asked > num_present:
+        raise ValueError(
+            f"{len(start)} start labels and {num_asked} acquisitions need {len(start) + num_asked} rows, "
+            f"but the pool has {num_present}; lower num_rounds or batch_size"
+        )
+    if len(np.unique(start)) < len(start):
+        raise ValueError("the start set names a row twice; give distinct pool rows")
+    if len(start) and not (start.min() >= 0 and start.max() < len(pool.present)):
+        raise ValueError(f"the start set leaves the pool: expected rows in [0, {len(pool.present)}), got {start}")

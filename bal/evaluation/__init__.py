@@ -1,0 +1,51 @@
+"""Arrays in, arrays out: metrics, learning curves, statistics over paired seeds, tables, plots. Imports no
+JAX.
+
+The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.
+"""
+
+from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target
+from bal.evaluation.metrics import (
+    accuracy,
+    brier,
+    ece,
+    gaussian_nll,
+    mixture_nll,
+    mixture_probabilities,
+    nll,
+    rmse,
+)
+from bal.evaluation.plots import learning_curves
+from bal.evaluation.statistics import (
+    PairedDifference,
+    detectable_difference,
+    holm,
+    interquartile_mean,
+    paired_difference,
+    verdict,
+)
+from bal.evaluation.tables import Comparison, compare, comparison_table
+
+__all__ = [
+    "Comparison",
+    "PairedDifference",
+    "accuracy",
+    "area_under_curve",
+    "brier",
+    "censored_quantile",
+    "compare",
+    "comparison_table",
+    "detectable_difference",
+    "ece",
+    "gaussian_nll",
+    "holm",
+    "interquartile_mean",
+    "labels_to_target",
+    "learning_curves",
+    "mixture_nll",
+    "mixture_probabilities",
+    "nll",
+    "paired_difference",
+    "rmse",
+    "verdict",
+]

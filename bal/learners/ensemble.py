@@ -1,0 +1,98 @@
+"""Deep ensembles: members trained alike from their own initialisation and data order.
+
+Lakshminarayanan, Pritzel and Blundell 2017, "Simple and Scalable Predictive Uncertainty Estimation using Deep
+Ensembles"; bootstrap weights as in Rubin 1981, "The Bayesian Bootstrap".
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import optax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array, Float
+
+from bal.learners.networks import Network
+from bal.learners.restart import Restart, cold
+from bal.learners.training import cross_entropy, map_members, train
+from bal.typing import Data, Learner, PRNGKey, PyTree
+
+
+class EnsembleState(NamedTuple):
+    """Parameters of all members, leading with K."""
+
+    params: PyTree
+
+
+def ensemble(
+    network: Network,
+    num_members: int,
+    *,
+    optimizer: optax.GradientTransformation | None = None,
+    num_steps: int = 300,
+    minibatch_size: int = 64,
+    restart: Restart = cold,
+    bootstrap: bool = False,
+    mesh: Mesh | None = None,
+) -> Learner:
+    """A deep ensemble of K classifiers: ``predict`` gives ``log_probs [N, K, C]``.
+
+    Members have their own keys for initialisation, data order, dropout and bootstrap.
+
+    Args:
+      network: what a member is.
+      num_members: K.
+      optimizer: Adam at 1e-3 unless given; its state starts anew every round.
+      num_steps, minibatch_size: length of a training and rows of a step.
+      restart: `cold`, `warm` or `shrink_and_perturb(...)`.
+      bootstrap: give each member its own exponential row weights (the Bayesian bootstrap).
+      mesh: spread the members over the devices of this one-axis mesh. For a single run; `run_seeds` spreads seeds.
+
+    >>> import jax.numpy as jnp
+    >>> from bal.learners import ensemble, mlp
+    >>> learner = ensemble(mlp((8,), num_outputs=2), num_members=3, num_steps=5)
+    >>> data = Data(jnp.ones((4, 2)), jnp.array([0, 1, 0, 1]), jnp.ones(4))
+    >>> key = jax.random.key(0)
+    >>> learner.predict(learner.fit(key, learner.init(key, data), data), data.x).shape
+    (4, 3, 2)
+    """
+    if num_members < 1:
+        raise ValueError(f"an ensemble has at least 1 member, got num_members={num_members}")
+    if mesh is not None and num_members % mesh.size:
+        raise ValueError(f"{num_members} members cannot be spread evenly over {mesh.size} devices; use a multiple")
+    optimizer = optax.adam(1e-3) if optimizer is None else optimizer
+
+    def loss(params: PyTree, x: Array, y: Array, key: PRNGKey) -> Array:
+        return cross_entropy(network.apply(params, x, key, shared=False)[0], y)
+
+    def init(key: PRNGKey, data: Data) -> EnsembleState:
+        return EnsembleState(jax.vmap(network.init, (0, None))(jax.random.split(key, num_members), data.x))
+
+    def fit_member(data: Data, key: PRNGKey, previous: PyTree) -> PyTree:
+        key_init, key_train, key_bootstrap = (jax.random.fold_in(key, purpose) for purpose in range(3))
+        params = restart(previous, network.init(key_init, data.x))
+        if bootstrap:
+            weight = data.weight * jax.random.exponential(key_bootstrap, data.weight.shape)
+            data = data._replace(weight=weight)
+        return train(loss, optimizer, key_train, params, data, num_steps, minibatch_size)
+
+    def fit_members(keys: Array, params: PyTree, data: Data) -> PyTree:
+        return map_members(partial(fit_member, data), keys, params)
+
+    def fit(key: PRNGKey, state: EnsembleState, data: Data) -> EnsembleState:
+        keys = jax.random.split(key, num_members)
+        members = fit_members
+        if mesh is not None:
+            axis = P(mesh.axis_names[0])
+            members = jax.shard_map(fit_members, mesh=mesh, in_specs=(axis, axis, P()), out_specs=axis, check_vma=False)
+        return EnsembleState(members(keys, state.params, data))
+
+    def predict(state: EnsembleState, x: Array) -> Float[Array, "N K C"]:
+        outputs = map_members(lambda params: network.apply(params, x)[0], state.params)
+        return jax.nn.log_softmax(outputs, -1).transpose(1, 0, 2)
+
+    def embed(state: EnsembleState, x: Array) -> Float[Array, "N K F"]:
+        return map_members(lambda params: network.apply(params, x)[1], state.params).transpose(1, 0, 2)
+
+    return Learner(init, fit, predict, embed)

@@ -1,0 +1,78 @@
+"""Monte-Carlo dropout: one network whose dropout masks are the posterior draws.
+
+Gal and Ghahramani 2016, "Dropout as a Bayesian Approximation". The masks of a draw are functions of (draw, layer)
+only, the same for every row: so predictions are row-wise and joint quantities over rows mean something.
+"""
+
+from typing import NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float
+
+from bal.learners.networks import Network
+from bal.learners.restart import Restart, cold
+from bal.learners.training import cross_entropy, map_members, train
+from bal.typing import Data, Learner, PRNGKey, PyTree
+
+
+class DropoutState(NamedTuple):
+    """Parameters, and one mask key a posterior draw ``[K]``."""
+
+    params: PyTree
+    draws: Array
+
+
+def mc_dropout(
+    network: Network,
+    num_draws: int,
+    *,
+    optimizer: optax.GradientTransformation | None = None,
+    num_steps: int = 300,
+    minibatch_size: int = 64,
+    restart: Restart = cold,
+) -> Learner:
+    """A classifier with dropout, predicted K times under masks fixed in `fit`: ``log_probs [N, K, C]``.
+
+    In training every row has its own masks, as usual. Weight decay, the prior of the method, is the optimizer's
+    (``optax.adamw``). The network must have dropout, or all draws agree and BALD is zero everywhere.
+
+    Args:
+      network: a network with dropout layers.
+      num_draws: K.
+      optimizer: Adam at 1e-3 unless given.
+      num_steps, minibatch_size: length of a training and rows of a step.
+      restart: `cold`, `warm` or `shrink_and_perturb(...)`.
+
+    >>> import jax.numpy as jnp
+    >>> from bal.learners import mc_dropout, mlp
+    >>> learner = mc_dropout(mlp((8,), num_outputs=2, dropout=0.5), num_draws=3, num_steps=5)
+    >>> data = Data(jnp.ones((4, 2)), jnp.array([0, 1, 0, 1]), jnp.ones(4))
+    >>> key = jax.random.key(0)
+    >>> learner.predict(learner.fit(key, learner.init(key, data), data), data.x).shape
+    (4, 3, 2)
+    """
+    if num_draws < 1:
+        raise ValueError(f"mc_dropout takes at least 1 posterior draw, got num_draws={num_draws}")
+    optimizer = optax.adam(1e-3) if optimizer is None else optimizer
+
+    def loss(params: PyTree, x: Array, y: Array, key: PRNGKey) -> Array:
+        return cross_entropy(network.apply(params, x, key, shared=False)[0], y)
+
+    def init(key: PRNGKey, data: Data) -> DropoutState:
+        return DropoutState(network.init(key, data.x), jax.random.split(key, num_draws))
+
+    def fit(key: PRNGKey, state: DropoutState, data: Data) -> DropoutState:
+        key_init, key_train, key_draws = (jax.random.fold_in(key, purpose) for purpose in range(3))
+        params = restart(state.params, network.init(key_init, data.x))
+        params = train(loss, optimizer, key_train, params, data, num_steps, minibatch_size)
+        return DropoutState(params, jax.random.split(key_draws, num_draws))
+
+    def predict(state: DropoutState, x: Array) -> Float[Array, "N K C"]:
+        outputs = map_members(lambda key: network.apply(state.params, x, key)[0], state.draws)
+        return jax.nn.log_softmax(outputs, -1).transpose(1, 0, 2)
+
+    def embed(state: DropoutState, x: Array) -> Float[Array, "N 1 F"]:
+        return network.apply(state.params, x)[1][:, None]
+
+    return Learner(init, fit, predict, embed)

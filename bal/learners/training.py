@@ -1,0 +1,81 @@
+"""Stochastic-gradient training on the fixed-capacity weighted buffer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from bal.typing import Data, PRNGKey, PyTree
+
+Loss = Callable[[Array, Array], Float[Array, "n"]]
+
+
+def cross_entropy(outputs: Float[Array, "n C"], y: Int[Array, "n"]) -> Float[Array, "n"]:
+    """Negative log likelihood of integer labels under logits, in nats.
+
+    >>> round(float(cross_entropy(jnp.zeros((1, 2)), jnp.array([1]))[0]), 4)
+    0.6931
+    """
+    return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, y)
+
+
+def minibatches(key: PRNGKey, weight: Float[Array, "L"], num_steps: int, minibatch_size: int) -> Int[Array, "T M"]:
+    """Rows of every minibatch: uniform draws with replacement among the rows of positive weight.
+
+    The number of such rows is a traced value, so one program serves every round. With no such row at all the rows are
+    arbitrary and, having weight 0, teach nothing.
+
+    >>> rows = minibatches(jax.random.key(0), jnp.array([0.0, 1.0, 0.0, 2.0]), 2, 8)
+    >>> sorted(set(rows.ravel().tolist()))
+    [1, 3]
+    """
+    real_first = jnp.argsort(weight <= 0, stable=True)
+    num_real = jnp.maximum(jnp.sum(weight > 0), 1)
+    return real_first[jax.random.randint(key, (num_steps, minibatch_size), 0, num_real)]
+
+
+def train(
+    loss: Callable[..., Float[Array, "M"]],
+    optimizer: optax.GradientTransformation,
+    key: PRNGKey,
+    params: PyTree,
+    data: Data,
+    num_steps: int,
+    minibatch_size: int,
+) -> PyTree:
+    """Minimise the weighted mean of ``loss(params, x, y, key)`` over minibatches by `optimizer`.
+
+    Separate keys serve data order and whatever noise the loss uses, so that changing one leaves the other alone.
+    Returns the parameters after `num_steps` steps.
+    """
+    key_order, key_noise = jax.random.split(key)
+    rows = minibatches(key_order, data.weight, num_steps, minibatch_size)
+
+    def mean_loss(params: PyTree, x: PyTree, y: PyTree, weight: Array, key: PRNGKey) -> Array:
+        return jnp.sum(weight * loss(params, x, y, key)) / jnp.maximum(weight.sum(), 1e-12)
+
+    def descend(carry: tuple, inputs: tuple) -> tuple:
+        params, moments = carry
+        number, batch = inputs
+        x, y, weight = jax.tree.map(lambda leaf: leaf[batch], (data.x, data.y, data.weight))
+        grads = jax.grad(mean_loss)(params, x, y, weight, jax.random.fold_in(key_noise, number))
+        updates, moments = optimizer.update(grads, moments, params)
+        return (optax.apply_updates(params, updates), moments), None
+
+    carry: Any = (params, optimizer.init(params))
+    (params, _), _ = jax.lax.scan(descend, carry, (jnp.arange(num_steps), rows))
+    return params
+
+
+def map_members(fn: Callable, *members: PyTree) -> PyTree:
+    """Map over members (or draws): one after the other on a CPU, where small trainings then stay in cache and
+    convolutions stay fast; all at once elsewhere.
+
+    >>> map_members(lambda a, b: a + b, jnp.arange(3), jnp.arange(3)).tolist()
+    [0, 2, 4]
+    """
+    one_by_one = lambda *members: jax.lax.map(lambda member: fn(*member), members)
+    return jax.lax.platform_dependent(*members, cpu=one_by_one, default=jax.vmap(fn))

@@ -1,0 +1,122 @@
+"""A query is a funnel of stages: map rows, select some, and again, until a batch is left."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.labeled import is_labeled
+from bal.rows import Over, dense, num_rows, take
+from bal.selection import Select
+from bal.typing import Candidates, Posterior, PRNGKey, PyTree, Round, Selection
+
+
+class Stage(NamedTuple):
+    """One narrowing of the pool.
+
+    rows: ``posterior, context, x [n, ...] -> rows``, row-wise; one stable function (a fresh lambda a round would
+        recompile), or None if the selector needs no rows.
+    select: ``key, Candidates, batch_size -> Selection``.
+    context: ``key, Round, over -> PyTree``: whatever does not lead with rows; may map and sum over the whole pool.
+    """
+
+    rows: Callable[[Posterior, PyTree, PyTree], PyTree] | None
+    select: Select
+    context: Callable[[PRNGKey, Round, Over], PyTree] | None = None
+
+
+class Query(NamedTuple):
+    """A funnel of stages, and what it carries from round to round.
+
+    memory: ``pool -> memory``, the first memory (remembered scores, bandits, switches).
+    remember: ``memory, ((Candidates, Selection), ...) -> memory``.
+    """
+
+    stages: tuple[Stage, ...]
+    memory: Callable | None = None
+    remember: Callable | None = None
+
+
+@lru_cache
+def score(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
+    """The row function that predicts and scores: ``acquisition(posterior.predict(x))``.
+
+    >>> from bal.acquisition import bald
+    >>> score(bald) is score(bald)
+    True
+    """
+
+    def score_rows(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n"]:
+        del context
+        return acquisition(posterior.predict(x))
+
+    return score_rows
+
+
+def predictions(posterior: Posterior, context: PyTree, x: PyTree) -> PyTree:
+    """The row function that hands a batch rule the predictions themselves."""
+    del context
+    return posterior.predict(x)
+
+
+def embeddings(posterior: Posterior, context: PyTree, x: PyTree) -> PyTree:
+    """The row function that hands a batch rule the learner's embeddings."""
+    del context
+    return posterior.embed(x)
+
+
+def by_score(acquisition: Callable, select: Select) -> Query:
+    """The query of one stage: score every row by an acquisition function, then select.
+
+    >>> from bal.acquisition import bald
+    >>> from bal.selection import best
+    >>> len(by_score(bald, best).stages)
+    1
+    """
+    return Query((Stage(score(acquisition), select),))
+
+
+def run_query(
+    key: PRNGKey, query: Query, round: Round, batch_size: int, over: Over = dense
+) -> tuple[Selection, PyTree]:
+    """Run every stage and return the last selection in pool positions, and the next memory.
+
+    Rows that are absent, or have a place in the acquisition log (answered or pending), are never eligible. `log_q`
+    is dropped behind a narrowing stage, because it would be conditional on a random shortlist.
+    """
+    n = num_rows(round.pool.x)
+    index, x, cost = jnp.arange(n, dtype=jnp.int32), round.pool.x, round.pool.cost
+    eligible = round.pool.present & ~is_labeled(round.labeled, n)
+    known_x = take(round.pool.x, round.labeled.indices)
+    seen = []
+    for number, stage in enumerate(query.stages):
+        key_context, key_select = jax.random.split(jax.random.fold_in(key, number))
+        context = None if stage.context is None else stage.context(key_context, round, over)
+        rows = known = None
+        if stage.rows is not None:
+            fixed = (round.posterior, context)
+            rows = over.map(stage.rows, fixed, x)
+            known = over.map(stage.rows, fixed, known_x)
+        candidates = Candidates(rows, index, eligible, cost, known, round.labeled.weight, context)
+        selection = _select(over, stage.select, batch_size)(key_select, candidates)
+        seen.append((candidates, selection))
+        index, eligible, cost = index[selection.indices], selection.valid, cost[selection.indices]
+        x = take(x, selection.indices)
+    memory = round.memory if query.remember is None else query.remember(round.memory, tuple(seen))
+    log_q = selection.log_q if len(query.stages) == 1 else None
+    return selection._replace(indices=index, log_q=log_q), memory
+
+
+def _select(over: Over, select: Select, batch_size: int) -> Callable:
+    """Inside a compiled program a plain call; from a Python loop, one compilation a selector."""
+    if over.place == "device":
+        return lambda key, candidates: select(key, candidates, batch_size)
+    return _compiled_select(select, batch_size)
+
+
+@lru_cache(maxsize=64)
+def _compiled_select(select: Select, batch_size: int) -> Any:
+    return jax.jit(lambda key, candidates: select(key, candidates, batch_size))

@@ -1,0 +1,52 @@
+"""What a run leaves on disk: resumed after a kill, checked to the last bit, read back as a table.
+
+``root/name/<sha12>/`` is one run; sha12 are the first digits of the SHA-256 of its ``config.json``:
+
+    config.json    canonical JSON of config, data fingerprint and schema version; written once, never edited
+    env.json       each environment that wrote to the record: versions, platform, git commit, variables
+    events.jsonl   append only, one event a line: "crc32 json\\n"; one fsync an append. The log is the truth
+    events.torn    what was cut off behind the last intact event after a kill
+    state.npz      optional arrays of one round, replaced as a whole
+    done.json      written last: SHA-256 of the log, and a summary
+    lock           held by the one writer
+
+No file is ever unpickled. Changed bits are noticed by checksums, which are no defense against forgery.
+
+An event is a dict with the text ``kind``. Kinds other than "round" ("note", "timing", ...) are free-form. A
+round is
+
+    kind      "round"
+    seed      int
+    round     int: 0, 1, 2, ... for each seed without gaps; round 0 may be the start set
+    acquired  [pool ids], in order; no id twice in one seed
+    scores    [floats], NaN where a pick has none
+    valid     [bools]; False = nothing was left to pick, the id means nothing
+    labels    [...], may be absent; the four lists have one length
+    metrics   {name: number}
+    counts    {acquired, training, start, validation}: ints, counted separately
+    seconds   float or None; leave it None where logs of equal runs are to be equal byte by byte
+    info      {...} free-form, may be absent
+
+Values are None, bool, int, float, str, lists, tuples, dicts with text keys and numpy arrays or scalars; they
+read back as builtin types. Floats read back exactly; NaN and infinities are written as ``{"$float": "nan"}``,
+``{"$float": "inf"}`` and ``{"$float": "-inf"}``, and the key "$float" is refused.
+
+This package imports no jax: logs can be read anywhere.
+"""
+
+from bal.records.errors import CorruptRecordError, RecordLockedError
+from bal.records.log import LogReport, read_events
+from bal.records.reading import acquired, table
+from bal.records.record import Record, identity, open_record
+
+__all__ = [
+    "CorruptRecordError",
+    "LogReport",
+    "Record",
+    "RecordLockedError",
+    "acquired",
+    "identity",
+    "open_record",
+    "read_events",
+    "table",
+]

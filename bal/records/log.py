@@ -1,0 +1,75 @@
+"""The event log: one line an event, each behind its own checksum, and a reader that believes nothing else.
+
+A line is the CRC-32 of the JSON as eight lower-case hexadecimal digits, a space, the JSON in ASCII, a
+newline. A line without its newline does not count: the append that wrote it never returned.
+"""
+
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bal.records.encoding import decode, encode
+
+LOG = "events.jsonl"
+
+
+class LogReport(NamedTuple):
+    """How much of a log could be believed.
+
+    valid_bytes: length of the longest prefix of intact lines.
+    dropped_bytes: everything after it; 0 for a log that ends cleanly.
+    intact_after: intact lines among what was dropped. 0 is a torn tail, as a kill leaves it; otherwise the
+    log
+        was damaged in its middle and finished rounds stand behind the damage.
+    """
+
+    valid_bytes: int
+    dropped_bytes: int
+    intact_after: int
+
+
+def encode_line(event: dict[str, Any]) -> bytes:
+    """One line of the log."""
+    body = encode(event)
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def _decode_line(line: bytes) -> dict[str, Any] | None:
+    checksum, _, body = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(body):
+        return None
+    try:
+        event = decode(body)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
+
+
+def parse(data: bytes) -> tuple[list[dict[str, Any]], LogReport]:
+    """The events in the longest prefix of intact lines, and what came after it."""
+    *lines, _ = data.split(b"\n")
+    events, valid, intact_after = [], 0, 0
+    for n, line in enumerate(lines):
+        event = _decode_line(line)
+        if event is None:
+            intact_after = sum(_decode_line(later) is not None for later in lines[n + 1 :])
+            break
+        events.append(event)
+        valid += len(line) + 1
+    return events, LogReport(valid, len(data) - valid, intact_after)
+
+
+def read_events(path: str | Path) -> tuple[list[dict[str, Any]], LogReport]:
+    """The events of the record in folder `path` that can be believed, and a `LogReport` on the rest.
+
+    Whatever the log holds, this keeps its longest prefix of intact lines and never raises; only a log that is
+    not there is an error (FileNotFoundError). Nothing on disk is changed. `open_record` and `table` judge the
+    report: a torn tail is cut or passed over, damage in the middle is a `CorruptRecordError`.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "events.jsonl").write_bytes(encode_line({"kind": "note", "text": "hello"}) + b"torn")
+    >>> read_events(folder)
+    ([{'kind': 'note', 'text': 'hello'}], LogReport(valid_bytes=40, dropped_bytes=4, intact_after=0))
+    """
+    return parse((Path(path) / LOG).read_bytes())

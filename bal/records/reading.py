@@ -1,0 +1,181 @@
+"""Reading records back: one record strictly, many records as a table."""
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bal.records.encoding import decode, encode, plain, unseal
+from bal.records.errors import CorruptRecordError
+from bal.records.log import LOG, LogReport, parse
+from bal.records.rounds import Progress, advance, check_events, valid_ids
+
+SCHEMA = 1
+CONFIG, DONE = "config.json", "done.json"
+
+_MISSING = object()
+_FIXED = ("name", "sha", "fingerprint", "done", "seed", "round", "seconds")
+
+
+class Contents(NamedTuple):
+    """All of a record that its files say and that has been checked."""
+
+    config: dict[str, Any]
+    fingerprint: str
+    events: list[dict[str, Any]]
+    report: LogReport
+    progress: dict[int, Progress]
+    summary: dict[str, Any] | None
+
+
+def describe(config: dict[str, Any], fingerprint: str) -> bytes:
+    """The bytes of ``config.json``, whose SHA-256 is the identity of the run."""
+    if not isinstance(config, dict):
+        raise TypeError(f"config: expected a dict, got {type(config).__name__}; use dataclasses.asdict")
+    return encode(plain({"config": config, "fingerprint": fingerprint, "schema": SCHEMA}, "record"))
+
+
+def _load_config(path: Path) -> dict[str, Any]:
+    data = (path / CONFIG).read_bytes()
+    digits = hashlib.sha256(data).hexdigest()[:12]
+    if digits != path.name:
+        raise CorruptRecordError(
+            f"{path / CONFIG} has the checksum {digits}, not that of its folder; "
+            "restore the file from a copy, or give the folder its own name back"
+        )
+    body = decode(data)
+    if body["schema"] != SCHEMA:
+        raise CorruptRecordError(f"{path} has schema {body['schema']}, this version reads {SCHEMA}; use a newer `bal`")
+    return body
+
+
+def _check_log(path: Path, events: list[dict[str, Any]], report: LogReport) -> dict[int, Progress]:
+    if report.intact_after:
+        raise CorruptRecordError(
+            f"{path} is damaged at byte {report.valid_bytes}, before {report.intact_after} intact events; "
+            "restore it from a copy, or cut it at that byte to run the later rounds again"
+        )
+    progress: dict[int, Progress] = {}
+    try:
+        advance(progress, check_events(events, progress))
+    except (TypeError, ValueError) as error:
+        raise CorruptRecordError(f"{path} holds events that do not follow: {error}; restore it from a copy") from error
+    return progress
+
+
+def load(path: Path) -> Contents:
+    """Everything in the record's folder, checked; a torn tail of an unfinished log is left to the caller.
+
+    Raises CorruptRecordError if any file is not what was written, FileNotFoundError if the folder is no
+    record.
+    """
+    body = _load_config(path)
+    done = path / DONE
+    # the order matters beside a live writer: what is done cannot change any more
+    sealed = unseal(done.read_bytes(), str(done)) if done.exists() else None
+    try:
+        data = (path / LOG).read_bytes()
+    except FileNotFoundError as error:
+        raise CorruptRecordError(f"{path / LOG} is gone; restore it from a copy") from error
+    if sealed is not None and hashlib.sha256(data).hexdigest() != sealed["log_sha256"]:
+        raise CorruptRecordError(f"{path / LOG} has changed since the run finished; restore it from a copy")
+    events, report = parse(data)
+    progress = _check_log(path / LOG, events, report)
+    summary = None if sealed is None else sealed["summary"]
+    return Contents(body["config"], body["fingerprint"], events, report, progress, summary)
+
+
+def acquired(path: str | Path) -> dict[int, np.ndarray]:
+    """Pool rows ``int64 [n]`` that each seed of the record in folder `path` acquired, in order.
+
+    Entries with ``valid`` False are left out. A torn tail is passed over; raises CorruptRecordError at
+    damage.
+
+    >>> import tempfile
+    >>> from bal.records import open_record
+    >>> picks = {"kind": "round", "seed": 3, "round": 0, "acquired": [5, 2], "scores": [0.2, 0.1],
+    ...          "valid": [True, True], "metrics": {}, "seconds": None,
+    ...          "counts": {"acquired": 2, "training": 2, "start": 0, "validation": 0}}
+    >>> with open_record(tempfile.mkdtemp(), "demo", {}) as record:
+    ...     record.append([picks])
+    >>> acquired(record.path)
+    {3: array([5, 2])}
+    """
+    rows: dict[int, list[int]] = {}
+    for event in load(Path(path)).events:
+        if event["kind"] == "round":
+            rows.setdefault(event["seed"], []).extend(valid_ids(event))
+    return {seed: np.array(ids, np.int64) for seed, ids in rows.items()}
+
+
+def _flat(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}.{key}")
+        else:
+            yield f"{prefix}.{key}", value
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    contents = load(path)
+    if contents.report.dropped_bytes:
+        warnings.warn(
+            f"{path}: passed over a torn tail of {contents.report.dropped_bytes} bytes; "
+            "the run was killed or is still running",
+            stacklevel=3,
+        )
+    run = {"name": path.parent.name, "sha": path.name, "fingerprint": contents.fingerprint}
+    run |= {"done": contents.summary is not None} | dict(_flat(contents.config, "config"))
+    return [
+        run
+        | {"seed": event["seed"], "round": event["round"]}
+        | {f"counts.{key}": value for key, value in event["counts"].items()}
+        | {f"metrics.{key}": float(value) for key, value in event["metrics"].items()}
+        | {"seconds": np.nan if event["seconds"] is None else float(event["seconds"])}
+        for event in contents.events
+        if event["kind"] == "round"
+    ]
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    kinds, complete = {type(value) for value in values if value is not _MISSING}, _MISSING not in values
+    try:
+        if complete and kinds in ({int}, {bool}):
+            return np.array(values, np.int64 if kinds == {int} else np.bool_)
+        if kinds <= {int, float} and all(float(value) == value for value in values if type(value) is int):
+            return np.array([np.nan if value is _MISSING else value for value in values], np.float64)
+    except OverflowError:  # an integer that no dtype holds exactly keeps its digits as text
+        pass
+    if kinds == {str}:
+        return np.array(["" if value is _MISSING else value for value in values], np.str_)
+    return np.array(["" if value is _MISSING else encode(value).decode() for value in values], np.str_)
+
+
+def table(root: str | Path) -> dict[str, np.ndarray]:
+    """Every round of every record under `root` in long form: columns of one length, one entry a round.
+
+    Columns: ``name, sha, fingerprint, done, config.*`` (nested keys joined by dots), ``seed, round, counts.*,
+    metrics.*, seconds``; ready for ``polars.DataFrame(table(root))`` or pandas. What a run lacks is NaN in a
+    column of numbers and "" in a column of text. A column of mixed kinds or of lists holds their JSON as
+    text. Rows are sorted by name, sha, then in the order of the log.
+
+    Warns about each record that cannot be read, which is left out, and about each torn tail. Raises
+    FileNotFoundError if `root` is not a folder.
+
+    >>> import tempfile
+    >>> sorted(table(tempfile.mkdtemp()))
+    ['done', 'fingerprint', 'name', 'round', 'seconds', 'seed', 'sha']
+    """
+    if not Path(root).is_dir():
+        raise FileNotFoundError(f"{root} is not a folder; pass the root that was given to open_record")
+    rows: list[dict[str, Any]] = []
+    for path in sorted(file.parent for file in Path(root).glob(f"*/*/{CONFIG}")):
+        try:
+            rows += _rows(path)
+        except (CorruptRecordError, OSError) as error:
+            warnings.warn(f"left out of the table: {error}", stacklevel=2)
+    names = dict.fromkeys([*_FIXED, *(name for row in rows for name in row)])
+    return {name: _column([row.get(name, _MISSING) for row in rows]) for name in names}

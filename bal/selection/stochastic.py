@@ -1,0 +1,97 @@
+"""Stochastic batches: sampling without replacement with probabilities that grow with the score.
+
+All three perturb a log weight with Gumbel noise hung on the row's id and take the top B, which is exactly sequential
+sampling without replacement. `log_q` holds log P(pick | earlier picks, remaining rows), as unbiased estimators need.
+
+Kirsch et al. 2023, "Stochastic Batch Acquisition: A Simple Baseline for Deep Active Learning" (TMLR).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.numerics import mask_scores, row_gumbel
+from bal.selection.top_k import Select, count_oddities, take_best
+from bal.typing import Candidates, PRNGKey, Selection
+
+_LOG_SMALLEST = -104.0  # log of the smallest positive float32, denormals included
+_GUMBEL_SPAN = 60.0  # more than any two float32 Gumbel draws differ by
+
+
+def power(beta: float = 1.0) -> Select:
+    """Sample with weights ``score^β``; the sort key is ``log score + Gumbel/β``.
+
+    Rows of score zero have weight zero: they come last, in random order, and are picked only when nothing else is
+    left. Negative scores are treated as zero and counted in ``info["num_negative"]``. β → ∞ is `best`.
+
+    >>> candidates = Candidates(jnp.array([0.0, 1.0, 3.0]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
+    >>> power()(jax.random.key(0), candidates, 3).indices.tolist()[-1]
+    0
+    """
+    _check(beta)
+
+    def log_weight(scores: Float[Array, "n"], candidates: Candidates) -> Float[Array, "n"]:
+        del candidates
+        positive = scores > 0
+        nothing = _LOG_SMALLEST - _GUMBEL_SPAN / beta
+        return jnp.where(positive, jnp.log(jnp.where(positive, scores, 1.0)), nothing)
+
+    return _gumbel_top_k(log_weight, beta)
+
+
+def softmax(beta: float = 1.0) -> Select:
+    """Sample with weights ``exp(β score)``; the sort key is ``score + Gumbel/β``. β → ∞ is `best`.
+
+    >>> candidates = Candidates(jnp.array([0.0, 9.0]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> softmax()(jax.random.key(0), candidates, 1).indices.tolist()
+    [1]
+    """
+    _check(beta)
+    return _gumbel_top_k(lambda scores, candidates: scores, beta)
+
+
+def softrank(beta: float = 1.0) -> Select:
+    """Sample with weights ``rank^-β``, the best eligible row having rank 1; ties rank by position. β → ∞ is `best`.
+
+    >>> candidates = Candidates(jnp.array([0.0, 9.0]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> picks = softrank()(jax.random.key(0), candidates, 1)
+    >>> round(float(jnp.exp(picks.log_q[0])), 3) in (0.333, 0.667)
+    True
+    """
+    _check(beta)
+
+    def log_weight(scores: Float[Array, "n"], candidates: Candidates) -> Float[Array, "n"]:
+        order = jnp.argsort(-mask_scores(scores, candidates.eligible))
+        rank = jnp.zeros_like(order).at[order].set(jnp.arange(1, len(order) + 1))
+        return jnp.where(jnp.isnan(scores), jnp.nan, -jnp.log(rank.astype(scores.dtype)))
+
+    return _gumbel_top_k(log_weight, beta)
+
+
+def _gumbel_top_k(log_weight: Callable[[Array, Candidates], Array], beta: float) -> Select:
+    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        weight = mask_scores(log_weight(candidates.rows, candidates), candidates.eligible)
+        noise = row_gumbel(key, candidates.index).astype(weight.dtype)
+        indices, _, valid = take_best(weight + noise / beta, batch_size)
+        scores = jnp.where(valid, candidates.rows[indices], -jnp.inf)
+        negative = (candidates.eligible & (candidates.rows < 0)).sum()
+        info = {**count_oddities(candidates), "num_negative": negative}
+        return Selection(indices, scores, valid, _sequential_log_q(beta * weight, indices, valid), info)
+
+    return select
+
+
+def _sequential_log_q(log_weight: Float[Array, "n"], indices: Array, valid: Array) -> Float[Array, "B"]:
+    """``w_b - log Σ exp w`` over what is left at pick b: the never picked, and the picks from b on."""
+    picked = jnp.where(valid, log_weight[indices], -jnp.inf)
+    never = log_weight.at[jnp.where(valid, indices, len(log_weight))].set(-jnp.inf, mode="drop")
+    rest = jax.nn.logsumexp(never)
+    later = jax.lax.associative_scan(jnp.logaddexp, picked[::-1])[::-1]
+    return jnp.where(valid, picked - jnp.logaddexp(later, rest), -jnp.inf)
+
+
+def _check(beta: float) -> None:
+    if isinstance(beta, float | int) and not beta > 0:
+        raise ValueError(f"beta must be positive, got {beta}; for uniform sampling use random_uniform")

@@ -1,0 +1,154 @@
+"""The data structures that every part of `bal` exchanges.
+
+Axes are named by one letter throughout: N pool rows, K posterior draws, C classes, B acquisition batch,
+L capacity of the labeled set, D input features, F embedding features.
+
+Everything here is a `NamedTuple` (a JAX pytree without validation), except `Posterior`, whose learner is a
+static field so that it may cross `jax.jit` without a fresh closure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+PyTree = Any
+PRNGKey = Key[Array, ""]
+
+PADDING = 2**31 - 1
+"""Row id of an empty place in a fixed-capacity log: out of any pool, read with ``mode="clip"``, weight 0."""
+
+
+class Gaussian(NamedTuple):
+    """Predictions of a regression model: K draws of a normal for every row.
+
+    `variance` is that of the function given draw k (zero for a network), `noise` that of y given the function.
+    """
+
+    mean: Float[Array, "N K"]
+    variance: Float[Array, "N K"]
+    noise: Float[Array, "N K"]
+
+
+class Data(NamedTuple):
+    """All that `fit` may see: L rows, of which those with weight 0 are padding and must change nothing."""
+
+    x: PyTree
+    y: PyTree
+    weight: Float[Array, "L"]
+    unlabeled: PyTree = None
+    source: Int[Array, "L"] | None = None
+
+
+class Learner(NamedTuple):
+    """A posterior over functions as four pure functions; hyper-parameters are held by closure.
+
+    init: ``key, data -> state``; shapes come from data.
+    fit: ``key, state, data -> state``, of the same structure and dtypes. The state handed in is the previous
+        round's, which a cold start ignores.
+    predict: ``state, x -> predictions``, row-wise and without a key: every draw is fixed in `fit`.
+        Predictions are ``log_probs [N, K, C]`` or a `Gaussian`.
+    embed: ``state, x -> [N, K or 1, F]``, or a tree whose leaves lead with N.
+    kernel: ``state, row, row -> scalar``, posterior covariance of two embedded rows.
+    """
+
+    init: Callable[..., PyTree]
+    fit: Callable[..., PyTree]
+    predict: Callable[..., PyTree]
+    embed: Callable[..., PyTree] | None = None
+    kernel: Callable[..., Array] | None = None
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Posterior:
+    """A learner together with one fitted state: what a row function of a stage is given."""
+
+    state: PyTree
+    learner: Learner = field(metadata={"static": True})
+
+    def predict(self, x: PyTree) -> PyTree:
+        """Predictions for rows ``x [n, ...]``."""
+        return self.learner.predict(self.state, x)
+
+    def embed(self, x: PyTree) -> PyTree:
+        """Embeddings of rows ``x [n, ...]``."""
+        if self.learner.embed is None:
+            raise ValueError("this stage needs embeddings, but the learner has no `embed`; use a learner that has one")
+        return self.learner.embed(self.state, x)
+
+    def kernel(self, a: PyTree, b: PyTree) -> Array:
+        """Posterior covariance of two embedded rows."""
+        if self.learner.kernel is None:
+            raise ValueError("this stage needs a kernel, but the learner has no `kernel`; use a Gaussian process")
+        return self.learner.kernel(self.state, a, b)
+
+
+class Pool(NamedTuple):
+    """The candidates of a whole experiment: N is a capacity, `present` says which rows exist yet."""
+
+    x: PyTree
+    present: Bool[Array, "N"]
+    cost: Float[Array, "N"]
+
+
+class Labeled(NamedTuple):
+    """The acquisition log: L places in order of acquisition, `count` of them used.
+
+    A place with an index but weight 0 is pending (asked, not yet answered) or was skipped.
+    """
+
+    indices: Int[Array, "L"]
+    y: PyTree
+    weight: Float[Array, "L"]
+    source: Int[Array, "L"]
+    count: Int[Array, ""]
+
+
+class Round(NamedTuple):
+    """What the context function of a stage may use."""
+
+    posterior: Posterior
+    pool: Pool
+    labeled: Labeled
+    memory: PyTree
+
+
+class Candidates(NamedTuple):
+    """All that a selector may look at.
+
+    rows: what the stage's row function returned, every leaf ``[n, ...]``.
+    index: pool row ids; per-row randomness and memory hang on them, so chunks and shards cannot change a result.
+    eligible: True = may be picked.
+    cost: price of a label.
+    known: the same row function on the labeled buffer, or None.
+    known_weight: 1 for a real row of `known`, 0 for padding.
+    context: what does not lead with rows (targets, pool sums, remembered scores).
+    """
+
+    rows: PyTree
+    index: Int[Array, "n"]
+    eligible: Bool[Array, "n"]
+    cost: Float[Array, "n"]
+    known: PyTree = None
+    known_weight: Float[Array, "L"] | None = None
+    context: PyTree = None
+
+
+class Selection(NamedTuple):
+    """B picks in order.
+
+    indices: positions in the array of candidates handed in (pool positions in the result of a query).
+    scores: gain at the moment of picking.
+    valid: False = nothing was left to pick: never a repeat, never a shorter array.
+    log_q: log P(pick | earlier picks, remaining rows); None where the pick is deterministic.
+    info: further arrays worth looking at (counts of NaN and ties, standard errors, ...).
+    """
+
+    indices: Int[Array, "B"]
+    scores: Float[Array, "B"]
+    valid: Bool[Array, "B"]
+    log_q: Float[Array, "B"] | None = None
+    info: dict[str, Array] = {}  # noqa: RUF012 - never written to

@@ -1,0 +1,125 @@
+"""What every learner promises, for every row of `cases.LEARNERS`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import CLASSES, LEARNERS
+
+from bal import learners
+from bal.typing import Data, Learner
+
+KEY, OTHER = jax.random.key(0), jax.random.key(1)
+CAPACITY, REAL = 10, 6
+
+
+def test_every_public_learner_has_a_row():
+    factories = {name for name in learners.__all__ if name in ("ensemble", "mc_dropout")}
+    assert factories <= {name.split("_conv")[0].split("_bootstrap")[0] for name in LEARNERS}
+
+
+@pytest.fixture(scope="module", params=sorted(LEARNERS))
+def fitted(request):
+    case = LEARNERS[request.param]
+    data = make_data(case.image)
+    fit = jax.jit(lambda key, data: case.learner.fit(key, case.learner.init(key, data), data))
+    return case.learner, data, fit, fit(KEY, data)
+
+
+def make_data(image: bool) -> Data:
+    shape = (CAPACITY, 10, 10, 1) if image else (CAPACITY, 3)
+    x = jax.random.normal(KEY, shape)
+    weight = (jnp.arange(CAPACITY) < REAL).astype(jnp.float32)
+    return Data(x, jnp.arange(CAPACITY) % CLASSES, weight)
+
+
+def close(a, b, tolerance=1e-5):
+    jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=tolerance, atol=tolerance), a, b)
+
+
+def test_normalised_log_probs(fitted):
+    learner, data, _, state = fitted
+    log_probs = learner.predict(state, data.x)
+    assert log_probs.ndim == 3
+    assert log_probs.shape[::2] == (CAPACITY, CLASSES)
+    np.testing.assert_allclose(np.exp(log_probs).sum(-1), 1.0, atol=1e-5)
+
+
+def test_predict_is_row_wise(fitted):
+    learner, data, _, state = fitted
+    picked = jnp.array([4, 1, 1])
+    close(learner.predict(state, data.x[picked]), learner.predict(state, data.x)[picked])
+    close(learner.embed(state, data.x[picked]), learner.embed(state, data.x)[picked])
+
+
+def test_zero_weight_rows_change_nothing(fitted):
+    learner, data, fit, state = fitted
+    poisoned = data._replace(
+        x=jnp.where((data.weight > 0).reshape(-1, *[1] * (data.x.ndim - 1)), data.x, 1e6),
+        y=jnp.where(data.weight > 0, data.y, (data.y + 1) % CLASSES),
+    )
+    close(learner.predict(fit(KEY, poisoned), data.x), learner.predict(state, data.x))
+
+
+def test_pending_rows_in_the_middle_change_nothing():
+    """The same real rows, interleaved with padding: the minibatches name the same rows in the same order."""
+    learner = LEARNERS["ensemble"].learner
+    data = make_data(False)
+    spread = jnp.array([0, 7, 1, 2, 8, 3, 4, 9, 5, 6])
+    shuffled = Data(data.x[spread], data.y[spread], data.weight[spread])
+    fit = lambda data: learner.fit(KEY, learner.init(KEY, data), data)
+    close(learner.predict(fit(shuffled), data.x), learner.predict(fit(data), data.x))
+
+
+def test_draws_differ(fitted):
+    learner, data, _, state = fitted
+    log_probs = np.asarray(learner.predict(state, data.x))
+    for draw in range(1, log_probs.shape[1]):
+        assert np.abs(log_probs[:, draw] - log_probs[:, 0]).max() > 1e-3
+
+
+def test_same_key_same_posterior_and_another_key_another(fitted):
+    learner, data, fit, state = fitted
+    close(learner.predict(fit(KEY, data), data.x), learner.predict(state, data.x), 0.0)
+    assert np.abs(learner.predict(fit(OTHER, data), data.x) - learner.predict(state, data.x)).max() > 1e-3
+
+
+def test_state_keeps_structure_and_dtypes(fitted):
+    learner, data, _, state = fitted
+    before = jax.eval_shape(lambda: learner.init(KEY, data))
+    assert jax.tree.structure(before) == jax.tree.structure(state)
+    assert [leaf.dtype for leaf in jax.tree.leaves(before)] == [leaf.dtype for leaf in jax.tree.leaves(state)]
+    assert [leaf.shape for leaf in jax.tree.leaves(before)] == [leaf.shape for leaf in jax.tree.leaves(state)]
+
+
+def test_learns():
+    """Three separated clusters are told apart after a real training."""
+    centres = jax.random.normal(KEY, (CLASSES, 3)) * 4
+    y = jnp.arange(40) % CLASSES
+    x = centres[y] + 0.1 * jax.random.normal(OTHER, (40, 3))
+    data = Data(x, y, jnp.ones(40))
+    for network in (learners.mlp((32,), num_outputs=CLASSES), learners.linear(CLASSES)):
+        learner: Learner = learners.ensemble(network, 2, num_steps=300, minibatch_size=16)
+        state = learner.fit(KEY, learner.init(KEY, data), data)
+        assert (learner.predict(state, x).mean(1).argmax(-1) == y).all()
+
+
+def test_restart_policies():
+    data = make_data(False)
+    network = learners.mlp((8,), num_outputs=CLASSES)
+    make = lambda restart: learners.ensemble(network, 2, num_steps=1, restart=restart)
+    init = make(learners.cold).init(KEY, data)
+    far = jax.tree.map(lambda leaf: leaf + 5.0, init)
+    cold, warm, shrunk = (
+        make(policy).fit(KEY, far, data).params["out"]["kernel"]
+        for policy in (learners.cold, learners.warm, learners.shrink_and_perturb(0.5, 0.0))
+    )
+    np.testing.assert_allclose(warm, far.params["out"]["kernel"], atol=0.01)
+    np.testing.assert_allclose(shrunk, far.params["out"]["kernel"] / 2, atol=0.01)
+    np.testing.assert_allclose(cold, make(learners.cold).fit(KEY, init, data).params["out"]["kernel"])
+
+
+@pytest.mark.parametrize("make", [lambda: learners.ensemble(learners.mlp(), 0), lambda: learners.mc_dropout(learners.mlp(), 0)])
+def test_no_draws_is_refused(make):
+    with pytest.raises(ValueError, match="at least 1"):
+        make()

@@ -1,0 +1,137 @@
+import subprocess
+import sys
+import warnings
+
+import matplotlib
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bal.evaluation import compare, comparison_table, learning_curves, paired_difference
+
+LABELS = np.arange(10, 115, 5)
+
+
+def study(num_seeds=20):
+    """Curves with a known order: margin is .03 above random, entropy equal, worst below."""
+    random = np.random.default_rng(0)
+    base = 0.95 - 0.6 * np.exp(-LABELS / 40) + random.normal(0, 0.02, (num_seeds, 1))
+    shift = {"random": 0.0, "entropy": 0.0, "powerbald_k20": 0.02, "margin": 0.03, "worst": -0.05}
+    return {name: base + s + random.normal(0, 0.01, base.shape) for name, s in shift.items()}
+
+
+def render(table, width):
+    console = Console(width=width, force_terminal=False, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get()
+
+
+def test_compare_pairs_seeds_and_orients_words():
+    curves = study()
+    result = compare(LABELS, curves, target=0.9)
+    assert list(result) == list(curves)
+    areas = [np.trapezoid(curves[n], LABELS) / 100 for n in ("margin", "random")]
+    assert result["margin"].difference == paired_difference(*areas)
+    assert result["random"].difference is None
+    assert result["margin"].final == pytest.approx(curves["margin"][:, -1].mean())
+    assert result["margin"].labels_to_target < result["worst"].labels_to_target
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_word_of_the_table_is_cut(width):
+    text = render(comparison_table(LABELS, study(), target=0.93, title="digits"), width)
+    assert "…" not in text
+    words = set(text.split())
+    for word in [
+        "strategy",
+        "accuracy",
+        "distinguishable",
+        "powerbald_k20",
+        "verdict",
+        "baseline",
+        "better",
+        "worse",
+    ]:
+        assert word in words
+    assert max(map(len, text.splitlines())) <= width
+    interval = compare(LABELS, study())["margin"].difference
+    assert f"[{interval.low:+.3f}, {interval.high:+.3f}]" in text
+
+
+def test_table_says_what_separates_from_random():
+    table = comparison_table(LABELS, study(), target=0.999)
+    cells = {column.header: list(column.cells) for column in table.columns}
+    assert cells["verdict"] == [
+        "baseline",
+        "not distinguishable\nfrom random",
+        "better than random",
+        "better than random",
+        "worse than random",
+    ]
+    assert cells["labels\nto 0.999"][0] == "> 110"
+    assert "20 paired seeds" in table.caption
+    assert "unreliable" not in table.caption
+    assert "unreliable" in comparison_table(LABELS, study(4)).caption
+
+
+def test_table_of_losses_turns_the_words_round():
+    table = comparison_table(LABELS, study(), higher_is_better=False, metric="NLL")
+    verdicts = list(table.columns[-1].cells)
+    assert verdicts[3:] == ["worse than random", "better than random"]
+    assert "final\nNLL" in [column.header for column in table.columns]
+
+
+def test_names_are_not_read_as_markup():
+    curves = study() | {"power[0.5]": study()["margin"], "[bold]": study()["margin"]}
+    text = render(comparison_table(LABELS, curves), 120)
+    assert "power[0.5]" in text
+    assert "[bold]" in text
+
+
+def test_table_needs_its_baseline_and_seeds():
+    with pytest.raises(ValueError, match="baseline 'uniform' is not among the curves random"):
+        comparison_table(LABELS, study(), baseline="uniform")
+    with pytest.raises(ValueError, match="at least 2 paired seeds"):
+        comparison_table(LABELS, study(1))
+    alone = comparison_table(LABELS, {"random": study()["random"]})
+    assert "nothing to compare" in alone.caption
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_figure_is_written_without_warnings_or_global_changes(tmp_path, suffix):
+    before = dict(matplotlib.rcParams)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learning_curves(tmp_path / f"curves.{suffix}", LABELS, study(), "test accuracy", title="digits")
+    start = (tmp_path / f"curves.{suffix}").read_bytes()[:8]
+    assert start.startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix])
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_figure_says_what_its_band_is(tmp_path):
+    learning_curves(tmp_path / "many.svg", LABELS, study(), "test accuracy")
+    learning_curves(tmp_path / "one.svg", LABELS, study(1), "test accuracy")
+    many, one = ((tmp_path / name).read_text() for name in ("many.svg", "one.svg"))
+    assert "mean of 20 seeds" in many
+    assert "95% t interval" in many
+    assert "one seed" in one
+    assert "FillBetween" in many
+    assert "FillBetween" not in one
+
+
+def test_figure_refuses_what_it_cannot_draw(tmp_path):
+    with pytest.raises(ValueError, match=r"expected 1 \.\. 28 curves, got 0"):
+        learning_curves(tmp_path / "none.png", LABELS, {}, "test accuracy")
+    with pytest.raises((TypeError, ValueError), match=r"one value a label count|[Tt]ype-check"):
+        learning_curves(tmp_path / "short.png", LABELS[:-1], study(), "test accuracy")
+
+
+def test_figure_draws_with_no_display_and_no_pyplot(tmp_path):
+    script = (
+        "import sys, numpy as np; from bal.evaluation import learning_curves;"
+        f"learning_curves({str(tmp_path / 'c.png')!r}, np.array([1, 2]), {{'a': np.ones((3, 2))}}, 'y');"
+        "sys.exit('matplotlib.pyplot' in sys.modules or 'jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
