@@ -29,7 +29,9 @@ log_min = lambda k, c: float(np.log(min(k, c)))
 ACQUISITIONS = {
     "bald": Acquisition(acquisition.bald, "log_probs", zero, log_min),
     "consensus_kl": Acquisition(acquisition.consensus_kl, "log_probs", zero, log_min),
-    "corrected_bald": Acquisition(acquisition.corrected_bald, "log_probs", zero, lambda k, c: log_min(k, c) * k / (k - 1)),
+    "corrected_bald": Acquisition(
+        acquisition.corrected_bald, "log_probs", zero, lambda k, c: log_min(k, c) * k / (k - 1)
+    ),
     "expected_entropy": Acquisition(acquisition.expected_entropy, "log_probs", zero, log_c),
     "least_confidence": Acquisition(acquisition.least_confidence, "log_probs", zero, lambda k, c: 1 - 1 / c),
     "margin": Acquisition(acquisition.margin, "log_probs", lambda k, c: -1.0, zero),

@@ -19,7 +19,7 @@ def least_confidence(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Lewis and Gale 1994, "A Sequential Algorithm for Training Text Classifiers".
     """
-    return -jnp.expm1(mean_log_probs(log_probs).max(-1))
+    return in_row_blocks(lambda x: (-jnp.expm1(x.transpose(1, 2, 0))).mean(0).min(0), log_probs)
 
 
 def variation_ratio(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -105,7 +105,8 @@ def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
         probs = jnp.exp(x.transpose(1, 2, 0))
         centred = probs - probs[:1]  # identical draws then cancel exactly
         variance = jnp.mean((centred - centred.mean(0, keepdims=True)) ** 2, 0)
-        return jnp.sqrt(variance).mean(0)
+        positive = variance > 0  # the square root has no gradient at 0
+        return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), variance).mean(0)
 
     return in_row_blocks(block, log_probs)
 

@@ -63,7 +63,7 @@ def ensemble(
         raise ValueError(f"{num_members} members cannot be spread evenly over {mesh.size} devices; use a multiple")
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
-    def loss(params: PyTree, x: Array, y: Array, key: PRNGKey) -> Array:
+    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> Array:
         return cross_entropy(network.apply(params, x, key, shared=False)[0], y)
 
     def init(key: PRNGKey, data: Data) -> EnsembleState:
@@ -88,11 +88,11 @@ def ensemble(
             members = jax.shard_map(fit_members, mesh=mesh, in_specs=(axis, axis, P()), out_specs=axis, check_vma=False)
         return EnsembleState(members(keys, state.params, data))
 
-    def predict(state: EnsembleState, x: Array) -> Float[Array, "N K C"]:
+    def predict(state: EnsembleState, x: PyTree) -> Float[Array, "N K C"]:
         outputs = map_members(lambda params: network.apply(params, x)[0], state.params)
         return jax.nn.log_softmax(outputs, -1).transpose(1, 0, 2)
 
-    def embed(state: EnsembleState, x: Array) -> Float[Array, "N K F"]:
+    def embed(state: EnsembleState, x: PyTree) -> Float[Array, "N K F"]:
         return map_members(lambda params: network.apply(params, x)[1], state.params).transpose(1, 0, 2)
 
     return Learner(init, fit, predict, embed)

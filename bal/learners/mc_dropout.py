@@ -56,7 +56,7 @@ def mc_dropout(
         raise ValueError(f"mc_dropout takes at least 1 posterior draw, got num_draws={num_draws}")
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
-    def loss(params: PyTree, x: Array, y: Array, key: PRNGKey) -> Array:
+    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> Array:
         return cross_entropy(network.apply(params, x, key, shared=False)[0], y)
 
     def init(key: PRNGKey, data: Data) -> DropoutState:
@@ -68,11 +68,11 @@ def mc_dropout(
         params = train(loss, optimizer, key_train, params, data, num_steps, minibatch_size)
         return DropoutState(params, jax.random.split(key_draws, num_draws))
 
-    def predict(state: DropoutState, x: Array) -> Float[Array, "N K C"]:
+    def predict(state: DropoutState, x: PyTree) -> Float[Array, "N K C"]:
         outputs = map_members(lambda key: network.apply(state.params, x, key)[0], state.draws)
         return jax.nn.log_softmax(outputs, -1).transpose(1, 0, 2)
 
-    def embed(state: DropoutState, x: Array) -> Float[Array, "N 1 F"]:
+    def embed(state: DropoutState, x: PyTree) -> Float[Array, "N 1 F"]:
         return network.apply(state.params, x)[1][:, None]
 
     return Learner(init, fit, predict, embed)

@@ -16,11 +16,13 @@ from bal.numerics import mask_scores, row_gumbel
 from bal.selection.top_k import Select, count_oddities, take_best
 from bal.typing import Candidates, PRNGKey, Selection
 
-_LOG_SMALLEST = -104.0  # log of the smallest positive float32, denormals included
-_GUMBEL_SPAN = 60.0  # more than any two float32 Gumbel draws differ by
+_LOWEST = -1e30  # keeps differences of log weights finite
+_TIER = 100.0  # more than any two float32 Gumbel draws differ by
+
+Beta = float | int | Array
 
 
-def power(beta: float = 1.0) -> Select:
+def power(beta: Beta = 1.0) -> Select:
     """Sample with weights ``score^β``; the sort key is ``log score + Gumbel/β``.
 
     Rows of score zero have weight zero: they come last, in random order, and are picked only when nothing else is
@@ -34,14 +36,13 @@ def power(beta: float = 1.0) -> Select:
 
     def log_weight(scores: Float[Array, "n"], candidates: Candidates) -> Float[Array, "n"]:
         del candidates
-        positive = scores > 0
-        nothing = _LOG_SMALLEST - _GUMBEL_SPAN / beta
-        return jnp.where(positive, jnp.log(jnp.where(positive, scores, 1.0)), nothing)
+        logs = jnp.log(jnp.where(scores > 0, scores, 1.0))
+        return jnp.where(jnp.isnan(scores), jnp.nan, jnp.where(scores > 0, logs, -jnp.inf))
 
     return _gumbel_top_k(log_weight, beta)
 
 
-def softmax(beta: float = 1.0) -> Select:
+def softmax(beta: Beta = 1.0) -> Select:
     """Sample with weights ``exp(β score)``; the sort key is ``score + Gumbel/β``. β → ∞ is `best`.
 
     >>> candidates = Candidates(jnp.array([0.0, 9.0]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
@@ -52,7 +53,7 @@ def softmax(beta: float = 1.0) -> Select:
     return _gumbel_top_k(lambda scores, candidates: scores, beta)
 
 
-def softrank(beta: float = 1.0) -> Select:
+def softrank(beta: Beta = 1.0) -> Select:
     """Sample with weights ``rank^-β``, the best eligible row having rank 1; ties rank by position. β → ∞ is `best`.
 
     >>> candidates = Candidates(jnp.array([0.0, 9.0]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
@@ -70,28 +71,43 @@ def softrank(beta: float = 1.0) -> Select:
     return _gumbel_top_k(log_weight, beta)
 
 
-def _gumbel_top_k(log_weight: Callable[[Array, Candidates], Array], beta: float) -> Select:
+def _gumbel_top_k(log_weight: Callable[[Array, Candidates], Array], beta: Beta) -> Select:
+    """Two tiers: rows of positive weight by perturbed weight, and below all of them those of weight zero, at random."""
+
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
-        weight = mask_scores(log_weight(candidates.rows, candidates), candidates.eligible)
+        weight = log_weight(candidates.rows, candidates)
         noise = row_gumbel(key, candidates.index).astype(weight.dtype)
-        indices, _, valid = take_best(weight + noise / beta, batch_size)
+        some = candidates.eligible & ~jnp.isnan(weight)
+        live = some & ~jnp.isneginf(weight)
+        perturbed = jnp.where(live, weight + noise / beta, jnp.inf)
+        bottom = jnp.min(jnp.where(jnp.isinf(perturbed), 0.0, perturbed)) - _TIER
+        sort_key = jnp.where(live, perturbed, bottom + noise)
+        indices, _, valid = take_best(mask_scores(sort_key, some), batch_size)
         scores = jnp.where(valid, candidates.rows[indices], -jnp.inf)
+        log_q = _sequential_log_q(beta, weight, live, some, indices, valid)
         negative = (candidates.eligible & (candidates.rows < 0)).sum()
         info = {**count_oddities(candidates), "num_negative": negative}
-        return Selection(indices, scores, valid, _sequential_log_q(beta * weight, indices, valid), info)
+        return Selection(indices, scores, valid, log_q, info)
 
     return select
 
 
-def _sequential_log_q(log_weight: Float[Array, "n"], indices: Array, valid: Array) -> Float[Array, "B"]:
+def _sequential_log_q(
+    beta: Beta, weight: Array, live: Array, some: Array, indices: Array, valid: Array
+) -> Float[Array, "B"]:
     """``w_b - log Σ exp w`` over what is left at pick b: the never picked, and the picks from b on."""
-    picked = jnp.where(valid, log_weight[indices], -jnp.inf)
-    never = log_weight.at[jnp.where(valid, indices, len(log_weight))].set(-jnp.inf, mode="drop")
-    rest = jax.nn.logsumexp(never)
-    later = jax.lax.associative_scan(jnp.logaddexp, picked[::-1])[::-1]
-    return jnp.where(valid, picked - jnp.logaddexp(later, rest), -jnp.inf)
+    top = jnp.max(jnp.where(live, weight, -jnp.inf))
+    log_weight = jnp.where(live, jnp.maximum(beta * (weight - top), _LOWEST), -jnp.inf)
+    is_live = valid & live[indices]
+    picked = jnp.where(is_live, log_weight[indices], -jnp.inf)
+    never = jax.nn.logsumexp(log_weight.at[indices].set(-jnp.inf))
+    later = jax.lax.cumlogsumexp(picked, reverse=True)
+    dead_before = jnp.cumsum(valid & ~is_live) - 1
+    dead_left = jnp.maximum(jnp.sum(some & ~live) - dead_before, 1)
+    log_q = jnp.where(is_live, picked - jnp.logaddexp(later, never), -jnp.log(dead_left.astype(weight.dtype)))
+    return jnp.where(valid, log_q, -jnp.inf)
 
 
-def _check(beta: float) -> None:
+def _check(beta: Beta) -> None:
     if isinstance(beta, float | int) and not beta > 0:
         raise ValueError(f"beta must be positive, got {beta}; for uniform sampling use random_uniform")

@@ -107,4 +107,6 @@ def test_nan_stays_nan(case):
 
 def test_lowers_for_every_platform(case):
     platforms = ("cpu", "cuda", "tpu")
-    assert jax.export.export(jax.jit(case.function), platforms=platforms)(predictions(case.inputs)).platforms == platforms
+    assert (
+        jax.export.export(jax.jit(case.function), platforms=platforms)(predictions(case.inputs)).platforms == platforms
+    )

@@ -119,7 +119,9 @@ def test_restart_policies():
     np.testing.assert_allclose(cold, make(learners.cold).fit(KEY, init, data).params["out"]["kernel"])
 
 
-@pytest.mark.parametrize("make", [lambda: learners.ensemble(learners.mlp(), 0), lambda: learners.mc_dropout(learners.mlp(), 0)])
+@pytest.mark.parametrize(
+    "make", [lambda: learners.ensemble(learners.mlp(), 0), lambda: learners.mc_dropout(learners.mlp(), 0)]
+)
 def test_no_draws_is_refused(make):
     with pytest.raises(ValueError, match="at least 1"):
         make()

@@ -56,10 +56,7 @@ def relative_error(got, want):
 def test_conv_is_correlation_by_definition(shape):
     x, w = (np.asarray(a, np.float64) for a in images_and_weights(shape))
     wanted = [
-        [
-            sum(correlate2d(image[..., a], w[..., a, b], mode="valid") for a in range(x.shape[-1]))
-            for b in range(5)
-        ]
+        [sum(correlate2d(image[..., a], w[..., a, b], mode="valid") for a in range(x.shape[-1])) for b in range(5)]
         for image in x
     ]
     assert_allclose(conv(jnp.asarray(x), jnp.asarray(w)), np.moveaxis(wanted, 1, -1), rtol=1e-4, atol=1e-5)
@@ -69,9 +66,7 @@ def test_conv_is_correlation_by_definition(shape):
 def test_gradients_equal_those_of_the_convolution_primitive(shape):
     x, w = images_and_weights(shape)
     cotangent = jax.random.normal(jax.random.key(1), (2, 5, 5, 5))
-    got, want = (
-        jax.jit(lambda x, w, f=f: jax.vjp(f, x, w)[1](cotangent))(x, w) for f in (conv, reference_conv)
-    )
+    got, want = (jax.jit(lambda x, w, f=f: jax.vjp(f, x, w)[1](cotangent))(x, w) for f in (conv, reference_conv))
     assert max(jax.tree.map(relative_error, got, want)) < 1e-6
 
 
@@ -80,14 +75,9 @@ def test_conv_under_vmap_scan_and_forward_mode(shape):
     x, w = images_and_weights(shape)
     weights = jnp.stack([w, 2 * w, -w])
     assert (
-        relative_error(
-            jax.vmap(conv, (None, 0))(x, weights), jnp.stack([reference_conv(x, a) for a in weights])
-        )
-        < 1e-6
+        relative_error(jax.vmap(conv, (None, 0))(x, weights), jnp.stack([reference_conv(x, a) for a in weights])) < 1e-6
     )
-    _, scanned = lax.scan(
-        lambda carry, a: (carry, jax.grad(lambda b: jnp.sum(conv(x, b) ** 2))(a)), 0, weights
-    )
+    _, scanned = lax.scan(lambda carry, a: (carry, jax.grad(lambda b: jnp.sum(conv(x, b) ** 2))(a)), 0, weights)
     direct = [jax.grad(lambda b: jnp.sum(reference_conv(x, b) ** 2))(a) for a in weights]
     assert relative_error(scanned, jnp.stack(direct)) < 1e-6
     tangent = jax.jvp(lambda a: conv(x, a), (w,), (jnp.cos(w),))[1]

@@ -1,0 +1,30 @@
+"""A tiny experiment for tests of the loop: three clusters, a small ensemble, four rounds of two."""
+
+import jax
+import jax.numpy as jnp
+
+from bal.acquisition import bald
+from bal.labeled import make_pool
+from bal.learners import ensemble, mlp
+from bal.query import by_score
+from bal.selection import best
+
+KEY = jax.random.key(3)
+N, CLASSES = 40, 3
+Y = (jnp.arange(N) * 7) % CLASSES
+X = jax.random.normal(jax.random.key(0), (CLASSES, 2))[Y] * 2 + jax.random.normal(jax.random.key(1), (N, 2))
+POOL = make_pool(X)
+TEST = (X[::2], Y[::2])
+LEARNER = ensemble(mlp((8,), num_outputs=CLASSES), 3, num_steps=15, minibatch_size=8)
+QUERY = by_score(bald, best)
+SIZES = {"batch_size": 2, "num_rounds": 4, "num_initial": 4}
+
+
+def evaluate(posterior, test):
+    x, y = test
+    log_probs = posterior.predict(x)
+    probs = jnp.exp(log_probs).mean(1)
+    return {"accuracy": (probs.argmax(-1) == y).mean(), "nll": -jnp.log(probs[jnp.arange(len(y)), y]).mean()}
+
+
+SETTINGS = {"learner": LEARNER, "query": QUERY, "evaluate": evaluate, **SIZES}
