@@ -49,12 +49,39 @@ ACQUISITIONS = {
 }
 
 
+def candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are positive scores, at unit cost."""
+    scores = jax.random.uniform(jax.random.key(seed), (n,), minval=0.1)
+    eligible = jnp.ones(n, bool) if eligible is None else jnp.asarray(eligible)
+    return Candidates(scores, jnp.arange(n, dtype=jnp.int32), eligible, jnp.ones(n))
+
+
+def feature_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are features ``[n, 3]``, beside a labeled buffer of four places of which two are real."""
+    rows = jax.random.normal(jax.random.key(seed), (n, 3))
+    known = jax.random.normal(jax.random.key(seed + 1), (4, 3))
+    scores = candidates(seed, n, eligible)
+    return scores._replace(rows=rows, known=known, known_weight=jnp.array([1.0, 1.0, 0.0, 0.0]))
+
+
+def draw_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are log probabilities ``[n, K, C]``, all positive."""
+    rows = jax.nn.log_softmax(jax.random.normal(jax.random.key(seed), (n, DRAWS, CLASSES)), -1)
+    return candidates(seed, n, eligible)._replace(rows=rows)
+
+
 class Selector(NamedTuple):
-    """deterministic: the picks do not depend on the key; by_score: the first pick is the best single row."""
+    """A selector and what it promises.
+
+    deterministic: the picks do not depend on the key; by_score: rows are scores and the first pick is the best;
+    draws_by_position: its random draws hang on the array, not on row ids, so that masking changes them.
+    """
 
     select: Callable
     deterministic: bool
     by_score: bool
+    candidates: Callable[..., Candidates] = candidates
+    draws_by_position: bool = False
 
 
 _by_rows = selection.GreedyRule(lambda key, c: (), lambda state, c: c.rows, lambda state, c, i: state)
@@ -62,7 +89,7 @@ _by_rows = selection.GreedyRule(lambda key, c: (), lambda state, c: c.rows, lamb
 SELECTORS = {
     "best": Selector(selection.best, True, True),
     "greedy": Selector(selection.greedy(_by_rows), True, True),
-    "greedy_draw": Selector(selection.greedy(_by_rows, draw=True), False, False),
+    "greedy_draw": Selector(selection.greedy(_by_rows, draw=True), False, False, draws_by_position=True),
     "per_cost": Selector(selection.per_cost(selection.best), True, True),
     "power": Selector(selection.power(1.0), False, False),
     "random_uniform": Selector(selection.random_uniform, False, False),
@@ -114,10 +141,3 @@ def gaussian(seed: int = 0, rows: int = ROWS, dtype: Any = jnp.float32) -> Gauss
 
 def predictions(kind: str, **kwargs: Any) -> Any:
     return log_probs(**kwargs) if kind == "log_probs" else gaussian(**kwargs)
-
-
-def candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
-    """Positive scores at unit cost."""
-    scores = jax.random.uniform(jax.random.key(seed), (n,), minval=0.1)
-    eligible = jnp.ones(n, bool) if eligible is None else jnp.asarray(eligible)
-    return Candidates(scores, jnp.arange(n, dtype=jnp.int32), eligible, jnp.ones(n))

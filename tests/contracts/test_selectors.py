@@ -5,7 +5,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import ROWS, RULES, SELECTORS, candidates
+from cases import ROWS, RULES, SELECTORS
 
 from bal import selection
 
@@ -17,6 +17,12 @@ def case(request):
     return SELECTORS[request.param]
 
 
+def pick_rows(candidates, kept):
+    """The same candidates, only those rows of the pool, in that order."""
+    rows, index, eligible, cost = jax.tree.map(lambda leaf: leaf[kept], tuple(candidates[:4]))
+    return candidates._replace(rows=rows, index=index, eligible=eligible, cost=cost)
+
+
 def test_every_public_selector_has_a_row():
     with_variants = {name.split("_draw")[0] for name in SELECTORS}
     assert set(selection.__all__) - RULES == with_variants
@@ -24,7 +30,7 @@ def test_every_public_selector_has_a_row():
 
 def test_distinct_eligible_and_in_shape(case):
     eligible = np.arange(ROWS) % 3 != 0
-    picks = case.select(KEY, candidates(eligible=eligible), 3)
+    picks = case.select(KEY, case.candidates(eligible=eligible), 3)
     assert picks.indices.shape == picks.scores.shape == picks.valid.shape == (3,)
     assert bool(picks.valid.all())
     assert len(set(picks.indices.tolist())) == 3
@@ -33,19 +39,19 @@ def test_distinct_eligible_and_in_shape(case):
 
 def test_masked_is_compact(case):
     """Rows that may not be picked change nothing: the same picks as without them (per-row keys hang on the id)."""
-    if case.select is SELECTORS["greedy_draw"].select:
-        pytest.skip("draws by inverting a cumulative sum: equal in distribution, tested there")
+    if case.draws_by_position:
+        pytest.skip("equal in distribution, tested with the rule")
     eligible = np.arange(ROWS) % 2 == 0
-    masked = candidates(eligible=eligible)
+    masked = case.candidates(eligible=eligible)
     kept = np.flatnonzero(eligible)
-    compact = jax.tree.map(lambda leaf: leaf[kept], masked)
+    compact = pick_rows(masked, kept)
     picks = case.select(KEY, masked, 3).indices
     assert picks.tolist() == kept[np.asarray(case.select(KEY, compact, 3).indices)].tolist()
 
 
 @pytest.mark.parametrize("num_left", [0, 2])
 def test_exhausted_pool_is_marked_invalid(case, num_left):
-    picks = case.select(KEY, candidates(eligible=np.arange(ROWS) < num_left), 3)
+    picks = case.select(KEY, case.candidates(eligible=np.arange(ROWS) < num_left), 3)
     assert picks.valid.tolist() == [place < num_left for place in range(3)]
     assert picks.indices.shape == (3,)
     assert int(picks.info["num_eligible"]) == num_left
@@ -54,7 +60,7 @@ def test_exhausted_pool_is_marked_invalid(case, num_left):
 def test_pool_smaller_than_the_batch(case):
     if case.select is SELECTORS["shortlist"].select:
         pytest.skip("its size is its own")
-    picks = case.select(KEY, candidates(n=2), 5)
+    picks = case.select(KEY, case.candidates(n=2), 5)
     assert picks.valid.tolist() == [True, True, False, False, False]
     assert sorted(picks.indices[:2].tolist()) == [0, 1]
 
@@ -62,8 +68,8 @@ def test_pool_smaller_than_the_batch(case):
 def test_nan_never_wins_and_is_counted(case):
     if case.select is SELECTORS["random_uniform"].select:
         pytest.skip("needs no scores")
-    some = candidates()
-    some = some._replace(rows=some.rows.at[:20].set(jnp.nan))
+    some = case.candidates()
+    some = some._replace(rows=jax.tree.map(lambda leaf: leaf.at[:20].set(jnp.nan), some.rows))
     picks = case.select(KEY, some, 3)
     assert (np.asarray(picks.indices) >= 20).all()
     assert int(picks.info["num_nan"]) >= 20
@@ -72,45 +78,46 @@ def test_nan_never_wins_and_is_counted(case):
 def test_ties_go_to_the_lowest_position(case):
     if not case.deterministic:
         pytest.skip("random")
-    tied = candidates()._replace(rows=jnp.ones(ROWS))
+    tied = case.candidates()
+    tied = tied._replace(rows=jax.tree.map(jnp.ones_like, tied.rows))
     assert case.select(KEY, tied, 3).indices.tolist() == [0, 1, 2]
 
 
 def test_first_pick_is_the_best_single(case):
     if not case.by_score:
         pytest.skip("random")
-    assert int(case.select(KEY, candidates(), 3).indices[0]) == int(jnp.argmax(candidates().rows))
+    assert int(case.select(KEY, case.candidates(), 3).indices[0]) == int(jnp.argmax(case.candidates().rows))
 
 
 def test_permutation_equivariant(case):
-    if case.select is SELECTORS["greedy_draw"].select:
+    if case.draws_by_position:
         pytest.skip("equal in distribution only")
     order = np.random.RandomState(0).permutation(ROWS)
-    shuffled = jax.tree.map(lambda leaf: leaf[order], candidates())
-    picks = case.select(KEY, candidates(), 3).indices
+    shuffled = pick_rows(case.candidates(), order)
+    picks = case.select(KEY, case.candidates(), 3).indices
     assert order[np.asarray(case.select(KEY, shuffled, 3).indices)].tolist() == picks.tolist()
 
 
 def test_deterministic_or_with_probabilities(case):
-    a, b = (case.select(jax.random.key(seed), candidates(), 3) for seed in (0, 1))
+    a, b = (case.select(jax.random.key(seed), case.candidates(), 3) for seed in (0, 1))
     if case.deterministic:
         assert a.indices.tolist() == b.indices.tolist()
         assert a.log_q is None
-    else:
+    elif a.log_q is not None:
         assert a.log_q.shape == (3,)
         assert (np.asarray(a.log_q) <= 0).all()
 
 
 def test_vmap_is_a_loop(case):
     keys = jax.random.split(KEY, 3)
-    many = jax.vmap(lambda key: case.select(key, candidates(), 3).indices)(keys)
-    assert many.tolist() == [case.select(key, candidates(), 3).indices.tolist() for key in keys]
+    many = jax.vmap(lambda key: case.select(key, case.candidates(), 3).indices)(keys)
+    assert many.tolist() == [case.select(key, case.candidates(), 3).indices.tolist() for key in keys]
 
 
 def test_minus_infinity_is_a_score(case):
-    if not case.deterministic:
-        pytest.skip("weights")
-    some = candidates(eligible=np.arange(ROWS) >= 21)._replace(rows=jnp.full(ROWS, -jnp.inf))
+    if not (case.deterministic and case.by_score):
+        pytest.skip("not by score")
+    some = case.candidates(eligible=np.arange(ROWS) >= 21)._replace(rows=jnp.full(ROWS, -jnp.inf))
     picks = case.select(KEY, some, 3)
     assert bool(picks.valid.all())
     assert picks.indices.tolist() == [21, 22, 23]
@@ -119,4 +126,4 @@ def test_minus_infinity_is_a_score(case):
 def test_lowers_for_every_platform(case):
     select = jax.jit(lambda candidates: case.select(KEY, candidates, 3).indices)
     platforms = ("cpu", "cuda", "tpu")
-    assert jax.export.export(select, platforms=platforms)(candidates()).platforms == platforms
+    assert jax.export.export(select, platforms=platforms)(case.candidates()).platforms == platforms
