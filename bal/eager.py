@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from bal.checkpoint import pack, rebuild
+from bal.events import events_log, round_event
 from bal.labeled import num_answered
 from bal.loop import Carry, Log, acquire, begin, draw_start, fit, given_start, no_metrics, record_answers
 from bal.query import Query
@@ -73,7 +74,7 @@ def run_eager(
         labeled = record_answers(carry.labeled, picks, y)
         state = parts.fit(key_round, pool, labeled, carry.state)
         metrics = parts.evaluate(state, test)
-        event = _round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
+        event = round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
         carry = Carry(labeled, state, carry.memory)
         if number < num_rounds:
             picks, memory = parts.acquire(key_round, pool, carry)
@@ -84,7 +85,7 @@ def run_eager(
         if on_round is not None:
             on_round(event)
         number += 1
-    return _as_log(events, y)
+    return events_log(events, y)
 
 
 @lru_cache(maxsize=16)
@@ -121,33 +122,6 @@ def _reveal(oracle: PyTree | Callable, picks: Selection, events: list[dict], num
     return y
 
 
-def _round_event(
-    seed: int, number: int, picks: Selection, y: Array, metrics: dict, training: Array, num_start: int
-) -> dict:
-    info = {name: np.asarray(value) for name, value in picks.info.items()}
-    if picks.log_q is not None:
-        info["log_q"] = np.asarray(picks.log_q)
-    training = int(training)
-    return {
-        "kind": "round",
-        "seed": seed,
-        "round": number,
-        "acquired": np.asarray(picks.indices),
-        "scores": np.asarray(picks.scores),
-        "valid": np.asarray(picks.valid),
-        "labels": np.asarray(y),
-        "metrics": {name: float(value) for name, value in metrics.items()},
-        "counts": {
-            "acquired": training - num_start,
-            "training": training,
-            "start": num_start,
-            "validation": 0,
-        },
-        "seconds": None,
-        "info": info,
-    }
-
-
 def _keep(events: list[dict], event: dict, record: Any) -> None:
     """Append the event, or check that it repeats what the record already holds."""
     number = event["round"]
@@ -160,27 +134,6 @@ def _keep(events: list[dict], event: dict, record: Any) -> None:
             f"round {number} of the record acquired {events[number]['acquired']}, but this run acquires "
             f"{event['acquired'].tolist()}: resume with the configuration, versions and threads of the record"
         )
-
-
-def _as_log(events: list[dict], y_like: Array) -> Log:
-    """Stack the events of all rounds: entry r + 1 holds the picks of round r."""
-    start, *rest = events
-    stack = lambda name, dtype: jnp.asarray(np.array([event[name] for event in rest], dtype=dtype))
-    info = {name: jnp.asarray(np.array([event["info"][name] for event in rest])) for name in rest[0]["info"]}
-    return Log(
-        start=jnp.asarray(np.asarray(start["acquired"], np.int32)),
-        indices=stack("acquired", np.int32),
-        scores=stack("scores", np.float32),
-        valid=stack("valid", bool),
-        y=stack("labels", y_like.dtype),
-        log_q=info.pop("log_q", None),
-        info=info,
-        metrics={
-            name: jnp.asarray(np.array([event["metrics"][name] for event in events], np.float32))
-            for name in start["metrics"]
-        },
-        num_training=jnp.asarray(np.array([event["counts"]["training"] for event in events], np.int32)),
-    )
 
 
 def _check_budget(pool: Pool, start: np.ndarray, num_asked: int) -> None:

@@ -27,13 +27,14 @@ START, FIT, QUERY, INIT = 0, 1, 2, 3
 class Log(NamedTuple):
     """What a run did: R rounds of B picks, and R + 1 evaluations.
 
-    start: pool rows of the start set; indices, scores, valid, y: the picks and the labels revealed for them;
+    start, y_start: pool rows of the start set and their labels; indices, scores, valid, y: the picks and the labels revealed for them;
     log_q: None for deterministic selectors; info: further arrays of the selector, one entry a round;
     metrics: what `evaluate` returned, before each round and after the last; num_training: labels in the training set
     at each of these evaluations.
     """
 
     start: Int[Array, "S"]
+    y_start: PyTree
     indices: Int[Array, "R B"]
     scores: Float[Array, "R B"]
     valid: Bool[Array, "R B"]
@@ -106,7 +107,8 @@ def draw_start(key: PRNGKey, pool: Pool, num_initial: int) -> Selection:
     """A uniformly random start set among the rows that are present."""
     n = len(pool.present)
     candidates = Candidates(None, jnp.arange(n, dtype=jnp.int32), pool.present, pool.cost)
-    return random_uniform(round_key(key, 0, START), candidates, num_initial)
+    drawn = random_uniform(round_key(key, 0, START), candidates, num_initial)
+    return Selection(drawn.indices, jnp.full(num_initial, jnp.nan), drawn.valid)
 
 
 def given_start(indices: Int[Array, "S"]) -> Selection:
@@ -148,7 +150,6 @@ def run(
     num_initial: int = 0,
     evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
     over: Over = dense,
-    on_round: Callable | None = None,
 ) -> Log:
     """A whole simulated experiment as a pure function of its arrays.
 
@@ -159,7 +160,6 @@ def run(
       test: handed to `evaluate` with the posterior of each round.
       start: pool rows labeled at the beginning; without it `num_initial` rows are drawn at random.
       learner, query, batch_size, num_rounds, evaluate, over: static.
-      on_round: called on the host as ``on_round(round)`` when a round ends; leave it out on accelerators.
 
     Returns:
       The `Log`.
@@ -167,7 +167,8 @@ def run(
     first = draw_start(key, pool, num_initial) if start is None else given_start(start)
     capacity = len(first.indices) + num_rounds * batch_size
     carry = begin(key, learner, query, pool, oracle, capacity)
-    carry = carry._replace(labeled=record_answers(carry.labeled, first, take(oracle, first.indices)))
+    y_start = take(oracle, first.indices)
+    carry = carry._replace(labeled=record_answers(carry.labeled, first, y_start))
 
     def one_round(carry: Carry, number: Array) -> tuple[Carry, tuple]:
         key_round = jax.random.fold_in(key, number)
@@ -185,14 +186,13 @@ def run(
             return carry, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), picks)
 
         carry, (selection, y) = jax.lax.cond(number < num_rounds, query_and_answer, nothing)
-        if on_round is not None:
-            jax.debug.callback(on_round, number)
         return carry, (selection, y, metrics, num_training)
 
     _, (selection, y, metrics, num_training) = jax.lax.scan(one_round, carry, jnp.arange(num_rounds + 1))
     selection, y = jax.tree.map(lambda leaf: leaf[:num_rounds], (selection, y))
     return Log(
         start=first.indices,
+        y_start=y_start,
         indices=selection.indices,
         scores=selection.scores,
         valid=selection.valid,

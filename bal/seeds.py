@@ -37,16 +37,11 @@ def device_mesh(num_devices: int | None = None) -> Mesh:
     return Mesh(np.array(devices), ("seeds",), axis_types=(AxisType.Auto,))
 
 
-def over_seeds(
-    fn: Callable, args: tuple, in_axes: tuple, mesh: Mesh | None = None
-) -> tuple[Callable[..., Any], tuple[Array, ...]]:
+def over_seeds(fn: Callable, args: tuple, in_axes: tuple, mesh: Mesh | None = None) -> "OverSeeds":
     """Map `fn` over the leading axis of some of its arguments, spread over the devices of `mesh`.
 
     `in_axes` is as for `jax.vmap`: for each argument 0, None or a tree of these. Each device takes its share of the
-    seeds, one after the other on a CPU (each training then stays in cache), all at once elsewhere. The number of
-    seeds need not divide evenly: the last seed is repeated and dropped again.
-
-    Returns the mapped function of flat arrays, and these arrays.
+    seeds, one after the other on a CPU (each training then stays in cache), all at once elsewhere.
     """
     mesh = device_mesh() if mesh is None else mesh
     leaves, tree = jax.tree.flatten(args)
@@ -54,10 +49,8 @@ def over_seeds(
     lengths = {leaf.shape[0] for leaf, axis in zip(leaves, axes, strict=True) if axis == 0}
     if len(lengths) != 1:
         raise ValueError(f"expected one number of seeds in all per-seed arguments, got {sorted(lengths)}")
-    num_seeds = lengths.pop()
     mapped = [number for number, axis in enumerate(axes) if axis == 0]
     shared = [number for number, axis in enumerate(axes) if axis is None]
-    padding = -num_seeds % mesh.size
 
     def one_seed(shared_leaves: tuple, seed_leaves: tuple) -> Any:
         places = dict(zip(shared + mapped, (*shared_leaves, *seed_leaves), strict=True))
@@ -70,13 +63,19 @@ def over_seeds(
         return jax.vmap(one)(seed_leaves)
 
     spread = jax.shard_map(one_device, mesh=mesh, in_specs=(P(), P("seeds")), out_specs=P("seeds"), check_vma=False)
+    return OverSeeds(
+        spread, tuple(leaves[n] for n in shared), tuple(leaves[n] for n in mapped), lengths.pop(), mesh.size
+    )
 
-    def all_seeds(*flat: Array) -> Any:
-        shared_leaves = tuple(flat[number] for number in shared)
-        seed_leaves = tuple(jnp.concatenate([flat[n]] + [flat[n][-1:]] * padding) for n in mapped)
-        return jax.tree.map(lambda leaf: leaf[:num_seeds], spread(shared_leaves, seed_leaves))
 
-    return all_seeds, tuple(leaves)
+class OverSeeds(NamedTuple):
+    """A function mapped over seeds: ``fn(shared, per_seed)``, its arguments, and how many seeds fit evenly."""
+
+    fn: Callable[[tuple, tuple], Any]
+    shared: tuple[Array, ...]
+    per_seed: tuple[Array, ...]
+    num_seeds: int
+    num_devices: int
 
 
 def run_seeds(
@@ -88,6 +87,8 @@ def run_seeds(
     *,
     in_axes: tuple = (None, None, None, 0),
     mesh: Mesh | None = None,
+    seeds_per_call: int | None = None,
+    on_seeds: Callable[[int], None] | None = None,
     **settings: Any,
 ) -> SeedRuns:
     """`bal.loop.run` for every key, compiled once; compile and run time are reported apart.
@@ -97,15 +98,31 @@ def run_seeds(
       pool, oracle, test, start: as in `run`; `in_axes` says which of the four (or which of their leaves) lead with
         the seed. By default only `start` does.
       mesh: devices to use, by default all local ones.
+      seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
+        devices. Fewer take less memory and let `on_seeds` report more often.
+      on_seeds: called with the number of seeds finished since the last call.
       settings: the static arguments of `run`.
     """
     axes = (0, *in_axes[:3], None if start is None else in_axes[3])
     begun = time.perf_counter()
-    all_seeds, leaves = over_seeds(partial(run, **settings), (keys, pool, oracle, test, start), axes, mesh)
-    compiled = jax.jit(all_seeds).lower(*leaves).compile()
+    mapped = over_seeds(partial(run, **settings), (keys, pool, oracle, test, start), axes, mesh)
+    wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
+    size = -(-wanted // mapped.num_devices) * mapped.num_devices
+    pieces = [_rows(mapped.per_seed, first, size) for first in range(0, mapped.num_seeds, size)]
+    compiled = jax.jit(mapped.fn).lower(mapped.shared, pieces[0]).compile()
     ready = time.perf_counter()
-    log = jax.block_until_ready(compiled(*leaves))
+    logs = []
+    for number, piece in enumerate(pieces):
+        logs.append(jax.block_until_ready(compiled(mapped.shared, piece)))
+        if on_seeds is not None:
+            on_seeds(min(size, mapped.num_seeds - number * size))
+    log = jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[: mapped.num_seeds], *logs)
     return SeedRuns(log, ready - begun, time.perf_counter() - ready)
+
+
+def _rows(leaves: tuple, first: int, size: int) -> tuple:
+    """A slice of the seeds; past the end the last seed is repeated, to be dropped again."""
+    return tuple(leaf[jnp.minimum(jnp.arange(first, first + size), len(leaf) - 1)] for leaf in leaves)
 
 
 def _leaf_axes(in_axes: Any, args: Any) -> list[int | None]:

@@ -19,6 +19,7 @@ from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SETTINGS, SIZES, TEST, N
 from bal.acquisition import bald, predictive_entropy
 from bal.campaign import Campaign
 from bal.eager import run_eager
+from bal.events import events_log, log_events
 from bal.labeled import make_pool
 from bal.learners import ensemble, mlp, warm
 from bal.loop import Log, run, seed_keys
@@ -36,6 +37,7 @@ def compiled() -> Log:
 
 def same_run(a: Log, b: Log, tolerance: float = 1e-4) -> None:
     assert a.start.tolist() == b.start.tolist()
+    assert a.y_start.tolist() == b.y_start.tolist()
     assert a.indices.tolist() == b.indices.tolist()
     assert a.num_training.tolist() == b.num_training.tolist()
     assert np.asarray(a.y).tolist() == np.asarray(b.y).tolist()
@@ -78,6 +80,18 @@ def test_eager_is_compiled(compiled):
     same_run(run_eager(KEY, POOL, Y, TEST, **SETTINGS), compiled)
 
 
+def test_events_of_a_compiled_run_are_those_of_an_eager_one(compiled):
+    """Plain numbers either way, so both kinds of run are recorded and read alike; and back again."""
+    eager = []
+    run_eager(KEY, POOL, Y, TEST, on_round=eager.append, **SETTINGS)
+    ours = log_events(compiled, 0)
+    assert [event["acquired"].tolist() for event in ours] == [event["acquired"].tolist() for event in eager]
+    assert [event["labels"].tolist() for event in ours] == [event["labels"].tolist() for event in eager]
+    assert [event["counts"] for event in ours] == [event["counts"] for event in eager]
+    assert [event["info"].keys() for event in ours] == [event["info"].keys() for event in eager]
+    same_run(events_log(ours, compiled.y), compiled, 0.0)
+
+
 def test_eager_compiles_once(compiled):
     from bal.eager import round_parts
     from bal.rows import dense
@@ -96,7 +110,10 @@ def test_vmapped_seed_is_single_seed(compiled):
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_run_seeds_is_single_seed(compiled, num_devices):
     keys = jnp.stack([jax.random.key(9), KEY, jax.random.key(5)])
-    runs = run_seeds(keys, POOL, Y, TEST, mesh=device_mesh(num_devices), **SETTINGS)
+    done = []
+    mesh = device_mesh(num_devices)
+    runs = run_seeds(keys, POOL, Y, TEST, mesh=mesh, seeds_per_call=1, on_seeds=done.append, **SETTINGS)
+    assert done == ([1, 1, 1] if num_devices == 1 else [2, 1])
     assert runs.log.indices.shape == (3, 4, 2)
     assert runs.compile_seconds > 0
     assert runs.run_seconds > 0
@@ -324,6 +341,7 @@ def test_killed_process_resumes(tmp_path):
         jax.config.update("jax_num_cpu_devices", 2)
         from problem import KEY, POOL, SETTINGS, TEST, Y
         from bal.eager import run_eager
+from bal.events import events_log, log_events
         from bal.records import open_record
         slow = (lambda event: (print(event["round"], flush=True), time.sleep(0.3))) if sys.argv[2] == "slow" else None
         with open_record(sys.argv[1], sys.argv[3], {}) as record:

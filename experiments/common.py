@@ -1,0 +1,146 @@
+"""What the experiment scripts share: devices, strategies by name, and a recorded study of several strategies.
+
+A study is one record a strategy under ``runs/<name>/``. A strategy whose record is finished is read back, not run
+again, so a study that was interrupted goes on where it stopped: type the same command.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bal.acquisition import bald, margin, mean_std, predictive_entropy, vote_variation_ratio
+from bal.evaluation import accuracy, brier, comparison_table, ece, learning_curves, mixture_nll, mixture_probabilities
+from bal.events import log_events
+from bal.loop import seed_keys
+from bal.query import Query, Stage, by_score
+from bal.records import Record, open_record
+from bal.rows import Over, dense
+from bal.seeds import run_seeds
+from bal.selection import best, power, random_uniform
+from bal.typing import Pool, Posterior
+
+STRATEGIES: dict[str, Query] = {
+    "random": Query((Stage(None, random_uniform),)),
+    "entropy": by_score(predictive_entropy, best),
+    "margin": by_score(margin, best),
+    "bald": by_score(bald, best),
+    "power-bald": by_score(bald, power(1.0)),
+    "variation-ratio": by_score(vote_variation_ratio, best),
+    "mean-std": by_score(mean_std, best),
+}
+
+
+def use_all_cores() -> None:
+    """One host device a core, and a cache of compiled programs; call before any computation."""
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "bal" / "xla"))
+    jax.config.update("jax_compilation_cache_dir", cache)
+
+
+def evaluate(posterior: Posterior, test: tuple, over: Over = dense) -> dict[str, jax.Array]:
+    """Metrics of the marginal prediction on test rows. `test` is (inputs, labels, rows to take of them)."""
+    x, y, rows = test
+    log_probs = over.map(_predict, (posterior,), x[rows])
+    probs = mixture_probabilities(log_probs)
+    return {
+        "accuracy": accuracy(probs, y[rows]),
+        "nll": mixture_nll(log_probs, y[rows]),
+        "brier": brier(probs, y[rows]),
+        "ece": ece(probs, y[rows]),
+    }
+
+
+def _predict(posterior: Posterior, x: jax.Array) -> jax.Array:
+    return posterior.predict(x)
+
+
+def run_study(
+    name: str,
+    config: Mapping[str, Any],
+    fingerprint: str,
+    queries: Mapping[str, Query],
+    num_seeds: int,
+    data: tuple,
+    in_axes: tuple,
+    runs: Path,
+    console: Console,
+    seeds_per_call: int,
+    **settings: Any,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Run (or read back) every strategy over all seeds; returns metrics ``[S, R + 1]`` by strategy and name.
+
+    `data` is (pool, oracle, test, start), `in_axes` as in `bal.seeds.run_seeds`, `settings` the static arguments of
+    `bal.loop.run` except the query.
+    """
+    curves = {}
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        for strategy, query in queries.items():
+            task = progress.add_task(strategy, total=num_seeds)
+            with open_record(runs, name, {**config, "strategy": strategy}, fingerprint) as record:
+                if record.done:
+                    progress.update(task, completed=num_seeds, description=f"{strategy} (on record)")
+                else:
+                    _run_strategy(
+                        record, num_seeds, data, in_axes, seeds_per_call, partial(progress.advance, task), query, settings
+                    )
+                curves[strategy] = _curves(record, num_seeds)
+    return curves
+
+
+def _run_strategy(
+    record: Record,
+    num_seeds: int,
+    data: tuple,
+    in_axes: tuple,
+    seeds_per_call: int,
+    on_seeds: Callable[[int], None],
+    query: Query,
+    settings: dict[str, Any],
+) -> None:
+    keys = seed_keys(0, num_seeds)
+    done = run_seeds(
+        keys, *data, in_axes=in_axes, seeds_per_call=seeds_per_call, on_seeds=on_seeds, query=query, **settings
+    )
+    finished = len({event["seed"] for event in record.events if event["kind"] == "round"})
+    for seed in range(finished, num_seeds):
+        record.append(log_events(jax.tree.map(lambda leaf, seed=seed: leaf[seed], done.log), seed))
+    record.finish({"compile_seconds": done.compile_seconds, "run_seconds": done.run_seconds, "num_seeds": num_seeds})
+
+
+def _curves(record: Record, num_seeds: int) -> dict[str, np.ndarray]:
+    rounds = [record.rounds(seed) for seed in range(num_seeds)]
+    names = rounds[0][0]["metrics"]
+    curves = {name: np.array([[event["metrics"][name] for event in seed] for seed in rounds]) for name in names}
+    return {**curves, "labels": np.array([[event["counts"]["training"] for event in seed] for seed in rounds])}
+
+
+def report(
+    name: str, curves: dict[str, dict[str, np.ndarray]], target: float, figures: Path, console: Console
+) -> None:
+    """Print the table against random and draw the learning curves."""
+    labels = next(iter(curves.values()))["labels"][0]
+    accuracies = {strategy: values["accuracy"] for strategy, values in curves.items()}
+    console.print(comparison_table(labels, accuracies, target=target, title=f"{name}: test accuracy against labels"))
+    figures.mkdir(parents=True, exist_ok=True)
+    picture = figures / f"{name}.png"
+    learning_curves(picture, labels, accuracies, "test accuracy", f"{name}: mean over {len(next(iter(accuracies.values())))} seeds")
+    console.print(f"learning curves: {picture}")
+
+
+def make_data(
+    x: np.ndarray, y: np.ndarray, pools: np.ndarray, tests: np.ndarray, starts: np.ndarray
+) -> tuple[tuple, tuple]:
+    """Arrays and axes for `run_study` when every seed has its own pool rows ``[S, N]`` (bool), test rows and start."""
+    pool = Pool(jnp.asarray(x), jnp.asarray(pools), jnp.ones(len(x)))
+    labels = jnp.asarray(y, jnp.int32)
+    data = (pool, labels, (pool.x, labels, jnp.asarray(tests)), jnp.asarray(starts, jnp.int32))
+    return data, (Pool(None, 0, None), None, (None, None, 0), 0)
