@@ -5,16 +5,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike
 
 from bal.checkpoint import pack_tree, unpack_tree
 from bal.checks import check_labels, check_predictions, check_row_ids, check_rows
-from bal.eager import Parts, round_parts
+from bal.eager import run_parts
 from bal.labeled import answer, ask, is_labeled, make_pool, num_answered
-from bal.loop import Carry, begin, draw_start, no_metrics
+from bal.loop import Carry, begin, draw_start
 from bal.query import Query
 from bal.rows import Over, dense, num_rows, take
-from bal.typing import Learner, Pool, PRNGKey, PyTree, Selection
+from bal.typing import Learner, Pool, Posterior, PRNGKey, PyTree, Selection, Values
 
 _CHECKED_ROWS = 1000
 
@@ -47,7 +46,7 @@ class Campaign:
         *,
         capacity: int,
         num_classes: int | None = None,
-        cost: ArrayLike | None = None,
+        cost: Values | None = None,
         pool_capacity: int | None = None,
         over: Over = dense,
         record: Any = None,
@@ -71,8 +70,8 @@ class Campaign:
         check_rows(x)
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1 label, got {capacity}")
-        self._key, self._learner, self._query, self._over = key, learner, query, over
-        self._num_classes, self._record, self._skipped = num_classes, record, np.zeros(0, np.int32)
+        self._key, self._num_classes, self._record = key, num_classes, record
+        self._skipped = np.zeros(0, np.int32)
         self._num_rows = num_rows(x)
         grow = (pool_capacity or self._num_rows) - self._num_rows
         if grow < 0:
@@ -82,7 +81,9 @@ class Campaign:
         present = np.arange(self._num_rows + grow) < self._num_rows
         self._pool = make_pool(x, present, _pad(_costs(cost, self._num_rows), grow, 1.0))
         y_like = jnp.zeros(1, jnp.float32 if num_classes is None else jnp.int32)
-        self._carry: Carry = begin(key, learner, query, self._pool, y_like, capacity)
+        self._parts = run_parts(learner, query, Posterior.predict, over)
+        first = learner._replace(init=self._parts.init)
+        self._carry: Carry = begin(key, first, query, self._pool, y_like, capacity)
         self._num_queries = 0
         self.last_selection: Selection | None = None
         if record is not None:
@@ -148,7 +149,7 @@ class Campaign:
         self._append(rows)
         return rows
 
-    def tell(self, indices: ArrayLike, labels: ArrayLike) -> None:
+    def tell(self, indices: Values, labels: Values) -> None:
         """Give labels of rows: pending ones, or any other present row that has no label yet.
 
         Raises:
@@ -164,7 +165,7 @@ class Campaign:
         self._write({"kind": "tell", "rows": rows, "labels": y})
         self._answer(rows, y)
 
-    def skip(self, indices: ArrayLike) -> None:
+    def skip(self, indices: Values) -> None:
         """Give up on pending rows: they are not asked for again and training never sees them.
 
         Raises:
@@ -177,7 +178,7 @@ class Campaign:
         self._write({"kind": "skip", "rows": rows})
         self._skipped = np.union1d(self._skipped, rows)
 
-    def add(self, x: PyTree, cost: ArrayLike | None = None) -> np.ndarray:
+    def add(self, x: PyTree, cost: Values | None = None) -> np.ndarray:
         """Let new rows join the pool; returns their ids.
 
         Raises:
@@ -206,23 +207,18 @@ class Campaign:
         if self.num_labeled == 0:
             raise ValueError("nothing is labeled yet, so there is no posterior; tell some labels first")
         check_rows(x, like=self._pool.x)
-        parts = self._parts(1)
-        return self._learner.predict(
-            parts.fit(self._round_key(), self._pool, self._carry.labeled, self._carry.state), x
-        )
-
-    def _parts(self, batch_size: int) -> Parts:
-        return round_parts(self._learner, self._query, no_metrics, batch_size, self._over)
+        state = self._parts.fit(self._round_key(), self._pool, self._carry.labeled, self._carry.state)
+        return self._parts.evaluate(state, x)
 
     def _round_key(self) -> PRNGKey:
         return jax.random.fold_in(self._key, self._num_queries)
 
     def _query_round(self, batch_size: int) -> tuple[Carry, Selection]:
-        key, parts, carry = self._round_key(), self._parts(batch_size), self._carry
+        key, parts, carry = self._round_key(), self._parts, self._carry
         carry = carry._replace(state=parts.fit(key, self._pool, carry.labeled, carry.state))
         some = take(self._pool.x, np.arange(min(self._num_rows, _CHECKED_ROWS)))
-        check_predictions(self._learner.predict(carry.state, some), num_rows(some), self._num_classes)
-        selection, memory = parts.acquire(key, self._pool, carry)
+        check_predictions(parts.evaluate(carry.state, some), num_rows(some), self._num_classes)
+        selection, memory = parts.acquire(key, self._pool, carry, batch_size)
         return carry._replace(memory=memory), selection
 
     def _asked(self) -> np.ndarray:
@@ -276,7 +272,7 @@ class Campaign:
         self._carry = self._carry._replace(state=state, memory=memory)
 
 
-def _costs(cost: ArrayLike | None, n: int) -> np.ndarray:
+def _costs(cost: Values | None, n: int) -> np.ndarray:
     prices = np.ones(n, np.float32) if cost is None else np.asarray(cost, np.float32)
     if prices.shape != (n,) or not (np.isfinite(prices) & (prices > 0)).all():
         raise ValueError(f"expected one positive cost for each of {n} rows, got an array of shape {prices.shape}")

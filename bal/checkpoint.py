@@ -42,8 +42,8 @@ def pack_tree(tree: PyTree) -> dict[str, np.ndarray]:
 def unpack_tree(arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
     """The inverse of `pack_tree`, given a tree of the same structure."""
     leaves, tree = jax.tree.flatten(like)
-    saved = [arrays.get(f"leaf.{number}") for number in range(len(leaves))]
-    if [None if leaf is None else leaf.shape for leaf in saved] != [_to_numpy(leaf).shape for leaf in leaves]:
+    saved = [arrays[name] for name in map("leaf.{}".format, range(len(leaves))) if name in arrays]
+    if [leaf.shape for leaf in saved] != [_to_numpy(leaf).shape for leaf in leaves]:
         raise ValueError(
             "the saved learner state is shaped otherwise than this learner's; resume with the same learner"
         )
@@ -83,7 +83,7 @@ def _to_numpy(leaf: Any) -> np.ndarray:
             f"only learners whose state is made of arrays can be resumed from a record, got a {type(leaf).__name__}; "
             "run without a record, or keep the model as arrays"
         )
-    return np.asarray(jax.random.key_data(leaf)) if _is_key(leaf) else np.asarray(leaf)
+    return np.asarray(jax.random.key_data(jnp.asarray(leaf))) if _is_key(leaf) else np.asarray(leaf)
 
 
 def _from_numpy(leaf: np.ndarray, like: Any) -> Any:

@@ -4,10 +4,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import ArrayLike
 
 from bal.rows import num_rows
-from bal.typing import Gaussian, PyTree
+from bal.typing import Gaussian, PyTree, Values
 
 
 def check_rows(x: PyTree, like: PyTree = None) -> None:
@@ -30,7 +29,7 @@ def check_rows(x: PyTree, like: PyTree = None) -> None:
             _check_finite(leaf)
 
 
-def check_row_ids(indices: ArrayLike, num_rows: int) -> np.ndarray:
+def check_row_ids(indices: Values, num_rows: int) -> np.ndarray:
     """Row ids: integers in the pool, each once."""
     rows = np.atleast_1d(np.asarray(indices))
     if rows.ndim != 1 or (rows.size and not np.issubdtype(rows.dtype, np.integer)):
@@ -44,7 +43,7 @@ def check_row_ids(indices: ArrayLike, num_rows: int) -> np.ndarray:
     return rows.astype(np.int32)
 
 
-def check_labels(labels: ArrayLike, count: int, num_classes: int | None) -> np.ndarray:
+def check_labels(labels: Values, count: int, num_classes: int | None) -> np.ndarray:
     """Labels: one a row, class numbers below `num_classes`, or finite reals where that is None."""
     y = np.atleast_1d(np.asarray(labels))
     if y.shape != (count,):

@@ -19,12 +19,17 @@ from bal.labeled import num_answered
 from bal.loop import Carry, Log, acquire, begin, draw_start, fit, given_start, no_metrics, record_answers
 from bal.query import Query
 from bal.rows import Over, dense, take
-from bal.typing import Learner, Pool, Posterior, PRNGKey, PyTree, Selection
+from bal.typing import Labeled, Learner, Pool, Posterior, PRNGKey, PyTree, Selection
 
 
 class Parts(NamedTuple):
-    """The three pieces of a round, compiled where they can be."""
+    """The pieces of a run, compiled where they can be.
 
+    init: ``key, data -> state``; fit: ``key, pool, labeled, state -> state``; evaluate: ``state, test -> Any``;
+    acquire: ``key, pool, carry, batch_size -> Selection, memory``.
+    """
+
+    init: Callable
     fit: Callable
     evaluate: Callable
     acquire: Callable
@@ -63,13 +68,13 @@ def run_eager(
     """
     first = draw_start(key, pool, num_initial) if start is None else given_start(jnp.asarray(start, jnp.int32))
     _check_budget(pool, np.asarray(first.indices), num_rounds * batch_size)
-    parts = round_parts(learner, query, evaluate, batch_size, over)
+    parts = run_parts(learner, query, evaluate, over)
     events = [] if record is None else record.rounds(seed)
     y = _reveal(oracle, first, events, 0)
-    carry = begin(key, learner, query, pool, y, len(first.indices) + num_rounds * batch_size)
-    carry, picks, number = rebuild(record, seed, events, carry, y) or (carry, first, 0)
-    while number <= num_rounds:
-        y = _reveal(oracle, picks, events, number)
+    carry = begin(key, learner._replace(init=parts.init), query, pool, y, len(first.indices) + num_rounds * batch_size)
+    carry, picks, next_round = rebuild(record, seed, events, carry, y) or (carry, first, 0)
+    for number in range(next_round, num_rounds + 1):
+        y = y if number == 0 else _reveal(oracle, picks, events, number)
         key_round = jax.random.fold_in(key, number)
         labeled = record_answers(carry.labeled, picks, y)
         state = parts.fit(key_round, pool, labeled, carry.state)
@@ -77,37 +82,37 @@ def run_eager(
         event = round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
         carry = Carry(labeled, state, carry.memory)
         if number < num_rounds:
-            picks, memory = parts.acquire(key_round, pool, carry)
+            picks, memory = parts.acquire(key_round, pool, carry, batch_size)
             carry = carry._replace(memory=memory)
         _keep(events, event, record)
         if record is not None and number < num_rounds:
             record.save_state(number, pack(carry, picks, seed))
         if on_round is not None:
             on_round(event)
-        number += 1
     return events_log(events, y)
 
 
 @lru_cache(maxsize=16)
-def round_parts(learner: Learner, query: Query, evaluate: Callable, batch_size: int, over: Over) -> Parts:
-    """The pieces of a round; kept, so that a second run with the same settings compiles nothing."""
+def run_parts(learner: Learner, query: Query, evaluate: Callable, over: Over) -> Parts:
+    """The pieces of a run; kept, so that a second run or ask with the same settings compiles nothing."""
 
-    def fit_part(key: PRNGKey, pool: Pool, labeled: Any, state: PyTree) -> PyTree:
+    def fit_part(key: PRNGKey, pool: Pool, labeled: Labeled, state: PyTree) -> PyTree:
         return fit(key, learner, pool, labeled, state)
 
-    def evaluate_part(state: PyTree, test: PyTree) -> dict[str, Array]:
+    def evaluate_part(state: PyTree, test: PyTree) -> Any:
         return evaluate(Posterior(state, learner), test)
 
-    def acquire_part(key: PRNGKey, pool: Pool, carry: Carry) -> tuple[Selection, PyTree]:
+    def acquire_part(key: PRNGKey, pool: Pool, carry: Carry, batch_size: int) -> tuple[Selection, PyTree]:
         return acquire(key, learner, query, pool, carry, batch_size, over)
 
-    if over.place == "device":
-        return Parts(jax.jit(fit_part), jax.jit(evaluate_part), jax.jit(acquire_part))
     if over.place == "host":
-        return Parts(fit_part, evaluate_part, acquire_part)
-    compiled_learner = learner._replace(fit=jax.jit(learner.fit))
-    streamed_fit = lambda key, pool, labeled, state: fit(key, compiled_learner, pool, labeled, state)
-    return Parts(streamed_fit, jax.jit(evaluate_part), acquire_part)
+        return Parts(learner.init, fit_part, evaluate_part, acquire_part)
+    init, evaluate_part = jax.jit(learner.init), jax.jit(evaluate_part)
+    if over.place == "device":
+        return Parts(init, jax.jit(fit_part), evaluate_part, jax.jit(acquire_part, static_argnums=3))
+    compiled = learner._replace(fit=jax.jit(learner.fit))  # the pool stays outside of the compiled pieces
+    streamed_fit = lambda key, pool, labeled, state: fit(key, compiled, pool, labeled, state)
+    return Parts(init, streamed_fit, evaluate_part, acquire_part)
 
 
 def _reveal(oracle: PyTree | Callable, picks: Selection, events: list[dict], number: int) -> Array:

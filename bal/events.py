@@ -15,9 +15,7 @@ from bal.loop import Log, given_start
 from bal.typing import Selection
 
 
-def round_event(
-    seed: int, number: int, picks: Selection, y: Any, metrics: dict, training: Any, num_start: int
-) -> dict:
+def round_event(seed: int, number: int, picks: Selection, y: Any, metrics: dict, training: Any, num_start: int) -> dict:
     """One event of kind "round", from arrays. `y` are labels of any kind that leads with the picks."""
     info = {name: np.asarray(value) for name, value in picks.info.items()}
     if picks.log_q is not None:
@@ -81,5 +79,3 @@ def events_log(events: list[dict], y_like: Array) -> Log:
         },
         num_training=jnp.asarray(np.array([event["counts"]["training"] for event in events], np.int32)),
     )
-
-

@@ -41,6 +41,33 @@ def join_blocks(blocks: Array, n: int) -> Array:
     return jnp.concatenate([head, blocks[-1, num_blocks * block - n :]])
 
 
+def in_float64(function: Callable) -> Callable:
+    """`function` of arrays, traced with float64 switched on: casts to float64 inside it hold, whatever surrounds it.
+
+    A bare ``jax.enable_x64(True)`` does not survive a later `vmap` of a `jit`, `scan` or `while_loop` around it, which
+    transforms what is inside with float64 off and so breaks matrix products; here the rule for `vmap` switches it on
+    again. Every traced value must be an argument, and random numbers must be drawn outside.
+
+    >>> third = in_float64(lambda x: 1e9 * (x.astype(jnp.float64) / 3 - 1 / 3))
+    >>> abs(float(jax.vmap(jax.jit(third))(jnp.ones(2))[0])) < 1e-6
+    True
+    """
+
+    @jax.custom_batching.custom_vmap
+    def call(*args: Any) -> Any:
+        with jax.enable_x64(True):
+            return function(*args)
+
+    @call.def_vmap
+    def batched(axis_size: int, in_batched: Any, *args: Any) -> tuple[Any, Any]:
+        del axis_size
+        axes = jax.tree.map(lambda is_batched: 0 if is_batched else None, tuple(in_batched))
+        out = in_float64(jax.vmap(function, in_axes=axes))(*args)
+        return out, jax.tree.map(lambda leaf: True, out)
+
+    return call
+
+
 def xlogx(log_x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """``x log x`` from ``log x``, with its limit 0 at x = 0."""
     return jnp.exp(log_x) * jnp.maximum(log_x, _LOG_FLOOR)

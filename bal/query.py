@@ -87,11 +87,13 @@ def run_query(
     Rows that are absent, or have a place in the acquisition log (answered or pending), are never eligible. `log_q`
     is dropped behind a narrowing stage, because it would be conditional on a random shortlist.
     """
+    if not query.stages:
+        raise ValueError("a query needs at least one stage, got none; see bal.query.by_score")
     n = num_rows(round.pool.x)
     index, x, cost = jnp.arange(n, dtype=jnp.int32), round.pool.x, round.pool.cost
     eligible = round.pool.present & ~is_labeled(round.labeled, n)
     known_x = take(round.pool.x, round.labeled.indices)
-    seen = []
+    seen: list[tuple[Candidates, Selection]] = []
     for number, stage in enumerate(query.stages):
         key_context, key_select = jax.random.split(jax.random.fold_in(key, number))
         context = None if stage.context is None else stage.context(key_context, round, over)
@@ -105,6 +107,7 @@ def run_query(
         seen.append((candidates, selection))
         index, eligible, cost = index[selection.indices], selection.valid, cost[selection.indices]
         x = take(x, selection.indices)
+    _, selection = seen[-1]
     memory = round.memory if query.remember is None else query.remember(round.memory, tuple(seen))
     log_q = selection.log_q if len(query.stages) == 1 else None
     return selection._replace(indices=index, log_q=log_q), memory

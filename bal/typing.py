@@ -7,15 +7,18 @@ Everything here is a `NamedTuple` (a JAX pytree without validation), except `Pos
 static field so that it may cross `jax.jit` without a fresh closure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
 PyTree = Any
 PRNGKey = Key[Array, ""]
+
+Values = ArrayLike | Sequence
+"""What people hand in at the doors: arrays, numbers, lists."""
 
 PADDING = 2**31 - 1
 """Row id of an empty place in a fixed-capacity log: out of any pool, read with ``mode="clip"``, weight 0."""
@@ -104,7 +107,7 @@ class Labeled(NamedTuple):
     y: PyTree
     weight: Float[Array, "L"]
     source: Int[Array, "L"]
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class Round(NamedTuple):
@@ -129,7 +132,7 @@ class Candidates(NamedTuple):
     """
 
     rows: PyTree
-    index: Int[Array, "n"]
+    index: Int[Array, "n"]  # pyright: ignore[reportIncompatibleMethodOverride]
     eligible: Bool[Array, "n"]
     cost: Float[Array, "n"]
     known: PyTree = None

@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.stats
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -90,7 +91,14 @@ def run_study(
                     progress.update(task, completed=num_seeds, description=f"{strategy} (on record)")
                 else:
                     _run_strategy(
-                        record, num_seeds, data, in_axes, seeds_per_call, partial(progress.advance, task), query, settings
+                        record,
+                        num_seeds,
+                        data,
+                        in_axes,
+                        seeds_per_call,
+                        partial(progress.advance, task),
+                        query,
+                        settings,
                     )
                 curves[strategy] = _curves(record, num_seeds)
     return curves
@@ -120,19 +128,44 @@ def _curves(record: Record, num_seeds: int) -> dict[str, np.ndarray]:
     rounds = [record.rounds(seed) for seed in range(num_seeds)]
     names = rounds[0][0]["metrics"]
     curves = {name: np.array([[event["metrics"][name] for event in seed] for seed in rounds]) for name in names}
-    return {**curves, "labels": np.array([[event["counts"]["training"] for event in seed] for seed in rounds])}
+    labels = np.array([[event["counts"]["training"] for event in seed] for seed in rounds])
+    acquired = np.array([[event["acquired"] for event in seed[1:]] for seed in rounds])
+    start = np.array([seed[0]["acquired"] for seed in rounds])
+    return {**curves, "labels": labels, "acquired": acquired, "start": start}
 
 
-def report(
-    name: str, curves: dict[str, dict[str, np.ndarray]], target: float, figures: Path, console: Console
-) -> None:
+class Distinct(NamedTuple):
+    """Share of distinct originals in a batch, with its interval over seeds, and of picks already labeled in a copy."""
+
+    mean: float
+    low: float
+    high: float
+    repeats: float
+
+
+def distinct_share(acquired: np.ndarray, start: np.ndarray) -> Distinct:
+    """From the originals of all picks ``[S, R, B]`` and of the start set ``[S, S0]``."""
+    per_seed = np.array([[len(set(batch)) / len(batch) for batch in seed] for seed in acquired.tolist()]).mean(1)
+    if len(per_seed) > 1:
+        sem = scipy.stats.sem(per_seed)
+        low, high = per_seed.mean() + sem * np.array([-1, 1]) * scipy.stats.t.ppf(0.975, len(per_seed) - 1)
+    else:
+        low = high = per_seed.mean()
+    flat = np.concatenate([start, acquired.reshape(len(acquired), -1)], 1)
+    new = np.array([len(set(seed)) for seed in flat.tolist()]) - np.array([len(set(s)) for s in start.tolist()])
+    return Distinct(per_seed.mean(), low, high, 1 - (new / acquired[0].size).mean())
+
+
+def report(name: str, curves: dict[str, dict[str, np.ndarray]], target: float, figures: Path, console: Console) -> None:
     """Print the table against random and draw the learning curves."""
     labels = next(iter(curves.values()))["labels"][0]
     accuracies = {strategy: values["accuracy"] for strategy, values in curves.items()}
     console.print(comparison_table(labels, accuracies, target=target, title=f"{name}: test accuracy against labels"))
     figures.mkdir(parents=True, exist_ok=True)
     picture = figures / f"{name}.png"
-    learning_curves(picture, labels, accuracies, "test accuracy", f"{name}: mean over {len(next(iter(accuracies.values())))} seeds")
+    learning_curves(
+        picture, labels, accuracies, "test accuracy", f"{name}: mean over {len(next(iter(accuracies.values())))} seeds"
+    )
     console.print(f"learning curves: {picture}")
 
 
@@ -143,4 +176,5 @@ def make_data(
     pool = Pool(jnp.asarray(x), jnp.asarray(pools), jnp.ones(len(x)))
     labels = jnp.asarray(y, jnp.int32)
     data = (pool, labels, (pool.x, labels, jnp.asarray(tests)), jnp.asarray(starts, jnp.int32))
-    return data, (Pool(None, 0, None), None, (None, None, 0), 0)
+    axes: Any = {"x": None, "present": 0, "cost": None}
+    return data, (Pool(**axes), None, (None, None, 0), 0)

@@ -90,7 +90,9 @@ def main(config: Config) -> None:
         num_steps=config.steps,
         minibatch_size=config.minibatch_size,
     )
-    settings = {name: value for name, value in asdict(config).items() if name not in ("runs", "figures", "strategies", "target")}
+    settings = {
+        name: value for name, value in asdict(config).items() if name not in ("runs", "figures", "strategies", "target")
+    }
     curves = run_study(
         "digits",
         settings,

@@ -1,5 +1,6 @@
 """The tables that the contract tests run over: every public acquisition, selector and learner is a row here."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bal import acquisition, learners, selection
+from bal import acquisition, kernels, learners, selection
 from bal.typing import Candidates, Gaussian, Learner
 
 CLASSES, DRAWS, ROWS = 4, 5, 24
@@ -26,11 +27,31 @@ zero = lambda k, c: 0.0
 log_c = lambda k, c: float(np.log(c))
 log_min = lambda k, c: float(np.log(min(k, c)))
 
+
+def _targets(seed: int = 7) -> jax.Array:
+    """Six target rows whose draws agree in pairs, so that the contract's reordering of draws leaves them alone."""
+    rows = jax.nn.log_softmax(2 * jax.random.normal(jax.random.key(seed), (6, 3, CLASSES), jnp.float32), -1)
+    return rows[:, jnp.array([0, 1, 2, 0, 2])]
+
+
+def _gaussian_targets() -> Gaussian:
+    mean, variance, noise = jnp.exp(_targets()[..., :3]).transpose(2, 0, 1)
+    return Gaussian(mean, variance, noise)
+
+
 ACQUISITIONS = {
     "bald": Acquisition(acquisition.bald, "log_probs", zero, log_min),
     "consensus_kl": Acquisition(acquisition.consensus_kl, "log_probs", zero, log_min),
     "corrected_bald": Acquisition(
         acquisition.corrected_bald, "log_probs", zero, lambda k, c: log_min(k, c) * k / (k - 1)
+    ),
+    "epig": Acquisition(lambda x: acquisition.epig(x, _targets()), "log_probs", zero, log_min),
+    "epig_by_entropies": Acquisition(
+        lambda x: acquisition.epig_by_entropies(x, _targets()), "log_probs", lambda k, c: -1e-6, log_min
+    ),
+    "gaussian_epig": Acquisition(lambda x: acquisition.gaussian_epig(x, _gaussian_targets()), "gaussian", zero),
+    "jepig": Acquisition(
+        lambda x: acquisition.jepig(x, jax.nn.log_softmax(_targets()[..., 0], -1)), "log_probs", zero, log_min
     ),
     "expected_entropy": Acquisition(acquisition.expected_entropy, "log_probs", zero, log_c),
     "least_confidence": Acquisition(acquisition.least_confidence, "log_probs", zero, lambda k, c: 1 - 1 / c),
@@ -84,7 +105,59 @@ class Selector(NamedTuple):
     draws_by_position: bool = False
 
 
+def targeted_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are log probabilities; the context is two target rows and their weights."""
+    return draw_candidates(seed, n, eligible)._replace(context=(draw_candidates(9, 2).rows, jnp.ones(2)))
+
+
+def scored_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows and labeled rows that are a score and features ``[n, 3]``."""
+    some = feature_candidates(seed, n, eligible)
+    rows = selection.ScoredFeatures(candidates(seed, n).rows, some.rows)
+    return some._replace(rows=rows, known=selection.ScoredFeatures(jnp.zeros(4), some.known))
+
+
+def clustered_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are scores; the context is the cluster of every pool row."""
+    return candidates(seed, n, eligible)._replace(context=jnp.arange(ROWS) // 7 % 3)
+
+
+def gradient_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are gradients ``outer [n, 4] ⊗ inner [n, 3]``, as are the labeled rows."""
+    some = feature_candidates(seed, n, eligible)
+    gradients = lambda key, rows: (kernels.Factors(jax.random.normal(jax.random.key(key), (len(rows), 4)), rows),)
+    return some._replace(rows=gradients(seed + 2, some.rows), known=gradients(seed + 3, some.known))
+
+
+distinct_counts = functools.partial(feature_candidates, 3)  # within 1.2, no two of the first picks tie
+
+
+def sparse_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are features and variances, the context their sums over the pool."""
+    some = feature_candidates(seed, n, eligible)
+    rows = selection.SparseRows(some.rows, candidates(seed, n).rows)
+    return some._replace(rows=rows, context=selection.sum_rows(rows, jnp.ones(n)))
+
+
+def pool_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are features, the context those of the whole pool."""
+    some = feature_candidates(seed, n, eligible)
+    return some._replace(context=selection.PoolRows(some.rows, jnp.ones(n)))
+
+
+def fisher_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are factors of Fisher information for two classes, as are the labeled rows; context: the pool's sum."""
+    some = feature_candidates(seed, n, eligible)
+    fisher = lambda x: selection.softmax_fisher(jax.nn.log_softmax(x[:, None, :2], -1), x)
+    rows = fisher(some.rows)
+    return some._replace(rows=rows, known=fisher(some.known), context=selection.sum_fisher(rows, jnp.ones(n)))
+
+
+_compiled = functools.partial(jax.jit, static_argnums=2)  # once a shape: several tests share each of them
 _by_rows = selection.GreedyRule(lambda key, c: (), lambda state, c: c.rows, lambda state, c, i: state)
+
+_noisy = kernels.noisy(kernels.linear, 0.1)
+_posterior_max_det = selection.transformed(selection.max_det(_noisy), kernels.scaled, kernels.given_known(0.1))
 
 SELECTORS = {
     "best": Selector(selection.best, True, True),
@@ -94,10 +167,44 @@ SELECTORS = {
     "power": Selector(selection.power(1.0), False, False),
     "random_uniform": Selector(selection.random_uniform, False, False),
     "shortlist": Selector(selection.shortlist(3), True, True),
+    "batchbald": Selector(_compiled(selection.batchbald(64)), True, False, draw_candidates),
+    "epig_batch": Selector(_compiled(selection.epig_batch(16)), True, False, targeted_candidates),
+    "gaussian_batch": Selector(_compiled(selection.gaussian_batch()), True, False, draw_candidates),
+    "cluster_margin": Selector(selection.cluster_margin(6), True, False, clustered_candidates),
+    "k_medoids": Selector(_compiled(selection.k_medoids()), True, False, feature_candidates),
+    "probcover": Selector(_compiled(selection.probcover(1.2)), True, False, distinct_counts),
+    "ranked_batch": Selector(_compiled(selection.ranked_batch), True, False, scored_candidates),
+    "typiclust": Selector(_compiled(selection.typiclust()), False, False, feature_candidates),
+    "badge": Selector(_compiled(selection.badge), False, False, gradient_candidates, draws_by_position=True),
+    "k_center": Selector(_compiled(selection.k_center()), True, False, feature_candidates),
+    "kmeans_pp": Selector(_compiled(selection.kmeans_pp()), False, False, feature_candidates, draws_by_position=True),
+    "lcmd": Selector(_compiled(selection.lcmd(kernels.gradient)), True, False, gradient_candidates),
+    "max_det": Selector(_compiled(selection.max_det(_noisy)), True, False, feature_candidates),
+    "max_diag": Selector(_compiled(selection.max_diag()), True, False, feature_candidates),
+    "transformed": Selector(_compiled(_posterior_max_det), True, False, feature_candidates),
+    "bait": Selector(_compiled(selection.bait()), True, False, fisher_candidates),
+    "confident_coreset": Selector(_compiled(selection.confident_coreset()), True, False, scored_candidates),
+    "frank_wolfe": Selector(_compiled(selection.frank_wolfe()), True, False, sparse_candidates),
+    "frank_wolfe_kernel": Selector(_compiled(selection.frank_wolfe_kernel(jnp.dot)), True, False, pool_candidates),
+    "sparse_greedy": Selector(_compiled(selection.sparse_greedy()), True, False, sparse_candidates),
+    "sparse_iht": Selector(_compiled(selection.sparse_iht()), True, False, sparse_candidates),
     "softmax": Selector(selection.softmax(2.0), False, False),
     "softrank": Selector(selection.softrank(1.0), False, False),
 }
-RULES = {"GreedyRule", "Select"}  # names of `bal.selection` that are not selectors
+RULES = {
+    *("FisherRows", "pool_fisher", "regression_fisher", "softmax_fisher", "sum_fisher"),
+    *("PoolSums", "SparseRows", "pool_sums", "sparse_rows", "sum_rows", "PoolRows", "pool_rows"),
+    *("expected_gaussian_log_likelihoods", "expected_log_likelihoods", "gradient_rows", "linear_features"),
+    *("HeadRows", "LinearHead", "head_rows", "known_noise", "unknown_noise", "pseudo_label_gradients"),
+    *("linear_euclidean", "linear_fisher", "logistic_fisher", "probit_fisher"),
+    *("BatchInformation", "batch_information"),
+    "ScoredFeatures",
+    "average_linkage",
+    "k_means",
+    "purity_radius",
+    "GreedyRule",
+    "Select",
+}  # names of `bal.selection` that are not selectors
 
 
 class Case(NamedTuple):

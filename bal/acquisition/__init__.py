@@ -3,6 +3,7 @@
 To add one: write a function here, list it below, and add a row to `tests/cases.py`.
 """
 
+from bal.acquisition.epig import epig, epig_by_entropies, gaussian_epig, jepig
 from bal.acquisition.gaussian import epistemic_variance, gaussian_bald, gaussian_entropy, total_variance
 from bal.acquisition.heuristics import (
     consensus_kl,
@@ -19,10 +20,14 @@ __all__ = [
     "bald",
     "consensus_kl",
     "corrected_bald",
+    "epig",
+    "epig_by_entropies",
     "epistemic_variance",
     "expected_entropy",
     "gaussian_bald",
     "gaussian_entropy",
+    "gaussian_epig",
+    "jepig",
     "least_confidence",
     "margin",
     "mean_std",

@@ -1,0 +1,148 @@
+"""What a batch rule compares rows with: a positive semi-definite function of two rows, and ways to combine them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from bal.typing import Candidates, PyTree
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel on n candidates and L labeled rows, read by columns, diagonal or blocks: never ``[n, n]``.
+
+    rows: what the kernel compares, every leaf ``[n, ...]``; known: the same for the labeled buffer, or None.
+    known_weight: ``[L]``, positive for a real row of `known`, 0 for padding.
+    noise: ``[n]`` variance of an observation given the function (0 unless `noisy`); known_noise: ``[L]``.
+    params: hyper-parameters, whatever does not lead with rows.
+    pair: ``params, row, row -> scalar``; static, so one function for one kind of kernel.
+    """
+
+    rows: PyTree
+    known: PyTree
+    known_weight: PyTree
+    noise: PyTree
+    known_noise: PyTree
+    params: PyTree
+    pair: Callable[[PyTree, PyTree, PyTree], Array] = field(metadata={"static": True})
+
+    def row(self, position: Int[Array, ""] | int) -> PyTree:
+        """The candidate at a position."""
+        return jax.tree.map(lambda leaf: leaf[position], self.rows)
+
+    def column(self, row: PyTree) -> Float[Array, "n"]:
+        """``k(x_n, row)`` for all candidates."""
+        return jax.vmap(self.pair, (None, 0, None))(self.params, self.rows, row)
+
+    def diag(self) -> Float[Array, "n"]:
+        """``k(x_n, x_n)``."""
+        return jax.vmap(self.pair, (None, 0, 0))(self.params, self.rows, self.rows)
+
+    def block(self, others: PyTree) -> Float[Array, "m n"]:
+        """``k(other_m, x_n)``: one column of the kernel a row."""
+        return jax.vmap(self.column)(others)
+
+
+KernelOf = Callable[[Candidates], Kernel]
+"""How a rule is told which kernel to use: a function from candidates to a `Kernel`."""
+
+
+def make_kernel(
+    candidates: Candidates, features: Callable[[PyTree], PyTree], params: PyTree, pair: Callable[..., Array]
+) -> Kernel:
+    """A noise-free kernel that compares ``features(rows)``, the labeled rows treated alike."""
+    known = None if candidates.known is None else features(candidates.known)
+    rows = features(candidates.rows)
+    noise = jnp.zeros(candidates.index.shape[0])
+    known_noise = None if known is None else jnp.zeros(jax.tree.leaves(known)[0].shape[0])
+    return Kernel(rows, known, candidates.known_weight, noise, known_noise, params, pair)
+
+
+def noisy(kernel: KernelOf, noise: float | Callable[[PyTree], Array]) -> KernelOf:
+    """The same kernel where row n is observed with noise variance σ²_n: one number, or a function ``rows -> [n]``.
+
+    >>> from bal.kernels import linear
+    >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> noisy(linear, 0.5)(candidates).noise.tolist()
+    [0.5, 0.5]
+    """
+    if not callable(noise) and not noise > 0:
+        raise ValueError(f"a noise variance is positive, got {noise}; leave out `noisy` for a noise-free kernel")
+    variance = noise if callable(noise) else lambda rows: jnp.full(jax.tree.leaves(rows)[0].shape[0], noise)
+
+    def noisy_kernel(candidates: Candidates) -> Kernel:
+        known_noise = None if candidates.known is None else variance(candidates.known)
+        return replace(kernel(candidates), noise=variance(candidates.rows), known_noise=known_noise)
+
+    return noisy_kernel
+
+
+def of(part: Callable[[PyTree], PyTree], kernel: KernelOf) -> KernelOf:
+    """The kernel of a part of the rows, as ``of(lambda rows: rows["features"], linear)``.
+
+    >>> from bal.kernels import linear
+    >>> rows = {"features": jnp.ones((2, 3)), "noise": jnp.ones(2)}
+    >>> candidates = Candidates(rows, jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> of(lambda rows: rows["features"], linear)(candidates).diag().tolist()
+    [3.0, 3.0]
+    """
+
+    def part_kernel(candidates: Candidates) -> Kernel:
+        known = None if candidates.known is None else part(candidates.known)
+        return kernel(candidates._replace(rows=part(candidates.rows), known=known))
+
+    return part_kernel
+
+
+def scaled_by(kernel: KernelOf, factor: float | Array) -> KernelOf:
+    """``factor · k``; the noise stays.
+
+    >>> from bal.kernels import linear
+    >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> scaled_by(linear, 2.0)(candidates).diag().tolist()
+    [6.0, 6.0]
+    """
+
+    def scaled_kernel(candidates: Candidates) -> Kernel:
+        k = kernel(candidates)
+        return replace(k, params=(jnp.asarray(factor), k.params), pair=_scaled_pair(k.pair))
+
+    return scaled_kernel
+
+
+def kernel_sum(*kernels: KernelOf) -> KernelOf:
+    """``Σ_j k_j``: the kernel of a sum of independent functions, as of the members of an ensemble. Noises add.
+
+    >>> from bal.kernels import linear
+    >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> kernel_sum(linear, linear)(candidates).diag().tolist()
+    [6.0, 6.0]
+    """
+    if not kernels:
+        raise ValueError("a sum of kernels needs at least one kernel, got none")
+
+    def summed(candidates: Candidates) -> Kernel:
+        ks = [kernel(candidates) for kernel in kernels]
+        known, known_noise = None, None
+        if candidates.known is not None:
+            known, known_noise = tuple(k.known for k in ks), sum(k.known_noise for k in ks)
+        rows, params = tuple(k.rows for k in ks), tuple(k.params for k in ks)
+        noise, pair = sum(k.noise for k in ks), _sum_pair(tuple(k.pair for k in ks))
+        return Kernel(rows, known, candidates.known_weight, noise, known_noise, params, pair)
+
+    return summed
+
+
+@lru_cache
+def _scaled_pair(pair: Callable) -> Callable:
+    return lambda params, a, b: params[0] * pair(params[1], a, b)
+
+
+@lru_cache
+def _sum_pair(pairs: tuple[Callable, ...]) -> Callable:
+    return lambda params, a, b: sum(pair(p, x, y) for pair, p, x, y in zip(pairs, params, a, b))

@@ -1,0 +1,34 @@
+"""A learner's own posterior covariance as a kernel: the door for Gaussian processes."""
+
+from jaxtyping import Array
+
+from bal.kernels.kernel import Kernel, make_kernel
+from bal.typing import Candidates, Posterior, PRNGKey, PyTree, Round
+
+
+def learner_covariance(candidates: Candidates) -> Kernel:
+    """The learner's own posterior covariance: rows are its embeddings, the stage's context is its `Posterior`.
+
+    Use it in ``Stage(embeddings, select, context=posterior_context)``. It is conditioned on the labels already.
+
+    Raises ValueError if the learner has no `kernel`.
+
+    >>> import jax.numpy as jnp
+    >>> from bal.typing import Learner
+    >>> learner = Learner(None, None, None, None, lambda state, a, b: state * a @ b)
+    >>> context = Posterior(jnp.array(2.0), learner)
+    >>> candidates = Candidates(jnp.eye(2), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2), context=context)
+    >>> learner_covariance(candidates).diag().tolist()
+    [2.0, 2.0]
+    """
+    return make_kernel(candidates, lambda rows: rows, candidates.context, _learner_pair)
+
+
+def posterior_context(key: PRNGKey, round: Round, over: PyTree) -> Posterior:
+    """The context of a stage whose kernel is the learner's: the posterior itself."""
+    del key, over
+    return round.posterior
+
+
+def _learner_pair(posterior: Posterior, a: PyTree, b: PyTree) -> Array:
+    return posterior.kernel(a, b)

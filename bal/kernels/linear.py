@@ -1,0 +1,66 @@
+"""Kernels of explicit features: linear, and the covariance of posterior draws."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.kernels.kernel import Kernel, KernelOf, make_kernel
+from bal.typing import Candidates, PyTree
+
+
+def linear(candidates: Candidates) -> Kernel:
+    """``k(x, x') = φ(x)·φ(x')`` of features ``[n, F]``; of ``[n, K, F]`` the sum over members ``Σ_k φ_k(x)·φ_k(x')``.
+
+    Raises ValueError unless the rows are one array.
+
+    >>> candidates = Candidates(jnp.eye(2), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> linear(candidates).column(jnp.array([3.0, 4.0])).tolist()
+    [3.0, 4.0]
+    """
+    if not hasattr(candidates.rows, "reshape"):
+        got = type(candidates.rows).__name__
+        raise ValueError(f"expected rows that are one array of features [n, F], got {got}; pick a part with `of`")
+    return make_kernel(candidates, flat, None, dot)
+
+
+def draw_covariance(of_draw: Callable[[Array], Array] = jnp.exp) -> KernelOf:
+    """Covariance of predictions over K posterior draws, summed over classes: ``Σ_c Cov_k(p_kc(x), p_kc(x'))``.
+
+    The rows are ``log_probs [n, K, C]`` or draws of a mean ``[n, K]``; `of_draw` says what of them is compared:
+    `jnp.exp` (probabilities), or ``lambda f: f`` (the draws themselves; log probabilities must then be finite). The
+    divisor is K - 1, so that the kernel is unbiased for the posterior covariance.
+
+    Raises ValueError with fewer than two draws.
+
+    Kirsch 2023, "Black-Box Batch Active Learning for Regression" (TMLR); reconstructed from memory, with the sum over
+    classes of ours.
+
+    >>> candidates = Candidates(jnp.array([[1.0, 3.0]]), jnp.arange(1), jnp.ones(1) > 0, jnp.ones(1))
+    >>> draw_covariance(lambda f: f)(candidates).diag().tolist()
+    [2.0]
+    """
+
+    def kernel(candidates: Candidates) -> Kernel:
+        return make_kernel(candidates, lambda rows: flat(centred_draws(of_draw(rows))), None, dot)
+
+    return kernel
+
+
+def centred_draws(draws: Float[Array, "n K *C"]) -> Float[Array, "n K *C"]:
+    """Features whose inner products are covariances over draws: ``(f_k - mean_k f) / √(K - 1)``."""
+    num_draws = draws.shape[1]
+    if num_draws < 2:
+        raise ValueError(f"a covariance over draws needs at least 2 draws, got {num_draws}")
+    return (draws - draws.mean(1, keepdims=True)) / jnp.sqrt(num_draws - 1.0)
+
+
+def flat(rows: Array) -> Float[Array, "n F"]:
+    """Features as one vector a row."""
+    return rows.reshape(rows.shape[0], -1)
+
+
+def dot(params: PyTree, a: Float[Array, "F"], b: Float[Array, "F"]) -> Float[Array, ""]:
+    """Inner product in full precision: reduced-precision matrix units lose what distances need."""
+    del params
+    return jnp.vdot(a, b, precision="highest")

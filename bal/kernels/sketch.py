@@ -1,0 +1,81 @@
+"""Random features: projections that shorten features or gradients, and those of expected log-likelihoods."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.kernels.gradient import Factors, check_gradients
+from bal.kernels.linear import flat
+from bal.kernels.transforms import Transform, check_features, map_rows
+from bal.typing import Candidates, PRNGKey
+
+
+def sketch(num_features: int) -> Transform:
+    """A random Gaussian projection to m features, whose inner products are unbiased for those of the rows.
+
+    Features ``[n, F]`` become ``φ R / √m``. Gradients, given as `Factors`, become the sum over layers of
+    ``(a A) ⊙ (h H) / √m``, the sketch of an outer product from the sketches of its factors, so that neither the
+    gradients ``[n, parameters]`` nor a projection of that length exist. The variance of ``k(x, x)`` is 2 k²/m for
+    features and 8 k²/m for the gradients of one layer.
+
+    Holzmüller et al. 2023; Kar and Karnick 2012, "Random Feature Maps for Dot Product Kernels".
+
+    >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> sketch(5)(jax.random.key(0), candidates).rows.shape
+    (2, 5)
+    """
+    if num_features < 1:
+        raise ValueError(f"a sketch has at least 1 feature, got num_features={num_features}")
+
+    def transform(key: PRNGKey, candidates: Candidates) -> Candidates:
+        if hasattr(candidates.rows, "reshape"):
+            project = lambda rows: _project(key, flat(rows), num_features)
+        else:
+            check_gradients(candidates.rows)
+            project = lambda rows: sum(
+                _project_outer(jax.random.fold_in(key, layer), block, num_features) for layer, block in enumerate(rows)
+            )
+        return map_rows(lambda rows: project(rows) / jnp.sqrt(num_features))(key, candidates)
+
+    return transform
+
+
+def acs_features(num_features: int, noise: float) -> Transform:
+    """Random features of expected log-likelihoods, from posterior features (behind `given_known`).
+
+    For J draws ``f_j(x) = φ(x)·z_j`` of the centred posterior and ``s² = |φ(x)|²`` the features are
+    ``(½ log(1 + s²/σ²) - (f_j² + s²) / 2σ²) / √J``: the expected log-likelihood of a draw plus the entropy of the
+    prediction, as sparse subset approximation matches them. With ``m = ½ log(1 + s²/σ²) - s²/σ²`` inner products
+    have the mean ``m m' + k(x, x')² / 2σ⁴``.
+
+    Pinsler, Gordon, Nalisnick and Hernández-Lobato 2019, "Bayesian Batch Active Learning as Sparse Subset
+    Approximation"; as a kernel transform in Holzmüller et al. 2023. Derived anew from the definition.
+
+    >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> acs_features(5, 0.1)(jax.random.key(0), candidates).rows.shape
+    (2, 5)
+    """
+    if num_features < 1 or not noise > 0:
+        raise ValueError(f"expected num_features >= 1 and a positive noise, got {num_features} and {noise}")
+
+    def transform(key: PRNGKey, candidates: Candidates) -> Candidates:
+        check_features(candidates)
+
+        def features(rows: Float[Array, "n F"]) -> Float[Array, "n J"]:
+            draws = _project(key, rows, num_features)
+            ratio = jnp.sum(rows * rows, 1, keepdims=True) / noise
+            return (0.5 * (jnp.log1p(ratio) - ratio) - draws * draws / (2 * noise)) / jnp.sqrt(num_features)
+
+        return map_rows(features)(key, candidates)
+
+    return transform
+
+
+def _project(key: PRNGKey, rows: Float[Array, "n F"], num_features: int) -> Float[Array, "n m"]:
+    matrix = jax.random.normal(key, (rows.shape[1], num_features), rows.dtype)
+    return jnp.matmul(rows, matrix, precision="highest")
+
+
+def _project_outer(key: PRNGKey, block: Factors, num_features: int) -> Float[Array, "n m"]:
+    key_outer, key_inner = jax.random.split(key)
+    return _project(key_outer, block.outer, num_features) * _project(key_inner, block.inner, num_features)

@@ -1,0 +1,27 @@
+"""Transforms in front of a rule: the middle of *base kernel x transform x rule*."""
+
+import jax
+
+from bal.kernels import Transform
+from bal.selection.top_k import Select
+from bal.typing import Candidates, PRNGKey, Selection
+
+
+def transformed(select: Select, *transforms: Transform) -> Select:
+    """Select from candidates that went through the transforms, first to last, each with a key of its own.
+
+    >>> import jax.numpy as jnp
+    >>> from bal.kernels import centred, linear, scaled
+    >>> from bal.selection import k_center
+    >>> candidates = Candidates(jnp.array([[5.0], [6.0], [9.0]]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
+    >>> transformed(k_center(linear), centred, scaled)(jax.random.key(0), candidates, 2).indices.tolist()
+    [2, 0]
+    """
+
+    def select_transformed(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        key_transform, key_select = jax.random.split(key)
+        for number, transform in enumerate(transforms):
+            candidates = transform(jax.random.fold_in(key_transform, number), candidates)
+        return select(key_select, candidates, batch_size)
+
+    return select_transformed

@@ -1,0 +1,213 @@
+"""BatchBALD saturates at log K: what the picks of a batch still tell, for K = 10, 100, 1000 posterior draws.
+
+    python -m paper_figures.batchbald_saturation --scale cpu
+
+BatchBALD is the information of a batch about the *index of a draw*, so log K is its ceiling. Left: information over
+log K after each pick, median over rounds and seeds. Right: share of batches whose score falls at some pick, which the
+true quantity cannot do: with the usual estimate, joint entropies from labelings drawn anew at every pick, and with
+gains that are conditional information on common labelings. `smoke` takes half a minute, `cpu` about ten minutes on two
+cores; both use the 8 x 8 digits and an MLP with dropout. `paper` repeats MNIST three times with noise, as published,
+with a LeNet, needs the files of MNIST in ``BAL_DATA``, and is meant for an accelerator.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jaxtyping import Array, Float
+
+from bal.acquisition import expected_entropy
+from bal.datasets import digits, mnist, repeated, start_set
+from bal.labeled import make_pool
+from bal.learners import lenet, mc_dropout, mlp
+from bal.loop import begin, given_start, record_answers, step
+from bal.numerics import logmeanexp
+from bal.query import Query, Stage, predictions
+from bal.selection import batch_information, batchbald
+from bal.typing import Learner, Pool
+from paper_figures.common import Claim, Scale, interval, near, picture, report
+
+SOURCE = "Kirsch et al. 2019, run logs published by the authors"
+PICKS = (1, 2, 3, 4, 5, 10)
+PUBLISHED = {10: (0.48, 0.77, 0.91, 0.96, 0.99, 1.00), 100: (0.22, 0.42, 0.59, 0.72, 0.82, 0.98)}
+PUBLISHED_FALLING = {10: 0.97, 100: 0.09}
+PUBLISHED_DATA = {10: "Repeated MNIST", 100: "MNIST"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the figure; sizes follow from the scale."""
+
+    scale: Scale = "cpu"
+    """smoke, cpu or paper."""
+    seed: int = 0
+    """Root of all randomness."""
+
+
+class Sizes(NamedTuple):
+    """What a scale means."""
+
+    num_draws: tuple[int, ...]
+    num_seeds: int
+    num_rounds: int
+    num_pool: int | None
+    num_configurations: int
+    num_steps: int
+
+
+SIZES = {
+    "smoke": Sizes((10, 100), 2, 2, 200, 1_000, 100),
+    "cpu": Sizes((10, 100, 1000), 6, 6, 600, 10_000, 300),
+    "paper": Sizes((10, 100), 6, 28, None, 40_000, 2_000),
+}
+
+
+class Batches(NamedTuple):
+    """Every batch of every seed; scores are information in nats after each pick ``[seeds, rounds, B]``."""
+
+    score: np.ndarray
+    fresh_score: np.ndarray
+
+
+def fresh_scores(
+    key: Array, log_probs: Float[Array, "B K C"], exact: Float[Array, "B"], num_configurations: int
+) -> Float[Array, "B"]:
+    """Scores as usually estimated: enumerated while that fits, then joint entropies of labelings drawn anew a pick."""
+    size, num_draws, num_classes = log_probs.shape
+    conditional = jnp.cumsum(expected_entropy(log_probs))
+
+    def after(number: Array) -> Array:
+        draw = jnp.arange(num_configurations) % num_draws
+        keys = jax.random.split(jax.random.fold_in(key, number), size)
+
+        def add(total: Array, row: tuple) -> tuple[Array, None]:
+            key_row, log_p, place = row
+            label = jax.random.categorical(key_row, log_p[draw])
+            return total + jnp.where(place <= number, 1.0, 0.0) * log_p.T[label], None
+
+        start = jnp.zeros((num_configurations, num_draws))
+        joint, _ = jax.lax.scan(add, start, (keys, log_probs, jnp.arange(size)))
+        return -logmeanexp(joint, 1).mean() - conditional[number]
+
+    enumerated = num_classes ** np.arange(1.0, size + 1) <= num_configurations
+    return jnp.where(enumerated, exact, jax.lax.map(after, jnp.arange(size)))
+
+
+def load(scale: Scale, num_pool: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and labels of the pool."""
+    data = digits()
+    if scale == "paper":
+        data = mnist()
+        data, _ = repeated(data, 3, noise=0.1, seed=seed)
+    rows = np.random.default_rng(seed).permutation(len(data.y))[:num_pool]
+    return data.x[rows], data.y[rows]
+
+
+def learner(scale: Scale, num_draws: int, num_steps: int) -> Learner:
+    """Monte-Carlo dropout."""
+    network = lenet() if scale == "paper" else mlp((128,), num_outputs=10, dropout=0.5)
+    return mc_dropout(network, num_draws, num_steps=num_steps)
+
+
+def one_round(key: Array, pool: Pool, y: Array, carry: Any, *, model: Learner, num_configurations: int) -> tuple:
+    """Fit, pick ten by BatchBALD, learn their labels; and the batch's scores by either estimate."""
+    query = Query((Stage(predictions, batchbald(num_configurations)),))
+    state, _, picks = step(key, model, query, pool, carry.labeled, carry.state, None, 10)
+    log_probs = model.predict(state, pool.x[picks.indices])
+    key_score, key_fresh = jax.random.split(jax.random.fold_in(key, 7))
+    score = batch_information(key_score, log_probs, num_configurations)
+    # Gains are non-negative on any labelings; their sum is the score that the greedy rule itself goes by.
+    fresh = fresh_scores(key_fresh, log_probs, score.total, num_configurations)
+    return carry._replace(labeled=record_answers(carry.labeled, picks, y[picks.indices]), state=state), (score, fresh)
+
+
+def run_seeds(config: Config, sizes: Sizes, num_draws: int) -> Batches:
+    """All batches for one K."""
+    model = learner(config.scale, num_draws, sizes.num_steps)
+    advance = jax.jit(partial(one_round, model=model, num_configurations=sizes.num_configurations))
+    scores, fresh = [], []
+    for seed in range(config.seed, config.seed + sizes.num_seeds):
+        x, y = load(config.scale, sizes.num_pool, seed)
+        pool, labels, key = make_pool(jnp.asarray(x)), jnp.asarray(y), jax.random.key(seed)
+        start = given_start(jnp.asarray(start_set(y, 20, seed), jnp.int32))
+        carry = begin(key, model, Query(()), pool, labels, 20 + 10 * sizes.num_rounds)
+        carry = carry._replace(labeled=record_answers(carry.labeled, start, labels[start.indices]))
+        for number in range(sizes.num_rounds):
+            carry, (found, usual) = advance(jax.random.fold_in(key, number), pool, labels, carry)
+            scores.append(np.asarray(found.total))
+            fresh.append(np.asarray(usual))
+    shape = (sizes.num_seeds, sizes.num_rounds, 10)
+    return Batches(np.reshape(scores, shape), np.reshape(fresh, shape))
+
+
+def falling(scores: np.ndarray) -> np.ndarray:
+    """Share of each seed's batches whose score falls at some pick by more than float32 rounding."""
+    return (np.diff(scores, axis=-1) < -1e-5).any(-1).mean(1)
+
+
+def claims(found: dict[int, Batches], scale: Scale) -> list[Claim]:
+    """Ours beside the published numbers."""
+    top = max(float(batches.score.max() - math.log(k)) for k, batches in found.items())
+    over = "some logged scores exceed it (2.393 > log 10)"
+    rows = [Claim("no score exceeds log K", over, SOURCE, f"highest score - log K = {top:.1e}", top <= 1e-5)]
+    for k, published in PUBLISHED.items():
+        if k not in found:
+            continue
+        share = np.median(found[k].score, axis=1) / math.log(k)
+        ours = [interval(share[:, pick - 1]) for pick in PICKS]
+        same_data = scale == "paper" and k == 10
+        agrees = all(near(mine, value, 0.05) for mine, value in zip(ours, published)) if same_data else None
+        statement = f"score / log K at picks {PICKS}, K={k} ({PUBLISHED_DATA[k]}), within 0.05"
+        text = "\n".join(map(str, ours))
+        rows.append(Claim(statement, " ".join(f"{value:.2f}" for value in published), SOURCE, text, agrees))
+        usual = interval(falling(found[k].fresh_score))
+        statement = f"share of batches whose estimated score falls at some pick, K={k}"
+        agrees = near(usual, PUBLISHED_FALLING[k], 0.1) if same_data else None
+        rows.append(Claim(statement, f"{PUBLISHED_FALLING[k]:.2f}", SOURCE, str(usual), agrees))
+    if {10, 100} <= set(found):
+        gap = interval(falling(found[10].fresh_score) - falling(found[100].fresh_score))
+        rows.append(Claim("scores fall more often for K=10 than K=100", "0.97 - 0.09", SOURCE, str(gap), gap.low > 0))
+        early = interval(np.median(found[10].score, axis=1)[:, 3] / math.log(10))
+        statement = "K=10: at least 95 % of the ceiling after 4 of 10 picks"
+        rows.append(Claim(statement, "0.96", SOURCE, str(early), early.mean >= 0.95))
+    return rows
+
+
+def draw(found: dict[int, Batches], scale: Scale) -> None:
+    """Two panels."""
+    picks = np.arange(1, 11)
+    with picture(f"batchbald_saturation_{scale}", 2) as (left, right):
+        for number, (k, batches) in enumerate(found.items()):
+            share = batches.score.reshape(-1, 10) / math.log(k)
+            low, middle, high = np.quantile(share, (0.25, 0.5, 0.75), axis=0)
+            left.plot(picks, middle, color=f"C{number}", label=f"K = {k}")
+            left.fill_between(picks, low, high, color=f"C{number}", alpha=0.2, linewidth=0)
+            if k in PUBLISHED:
+                left.plot(PICKS, PUBLISHED[k], "x", color=f"C{number}")
+        left.axhline(1.0, color="black", linewidth=0.5)
+        left.set(xlabel="pick", ylabel="information / log K", title="median and quartiles; crosses: published")
+        left.legend()
+        places = np.arange(len(found))
+        bars = [(falling(b.fresh_score).mean(), falling(b.score).mean()) for b in found.values()]
+        right.bar(places - 0.2, [usual for usual, _ in bars], 0.4, label="labelings anew each pick")
+        right.bar(places + 0.2, [ours for _, ours in bars], 0.4, label="log K less entropy left")
+        right.set_xticks(places, [f"K = {k}" for k in found])
+        right.set(ylabel="share of batches", title="score falls at some pick", ylim=(0, 1))
+        right.legend()
+
+
+def main(config: Config) -> None:
+    """Run, draw, judge."""
+    sizes = SIZES[config.scale]
+    found = {k: run_seeds(config, sizes, k) for k in sizes.num_draws}
+    draw(found, config.scale)
+    report(claims(found, config.scale), f"BatchBALD saturation, scale {config.scale}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))

@@ -1,0 +1,188 @@
+"""BatchBALD against enumeration in float64, on the exact and on the sampled path."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+
+from bal.acquisition import bald, expected_entropy
+from bal.selection import batch_information, batchbald
+from bal.selection.joint_entropy import add_row, conditional_information, no_labels
+from bal.typing import Candidates
+from tests import oracles
+from tests.acquisition.inputs import impossible_classes, near_agreeing, spread_out
+
+KEY = jax.random.key(0)
+N, K, C, B = 16, 6, 3, 4
+POOL = spread_out(3, (N, K, C))
+
+
+def candidates(rows, eligible=None):
+    n = len(rows)
+    eligible = jnp.ones(n, bool) if eligible is None else jnp.asarray(eligible)
+    return Candidates(jnp.asarray(rows, jnp.float32), jnp.arange(n), eligible, jnp.ones(n))
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """B = 4 picks of three classes: 27 labelings are enough."""
+    return jax.jit(partial(batchbald(27), batch_size=B))
+
+
+@pytest.fixture(scope="module")
+def sampled():
+    """Only the first two picks are scored exactly."""
+    return jax.jit(partial(batchbald(6), batch_size=B))
+
+
+@pytest.fixture(scope="module")
+def inspect():
+    return jax.jit(partial(batch_information, num_configurations=100))
+
+
+@partial(jax.jit, static_argnums=0)
+def after_labels(num_configurations):
+    """Labelings of the first four rows."""
+    state = no_labels(num_configurations, K)
+    keys = jax.random.split(KEY, 4)
+    return jax.lax.scan(lambda state, row: (add_row(row[0], state, row[1]), None), state, (keys, POOL[:4]))[0]
+
+
+@pytest.fixture(scope="module")
+def slow():
+    return oracles.greedy_batchbald(POOL, B)
+
+
+@pytest.mark.parametrize("pool", [POOL, impossible_classes(5, (N, K, C))], ids=["spread_out", "impossible_classes"])
+def test_equals_enumeration(exact, pool):
+    picks = exact(KEY, candidates(pool))
+    indices, gains = oracles.greedy_batchbald(pool, B)
+    assert picks.indices.tolist() == indices
+    np.testing.assert_allclose(picks.scores, gains, rtol=2e-5, atol=1e-7)
+    np.testing.assert_allclose(picks.info["gain"], gains, rtol=2e-5, atol=1e-7)
+    assert picks.info["gain_error"].tolist() == [0.0] * B
+
+
+def test_bounds_hold_on_the_exact_path(exact):
+    picks = exact(KEY, candidates(POOL))
+    gains = np.asarray(picks.scores)
+    assert (gains >= 0).all()
+    assert (np.diff(gains) <= 0).all()
+    assert gains.sum() <= min(math.log(K), float(bald(jnp.asarray(POOL))[picks.indices].sum()))
+    assert float(picks.info["information"].max()) <= math.log(K)
+    np.testing.assert_allclose(picks.info["saturation"], picks.info["information"] / math.log(K), rtol=1e-6)
+
+
+def test_first_gain_is_bald(sampled):
+    picks = sampled(KEY, candidates(POOL))
+    assert float(picks.scores[0]) == pytest.approx(float(bald(jnp.asarray(POOL)).max()), rel=1e-6)
+
+
+def test_near_agreeing_draws_keep_their_relative_accuracy(exact):
+    """Scores of 1e-7, where a difference of joint entropies in float32 is rounding noise."""
+    pool = special.log_softmax(near_agreeing(1, (N, K, C)).astype(np.float64), -1)
+    picks = exact(KEY, candidates(pool))
+    slow = oracles.bald(pool)
+    assert slow.max() < 1e-6
+    assert int(picks.indices[0]) == int(slow.argmax())
+    np.testing.assert_allclose(picks.scores, oracles.greedy_batchbald(pool, B)[1], rtol=1e-2)
+
+
+def test_a_noisy_row_is_worth_its_copy(exact):
+    pool = np.log([[[p, 1 - p] for p in row] for row in ((0.30, 0.45), (0.30, 0.45), (0.60, 0.72))])
+    picks = exact(KEY, candidates(pool))
+    assert picks.indices[:2].tolist() == [0, 1]
+    np.testing.assert_allclose(np.cumsum(picks.scores)[:2], [0.0120616803, 0.0238359311], rtol=1e-5)
+    assert picks.valid.tolist() == [True, True, True, False]
+    np.testing.assert_allclose(picks.info["gain"][3], 0.0, atol=1e-7)
+
+
+def test_a_copy_of_a_row_known_given_the_draw_is_worth_nothing(exact):
+    certain = np.where(np.eye(3, dtype=bool)[[0, 1, 2, 0, 1, 2]], 0.0, -np.inf)
+    other = np.where(np.eye(3, dtype=bool)[[0, 0, 0, 1, 1, 1]], 0.0, -np.inf)
+    picks = exact(KEY, candidates(np.stack([certain, certain, other])))
+    assert picks.indices.tolist()[:2] == [0, 2]
+    np.testing.assert_allclose(picks.scores[:3], [math.log(3), math.log(2), 0.0], atol=1e-6)
+    assert int(picks.info["saturated_at"]) == 2
+
+
+def test_four_tied_variables_agree_with_the_reference(inspect):
+    mix = np.linspace(0.0, 1.0, 20)[None, :, None]
+    base = np.full((4, 4), 0.1) + 0.6 * np.eye(4)
+    tilt = np.array([[0.3, 0.3, 0.2, 0.2], [0.2, 0.3, 0.3, 0.2], [0.2, 0.2, 0.3, 0.3], [0.3, 0.2, 0.2, 0.3]])
+    rows = np.log((1 - mix) * base[:, None] + mix * tilt[:, None]).astype(np.float32)
+    total = jax.jit(partial(batch_information, num_configurations=256))(KEY, jnp.asarray(rows)).total
+    np.testing.assert_allclose(total, [0.030715639666, 0.059619586272, 0.086910705147, 0.112753045325], atol=2e-6)
+
+
+def test_joint_entropy_is_information_plus_expected_entropies(inspect):
+    rows = jnp.asarray(POOL[:4])
+    entropy = inspect(KEY, rows).total[-1] + expected_entropy(rows).sum()
+    assert float(entropy) == pytest.approx(oracles.joint_entropy(POOL[:4]), rel=1e-6)
+
+
+def test_sampled_information_lies_within_its_standard_error(sampled):
+    """Over 60 keys: unbiased, and spread no wider than the stated errors."""
+    rows = jnp.asarray(POOL[[3, 7, 9, 12, 14]])
+    exact = [oracles.batchbald(POOL[[3, 7, 9, 12, 14]][:size]) for size in range(1, 6)]
+    found = jax.jit(jax.vmap(lambda key: batch_information(key, rows, 30)))(jax.random.split(KEY, 60))
+    late = slice(3, None)
+    deviation = np.asarray(found.total[:, late]) - np.asarray(exact[late])
+    error = np.sqrt((np.asarray(found.total_error[:, late]) ** 2).mean(0))
+    assert (np.abs(deviation.mean(0)) < 3 * error / np.sqrt(60)).all()
+    assert (deviation.std(0) < 1.3 * error).all()
+    assert (np.asarray(found.total) <= math.log(K) + 1e-6).all()
+    np.testing.assert_allclose(found.total[:, :3], np.tile(exact[:3], (60, 1)), rtol=1e-5)
+    gains = np.diff(np.asarray(exact))[late.start - 1 :]
+    spread = np.sqrt((np.asarray(found.gain_error[:, late]) ** 2).mean(0))
+    assert (np.abs(np.asarray(found.gain[:, late]).mean(0) - gains) < 3 * spread / np.sqrt(60) + 1e-6).all()
+
+
+def test_gains_do_not_jump_when_sampling_begins(sampled, slow):
+    """Rescored gains are conditional information on the labelings at hand, before and after: one scale."""
+    many = jax.jit(jax.vmap(lambda key: sampled(key, candidates(POOL)).info["gain"]))(jax.random.split(KEY, 50))
+    gains = np.asarray(many)
+    assert (gains >= 0).all()
+    assert (gains[:, :2] <= np.log(3)).all()
+    assert gains[:, 2:].mean(0)[0] <= gains[:, :2].mean(0)[1]
+
+
+def test_equal_rows_share_their_configurations():
+    """Two copies of a row get the same sampled score: the labelings are common to all candidates."""
+    state = after_labels(6)
+    assert bool(state.sampled)
+    scores = np.asarray(jax.jit(conditional_information)(jnp.asarray(POOL[[5, 6, 5, 7, 5]]), state))
+    np.testing.assert_allclose(scores[[2, 4]], scores[0], rtol=1e-6)
+    assert abs(scores[1] / scores[0] - 1) > 1e-3
+
+
+def test_blocks_change_nothing():
+    state = after_labels(81)
+    whole = jax.jit(conditional_information)(jnp.asarray(POOL), state)
+    small = jax.jit(partial(conditional_information, budget=5 * 81 * C * 4))(jnp.asarray(POOL), state)
+    np.testing.assert_allclose(whole, small, rtol=1e-5, atol=1e-7)
+
+
+def test_many_labelings_in_blocks_equal_enumeration(slow):
+    """More labelings than one block of events holds."""
+    picks = jax.jit(partial(batchbald(1500), batch_size=B))(KEY, candidates(POOL))
+    assert picks.indices.tolist() == slow[0]
+    np.testing.assert_allclose(picks.scores, slow[1], rtol=2e-5)
+
+
+def test_identical_draws_hold_no_information(exact):
+    picks = exact(KEY, candidates(np.repeat(POOL[:, :1], K, axis=1)))
+    assert picks.indices.tolist() == [0, 1, 2, 3]
+    assert picks.scores.tolist() == [0.0] * B
+    assert int(picks.info["saturated_at"]) == 0
+
+
+def test_refuses_what_makes_no_sense():
+    with pytest.raises(ValueError, match="at least 1 configuration"):
+        batchbald(0)
+    with pytest.raises(ValueError, match="budget"):
+        batchbald(10, budget=0)

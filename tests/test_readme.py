@@ -1,0 +1,30 @@
+"""The README's examples run as printed, and its commands are the tested ones."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_examples_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    assert len(blocks[0].splitlines()) <= 34
+    code = "\n".join(blocks) + "\nassert runs.log.metrics['accuracy'].shape == (4, 9)\nassert len(rows) == 5\n"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_both_commands_are_written_down():
+    setup = 'python3 -m venv .venv && .venv/bin/pip install -q -e ".[test]" -c constraints.txt && .venv/bin/python'
+    assert f"{setup} experiments/digits.py" in README
+    assert f"{setup} -m pytest" in README
+    assert f"{setup} -m pytest" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_path_named_in_the_readme_exists():
+    for name in re.findall(r"`((?:bal|experiments|tests|paper_figures)/[\w/.]*)`", README):
+        assert (ROOT / name).exists(), name

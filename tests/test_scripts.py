@@ -1,0 +1,78 @@
+"""The scripts as a user meets them: help, wrong options, a tiny study, and the same study again."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bal.records import acquired, table
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+TINY = [
+    "--strategies",
+    "random",
+    "bald",
+    "--seeds",
+    "2",
+    "--rounds",
+    "2",
+    "--members",
+    "2",
+    "--steps",
+    "5",
+    "--test-size",
+    "100",
+]
+
+
+def run(script, *options, folder, **environment):
+    command = [sys.executable, str(EXPERIMENTS / script), *options]
+    environment = {**os.environ, "COLUMNS": "100", **environment}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in EXPERIMENTS.glob("*.py") if path.name != "common.py"))
+def test_help_explains_itself(script, tmp_path):
+    result = run(script, "--help", folder=tmp_path)
+    assert result.returncode == 0
+    assert f"python experiments/{script}" in result.stdout
+    assert "Folder of records" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--sede", "3"], "Unrecognized options"), (["--seeds", "x"], "invalid"), (["--strategies", "bald"], "random")],
+)
+def test_wrong_options_are_errors(options, message, tmp_path):
+    result = run("digits.py", *options, folder=tmp_path)
+    assert result.returncode != 0
+    assert message in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_digits_tiny(tmp_path):
+    first = run("digits.py", *TINY, folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "random" in first.stdout
+    assert "baseline" in first.stdout
+    assert (tmp_path / "figures" / "digits.png").stat().st_size > 10_000
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["seed"])) == [0, 1]
+    assert len(rows["round"]) == 2 * 2 * 3
+    assert sorted(set(rows["counts.training"])) == [10, 15, 20]
+    assert ((rows["metrics.accuracy"] >= 0) & (rows["metrics.accuracy"] <= 1)).all()
+    for log in (tmp_path / "runs" / "digits").iterdir():
+        assert all(len(set(ids.tolist())) == 20 for ids in acquired(log).values())
+    again = run("digits.py", *TINY, folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "on record" in again.stdout
+
+
+def test_missing_data_says_how_to_get_it(tmp_path):
+    result = run("mnist.py", folder=tmp_path, BAL_DATA=str(tmp_path))
+    assert result.returncode != 0
+    assert "BAL_DATA" in result.stderr
+    assert "download" in result.stderr
+    assert "Traceback" not in result.stderr
