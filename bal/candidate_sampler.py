@@ -1,5 +1,6 @@
 """Score a sample of the pool instead of all of it, drawn by the scores that rows had when last scored."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -72,14 +73,15 @@ def remembered(query: Query, num_candidates: int, exponent: float = 1.2, tempera
     if query.memory is not None or query.remember is not None:
         raise ValueError("this query has a memory already; a query carries one")
     base = query.stages[0]
-    if base.rows is None:
+    rows = base.rows
+    if rows is None:
         raise ValueError("the first stage has no row function, so there are no scores to remember; put one that has")
 
     def context(key: PRNGKey, round: Round, over: Over) -> _Scored:
         key_draw, key_context = jax.random.split(key)
         inner = None if base.context is None else base.context(key_context, round, over)
-        drawn = lambda: _score_drawn(key_draw, base, inner, round, over, num_candidates, exponent, temperature)
-        everything = lambda: _score_all(base, inner, round, over)
+        drawn = lambda: _score_drawn(key_draw, rows, inner, round, over, num_candidates, exponent, temperature)
+        everything = lambda: _score_all(rows, inner, round, over)
         is_first = round.memory.num_rounds == 0
         if over.place == "device":
             scores, fresh, number = jax.lax.cond(is_first, everything, drawn)
@@ -126,21 +128,21 @@ def _first_memory(pool: Pool) -> Remembered:
     return Remembered(jnp.ones(len(pool.present)), zero, zero)
 
 
-def _score_all(base: Stage, context: PyTree, round: Round, over: Over) -> tuple[Array, Array, Array]:
-    scores = _checked(over.map(base.rows, (round.posterior, context), round.pool.x))
+def _score_all(rows: Callable, context: PyTree, round: Round, over: Over) -> tuple[Array, Array, Array]:
+    scores = _checked(over.map(rows, (round.posterior, context), round.pool.x))
     return scores, _unlabeled(round), jnp.asarray(len(scores), jnp.int32)
 
 
 def _score_drawn(
-    key: PRNGKey, base: Stage, context: PyTree, round: Round, over: Over, num_candidates: int, *shape: Any
+    key: PRNGKey, rows: Callable, context: PyTree, round: Round, over: Over, num_candidates: int, *shape: Any
 ) -> tuple[Array, Array, Array]:
     n = len(round.pool.present)
-    rows, valid = draw_candidates(key, round.memory.scores, _unlabeled(round), min(num_candidates, n), *shape)
-    scores = _checked(over.map(base.rows, (round.posterior, context), take(round.pool.x, rows)))
-    place = jnp.where(valid, rows, n)  # by row id, whatever the order of the draw
+    drawn, valid = draw_candidates(key, round.memory.scores, _unlabeled(round), min(num_candidates, n), *shape)
+    scores = _checked(over.map(rows, (round.posterior, context), take(round.pool.x, drawn)))
+    place = jnp.where(valid, drawn, n)  # by row id, whatever the order of the draw
     fresh = jnp.zeros(n, bool).at[place].set(True, mode="drop")
     spread = jnp.zeros(n, scores.dtype).at[place].set(scores, mode="drop")
-    return spread, fresh, jnp.asarray(len(rows), jnp.int32)
+    return spread, fresh, jnp.asarray(len(drawn), jnp.int32)
 
 
 def _unlabeled(round: Round) -> Bool[Array, "N"]:

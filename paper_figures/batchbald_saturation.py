@@ -5,7 +5,7 @@
 BatchBALD is the information of a batch about the *index of a draw*, so log K is its ceiling. Left: information over
 log K after each pick, median over rounds and seeds. Right: share of batches whose score falls at some pick, which the
 true quantity cannot do: with the usual estimate, joint entropies from labelings drawn anew at every pick, and with
-gains that are conditional information on common labelings. `smoke` takes half a minute, `cpu` about ten minutes on two
+gains that are conditional information on common labelings. `smoke` takes half a minute, `cpu` a few minutes on two
 cores; both use the 8 x 8 digits and an MLP with dropout. `paper` repeats MNIST three times with noise, as published,
 with a LeNet, needs the files of MNIST in ``BAL_DATA``, and is meant for an accelerator.
 """
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import tyro
 from jaxtyping import Array, Float
 
@@ -62,7 +63,7 @@ class Sizes(NamedTuple):
 
 SIZES = {
     "smoke": Sizes((10, 100), 2, 2, 200, 1_000, 100),
-    "cpu": Sizes((10, 100, 1000), 6, 6, 600, 10_000, 300),
+    "cpu": Sizes((10, 100, 1000), 5, 4, 400, 4_000, 400),
     "paper": Sizes((10, 100), 6, 28, None, 40_000, 2_000),
 }
 
@@ -111,7 +112,8 @@ def load(scale: Scale, num_pool: int | None, seed: int) -> tuple[np.ndarray, np.
 def learner(scale: Scale, num_draws: int, num_steps: int) -> Learner:
     """Monte-Carlo dropout."""
     network = lenet() if scale == "paper" else mlp((128,), num_outputs=10, dropout=0.5)
-    return mc_dropout(network, num_draws, num_steps=num_steps)
+    rate = 1e-3 if scale == "paper" else 1e-2  # the small sets are trained briefly, but until they fit
+    return mc_dropout(network, num_draws, optimizer=optax.adam(rate), num_steps=num_steps)
 
 
 def one_round(key: Array, pool: Pool, y: Array, carry: Any, *, model: Learner, num_configurations: int) -> tuple:
@@ -170,11 +172,14 @@ def claims(found: dict[int, Batches], scale: Scale) -> list[Claim]:
         agrees = near(usual, PUBLISHED_FALLING[k], 0.1) if same_data else None
         rows.append(Claim(statement, f"{PUBLISHED_FALLING[k]:.2f}", SOURCE, str(usual), agrees))
     if {10, 100} <= set(found):
+        judge = lambda holds: None if scale == "smoke" else holds
         gap = interval(falling(found[10].fresh_score) - falling(found[100].fresh_score))
-        rows.append(Claim("scores fall more often for K=10 than K=100", "0.97 - 0.09", SOURCE, str(gap), gap.low > 0))
+        rows.append(
+            Claim("scores fall more often for K=10 than K=100", "0.97 - 0.09", SOURCE, str(gap), judge(gap.low > 0))
+        )
         early = interval(np.median(found[10].score, axis=1)[:, 3] / math.log(10))
         statement = "K=10: at least 95 % of the ceiling after 4 of 10 picks"
-        rows.append(Claim(statement, "0.96", SOURCE, str(early), early.mean >= 0.95))
+        rows.append(Claim(statement, "0.96", SOURCE, str(early), judge(early.mean >= 0.95)))
     return rows
 
 

@@ -208,10 +208,11 @@ RULES = {
 
 
 class Case(NamedTuple):
-    """A learner with inputs of its kind; has_members: its draws come from separate members."""
+    """A learner; image: its inputs are images; real: its labels are real numbers and its predictions Gaussian."""
 
     learner: Learner
     image: bool = False
+    real: bool = False
 
 
 def _small(**kwargs: Any) -> dict:
@@ -225,6 +226,9 @@ LEARNERS = {
     ),
     "ensemble_conv": Case(
         learners.ensemble(learners.lenet(CLASSES, channels=(2, 3), kernel=3, hidden=8), 2, **_small(num_steps=3)), True
+    ),
+    "ensemble_gaussian": Case(
+        learners.ensemble(learners.mlp((16,), num_outputs=2), 3, **_small(likelihood=learners.gaussian())), real=True
     ),
     "mc_dropout": Case(
         learners.mc_dropout(learners.mlp((16,), num_outputs=CLASSES, dropout=0.5), 4, **_small(restart=learners.warm))

@@ -4,6 +4,7 @@ from functools import partial
 from itertools import permutations
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -62,10 +63,10 @@ def test_number_of_scored_rows(compiled):
 def test_memory_survives_a_stop(compiled, tmp_path):
     def stop(event):
         if event["round"] == 2:
-            raise KeyboardInterrupt
+            raise RuntimeError("stopped")
 
     settings = {**RUN, "query": SAMPLED}
-    with open_record(tmp_path, "run", {}) as record, pytest.raises(KeyboardInterrupt):
+    with open_record(tmp_path, "run", {}) as record, pytest.raises(RuntimeError, match="stopped"):
         run_eager(KEY, POOL, Y, record=record, on_round=stop, **settings)
     with open_record(tmp_path, "run", {}) as record:
         same_picks(run_eager(KEY, POOL, Y, record=record, **settings), compiled)
@@ -112,6 +113,13 @@ def test_rows_are_not_scored_in_secret():
     jax.effects_barrier()
     assert sum(seen) == int(log.info["num_scored"][:, -1].sum()) == 2 * (N + (ROUNDS - 1) * M)
     assert max(seen[2:]) == M
+
+
+def test_lowers_for_every_platform():
+    platforms = ("cpu", "cuda", "tpu")
+    sampled = jax.jit(lambda seed: run(jax.random.key(seed), POOL, Y, **{**RUN, "query": SAMPLED}).indices)
+    exported = jax.export.export(sampled, platforms=platforms)(jnp.int32(0))
+    assert "callback" not in exported.mlir_module(), "no host work inside the compiled loop"
 
 
 def test_a_batch_rule_may_follow():

@@ -33,7 +33,10 @@ def run(script, *options, folder, **environment):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("script", sorted(path.name for path in EXPERIMENTS.glob("*.py") if path.name != "common.py"))
+SCRIPTS = sorted(path.name for path in EXPERIMENTS.glob("*.py") if "__main__" in path.read_text())
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_help_explains_itself(script, tmp_path):
     result = run(script, "--help", folder=tmp_path)
     assert result.returncode == 0

@@ -5,6 +5,7 @@ An event (a labeling of a batch, one class of a target row) tilts the weights of
 ``φ(ρ) = ρ log ρ - ρ + 1 >= 0``. The joint of all rows and events is never held: it is made in blocks that fit a cache.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -46,10 +47,33 @@ def relative(log_probs: Float[Array, "n K C"], log_weight: Float[Array, "K"] | N
 
 
 def divergence(delta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """``φ(1 + δ) = (1 + δ) log(1 + δ) - δ``, by its series where the difference would cancel."""
-    series = delta * delta * (1 / 2 + delta * (-1 / 6 + delta * (1 / 12 + delta * (-1 / 20 + delta * (1 / 30)))))
+    """``φ(1 + δ) = (1 + δ) log(1 + δ) - δ``, to full relative accuracy also where the difference would cancel."""
+    if delta.dtype == jnp.float32:
+        return _divergence32(delta)
+    series = delta * delta * (1 / 2 + delta * (-1 / 6 + delta * (1 / 12 - delta / 20)))
     ratio = jnp.maximum(1.0 + delta, jnp.finfo(delta.dtype).tiny)
-    return jnp.where(jnp.abs(delta) < 0.05, series, ratio * jnp.log(ratio) - delta)
+    return jnp.where(jnp.abs(delta) < 1e-4, series, ratio * jnp.log(ratio) - delta)
+
+
+# Fitted to φ(1 + f) / f² at Chebyshev nodes of [√½ - 1, √2 - 1]; relative error 4e-8.
+_COEFFICIENTS = (
+    *(0.499999996, -0.166667043, 0.0833346701, -0.0499687281),
+    *(0.0332460615, -0.0244293723, 0.0196846078, -0.011120219),
+)
+
+
+def _divergence32(delta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Cheaper than a logarithm and a series: for ``1 + δ = q = 2^e m`` it is ``2^e φ(m) + q e log 2 + 1 - 2^e``."""
+    ratio = jnp.maximum(1.0 + delta, 1e-30)
+    bits = jax.lax.bitcast_convert_type(ratio, jnp.int32)
+    exponent = (bits - 0x3F3504F3) >> 23  # of √½, so that m lies in [√½, √2)
+    scale = jax.lax.bitcast_convert_type((exponent + 127) << 23, jnp.float32)
+    mantissa = jax.lax.bitcast_convert_type(bits - (exponent << 23), jnp.float32)
+    f = jnp.where(exponent == 0, delta, mantissa - 1.0)
+    series = jnp.full_like(f, _COEFFICIENTS[-1])
+    for coefficient in _COEFFICIENTS[-2::-1]:
+        series = series * f + coefficient
+    return scale * (f * f) * series + (exponent.astype(jnp.float32) * math.log(2)) * ratio + (1.0 - scale)
 
 
 def mean_divergence(

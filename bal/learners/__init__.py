@@ -1,15 +1,19 @@
 """Learners: posteriors over functions, each a `bal.typing.Learner` of pure functions."""
 
 from bal.learners.ensemble import ensemble
+from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.restart import cold, shrink_and_perturb, warm
 
 __all__ = [
+    "Likelihood",
     "Network",
+    "categorical",
     "cold",
     "ensemble",
     "gal_cnn",
+    "gaussian",
     "lenet",
     "linear",
     "mc_dropout",

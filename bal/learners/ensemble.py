@@ -13,9 +13,10 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
+from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
 from bal.learners.restart import Restart, cold
-from bal.learners.training import cross_entropy, map_members, train
+from bal.learners.training import map_members, train
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
@@ -33,6 +34,7 @@ def ensemble(
     num_steps: int = 300,
     minibatch_size: int = 64,
     restart: Restart = cold,
+    likelihood: Likelihood = categorical,
     bootstrap: bool = False,
     mesh: Mesh | None = None,
 ) -> Learner:
@@ -46,6 +48,7 @@ def ensemble(
       optimizer: Adam at 1e-3 unless given; its state starts anew every round.
       num_steps, minibatch_size: length of a training and rows of a step.
       restart: `cold`, `warm` or `shrink_and_perturb(...)`.
+      likelihood: `categorical`, or `gaussian()` for real labels; then ``predict`` gives a `Gaussian`.
       bootstrap: give each member its own exponential row weights (the Bayesian bootstrap).
       mesh: spread the members over the devices of this one-axis mesh. For a single run; `run_seeds` spreads seeds.
 
@@ -64,7 +67,7 @@ def ensemble(
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
     def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> Array:
-        return cross_entropy(network.apply(params, x, key, shared=False)[0], y)
+        return likelihood.loss(network.apply(params, x, key, shared=False)[0], y)
 
     def init(key: PRNGKey, data: Data) -> EnsembleState:
         return EnsembleState(jax.vmap(network.init, (0, None))(jax.random.split(key, num_members), data.x))
@@ -88,9 +91,9 @@ def ensemble(
             members = jax.shard_map(fit_members, mesh=mesh, in_specs=(axis, axis, P()), out_specs=axis, check_vma=False)
         return EnsembleState(members(keys, state.params, data))
 
-    def predict(state: EnsembleState, x: PyTree) -> Float[Array, "N K C"]:
+    def predict(state: EnsembleState, x: PyTree) -> PyTree:
         outputs = map_members(lambda params: network.apply(params, x)[0], state.params)
-        return jax.nn.log_softmax(outputs, -1).transpose(1, 0, 2)
+        return likelihood.predictions(outputs)
 
     def embed(state: EnsembleState, x: PyTree) -> Float[Array, "N K F"]:
         return map_members(lambda params: network.apply(params, x)[1], state.params).transpose(1, 0, 2)

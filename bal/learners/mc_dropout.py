@@ -10,9 +10,10 @@ import jax
 import optax
 from jaxtyping import Array, Float
 
+from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
 from bal.learners.restart import Restart, cold
-from bal.learners.training import cross_entropy, map_members, train
+from bal.learners.training import map_members, train
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
@@ -31,6 +32,7 @@ def mc_dropout(
     num_steps: int = 300,
     minibatch_size: int = 64,
     restart: Restart = cold,
+    likelihood: Likelihood = categorical,
 ) -> Learner:
     """A classifier with dropout, predicted K times under masks fixed in `fit`: ``log_probs [N, K, C]``.
 
@@ -43,6 +45,7 @@ def mc_dropout(
       optimizer: Adam at 1e-3 unless given.
       num_steps, minibatch_size: length of a training and rows of a step.
       restart: `cold`, `warm` or `shrink_and_perturb(...)`.
+      likelihood: `categorical`, or `gaussian()` for real labels; then ``predict`` gives a `Gaussian`.
 
     >>> import jax.numpy as jnp
     >>> from bal.learners import mc_dropout, mlp
@@ -57,7 +60,7 @@ def mc_dropout(
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
     def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> Array:
-        return cross_entropy(network.apply(params, x, key, shared=False)[0], y)
+        return likelihood.loss(network.apply(params, x, key, shared=False)[0], y)
 
     def init(key: PRNGKey, data: Data) -> DropoutState:
         return DropoutState(network.init(key, data.x), jax.random.split(key, num_draws))
@@ -68,9 +71,9 @@ def mc_dropout(
         params = train(loss, optimizer, key_train, params, data, num_steps, minibatch_size)
         return DropoutState(params, jax.random.split(key_draws, num_draws))
 
-    def predict(state: DropoutState, x: PyTree) -> Float[Array, "N K C"]:
+    def predict(state: DropoutState, x: PyTree) -> PyTree:
         outputs = map_members(lambda key: network.apply(state.params, x, key)[0], state.draws)
-        return jax.nn.log_softmax(outputs, -1).transpose(1, 0, 2)
+        return likelihood.predictions(outputs)
 
     def embed(state: DropoutState, x: PyTree) -> Float[Array, "N 1 F"]:
         return network.apply(state.params, x)[1][:, None]

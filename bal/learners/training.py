@@ -10,17 +10,6 @@ from jaxtyping import Array, Float, Int
 
 from bal.typing import Data, PRNGKey, PyTree
 
-Loss = Callable[[Array, Array], Float[Array, "n"]]
-
-
-def cross_entropy(outputs: Float[Array, "n C"], y: Int[Array, "n"]) -> Float[Array, "n"]:
-    """Negative log likelihood of integer labels under logits, in nats.
-
-    >>> round(float(cross_entropy(jnp.zeros((1, 2)), jnp.array([1]))[0]), 4)
-    0.6931
-    """
-    return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, y)
-
 
 def minibatches(key: PRNGKey, weight: Float[Array, "L"], num_steps: int, minibatch_size: int) -> Int[Array, "T M"]:
     """Rows of every minibatch: uniform draws with replacement among the rows of positive weight.

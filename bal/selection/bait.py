@@ -167,18 +167,27 @@ def _prune(
     valid: Bool[Array, "twice"],
     batch_size: int,
 ) -> Bool[Array, "twice"]:
-    """Which picks to keep: drop the least missed, the latest among equals, until B are left."""
-    chosen = _take(rows, indices)
+    """Which picks to keep: drop the least missed, the latest among equals, until B are left.
 
-    def drop(keep: Array, _: None) -> tuple:
-        inverse = jnp.linalg.inv(start + _sum_fisher(chosen, keep.astype(jnp.float64)))
+    The inverse is taken once: what is dropped is the row whose removal changes it least, so updates stay accurate.
+    """
+    chosen = _take(rows, indices)
+    dense = _dense(chosen)
+
+    def drop(carry: tuple, _: None) -> tuple:
+        keep, inverse = carry
         own, gain = _quadratic(chosen, inverse), _quadratic(chosen, inverse @ fisher @ inverse)
         missed = _trace_solve(_identity(own) - own, gain)
         rank = jnp.where(keep, -missed, -jnp.inf)[::-1]
         last = len(keep) - 1 - first_argmax(rank)
-        return keep.at[last].set(keep[last] & (keep.sum() <= batch_size)), None
+        too_many = keep.sum() > batch_size
+        v = jnp.where(too_many, dense[last], 0.0)
+        q = inverse @ v.T
+        inverse = inverse + q @ jnp.linalg.inv(jnp.eye(len(v), dtype=v.dtype) - v @ q) @ q.T
+        return (keep.at[last].set(keep[last] & ~too_many), inverse), None
 
-    return jax.lax.scan(drop, valid, None, length=len(valid) - batch_size)[0]
+    full = jnp.linalg.inv(start + _sum_fisher(chosen, valid.astype(jnp.float64)))
+    return jax.lax.scan(drop, (valid, full), None, length=len(valid) - batch_size)[0][0]
 
 
 def _precision(candidates: Candidates, prior_precision: float) -> Float[Array, "P P"]:

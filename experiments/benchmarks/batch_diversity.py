@@ -6,7 +6,7 @@ Takes about two minutes on two quiet cores at 10,000 rows. All programs are time
 least time of each counts; compiling is timed apart. Every time is also given as a multiple of the rule's dominant
 part, measured in the same process: the product of all pairs of rows in blocks (TypiClust, ProbCover, k-medoids: one
 pass of pairs a pick, on its shortlist), or one pass over the features for every pick (ranked batch). Expected on a
-CPU: TypiClust at most 4 and ProbCover at most 3 passes of pairs, k-medoids at most 4 a pick, ranked batch at most 4
+CPU: TypiClust at most 5 and ProbCover at most 2 passes of pairs, k-medoids at most 2 a pick, ranked batch at most 8
 passes over the features a pick, and temporary memory that grows with the rows, not with their square.
 """
 

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from bal.learners.ensemble import ensemble
 from bal.learners.networks import Network, lenet, network
-from bal.learners.training import cross_entropy
+from bal.learners import categorical
 from bal.typing import Data
 
 
@@ -83,7 +83,7 @@ def python_loop(net: Network, config: Config, data: Data) -> Callable[[], object
     def step(params, moments, data, key):
         rows = jax.random.randint(key, (config.minibatch_size,), 0, len(data.y))
         x, y = data.x[rows], data.y[rows]
-        grads = jax.grad(lambda p: cross_entropy(net.apply(p, x, key, shared=False)[0], y).mean())(params)
+        grads = jax.grad(lambda p: categorical.loss(net.apply(p, x, key, shared=False)[0], y).mean())(params)
         updates, moments = optimizer.update(grads, moments, params)
         return optax.apply_updates(params, updates), moments
 

@@ -11,6 +11,7 @@ import pytest
 from scipy import special
 
 from bal import acquisition
+from bal.acquisition.joint import divergence
 from bal.labeled import empty_log, make_pool
 from bal.query import Query, Stage, run_query
 from bal.rows import dense
@@ -61,6 +62,21 @@ def _second_order(row, near):
     joint = np.einsum("kc,zkd->zcd", p, q) / len(p)
     apart = p.mean(0)[None, :, None] * q.mean(1)[:, None, :]
     return (0.5 * (joint - apart) ** 2 / apart).sum((1, 2)).mean()
+
+
+def test_divergence_is_accurate_from_tiny_to_large():
+    size = 10.0 ** np.arange(-12, 12, 0.01)
+    delta = np.concatenate([size, -size[size < 0.99999], [0.0, -1.0]]).astype(np.float32)
+    wide = delta.astype(np.longdouble)
+    powers = np.arange(2, 16)
+    series = ((-1.0) ** powers * wide[:, None] ** powers / (powers * (powers - 1))).sum(1)
+    ratio = np.maximum(1 + wide, 1e-300)
+    slow = np.where(np.abs(wide) < 0.02, series, ratio * np.log(ratio) - wide)
+    np.testing.assert_allclose(jax.jit(divergence)(delta), slow.astype(np.float64), rtol=1e-6)
+    with jax.enable_x64(True):
+        double = divergence(jnp.asarray(delta, jnp.float64))
+    np.testing.assert_allclose(double, slow.astype(np.float64), rtol=1e-11)
+    assert bool(jnp.isnan(divergence(jnp.asarray([jnp.nan]))[0]))
 
 
 def test_equal_weights_change_nothing_and_scale_does_not_matter():

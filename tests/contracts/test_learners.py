@@ -7,7 +7,8 @@ import pytest
 from cases import CLASSES, LEARNERS
 
 from bal import learners
-from bal.typing import Data, Learner
+from bal.checks import check_predictions
+from bal.typing import Data, Gaussian, Learner
 
 KEY, OTHER = jax.random.key(0), jax.random.key(1)
 CAPACITY, REAL = 10, 6
@@ -21,34 +22,39 @@ def test_every_public_learner_has_a_row():
 @pytest.fixture(scope="module", params=sorted(LEARNERS))
 def fitted(request):
     case = LEARNERS[request.param]
-    data = make_data(case.image)
+    data = make_data(case.image, case.real)
     fit = jax.jit(lambda key, data: case.learner.fit(key, case.learner.init(key, data), data))
     return case.learner, data, fit, fit(KEY, data)
 
 
-def make_data(image: bool) -> Data:
+def make_data(image: bool = False, real: bool = False) -> Data:
     shape = (CAPACITY, 10, 10, 1) if image else (CAPACITY, 3)
     x = jax.random.normal(KEY, shape)
     weight = (jnp.arange(CAPACITY) < REAL).astype(jnp.float32)
-    return Data(x, jnp.arange(CAPACITY) % CLASSES, weight)
+    y = jnp.sin(jnp.arange(CAPACITY) * 1.0) if real else jnp.arange(CAPACITY) % CLASSES
+    return Data(x, y, weight)
+
+
+def numbers(predictions):
+    """Predictions as one array ``[N, K, ...]``."""
+    return jnp.stack(predictions, -1) if isinstance(predictions, Gaussian) else predictions
 
 
 def close(a, b, tolerance=1e-5):
     jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=tolerance, atol=tolerance), a, b)
 
 
-def test_normalised_log_probs(fitted):
+def test_predictions_are_sound(fitted):
     learner, data, _, state = fitted
-    log_probs = learner.predict(state, data.x)
-    assert log_probs.ndim == 3
-    assert log_probs.shape[::2] == (CAPACITY, CLASSES)
-    np.testing.assert_allclose(np.exp(log_probs).sum(-1), 1.0, atol=1e-5)
+    predictions = learner.predict(state, data.x)
+    check_predictions(predictions, CAPACITY, None if isinstance(predictions, Gaussian) else CLASSES)
 
 
 def test_predict_is_row_wise(fitted):
     learner, data, _, state = fitted
     picked = jnp.array([4, 1, 1])
-    close(learner.predict(state, data.x[picked]), learner.predict(state, data.x)[picked])
+    predictions = jax.tree.map(lambda leaf: leaf[picked], learner.predict(state, data.x))
+    close(learner.predict(state, data.x[picked]), predictions)
     close(learner.embed(state, data.x[picked]), learner.embed(state, data.x)[picked])
 
 
@@ -64,24 +70,25 @@ def test_zero_weight_rows_change_nothing(fitted):
 def test_pending_rows_in_the_middle_change_nothing():
     """The same real rows, interleaved with padding: the minibatches name the same rows in the same order."""
     learner = LEARNERS["ensemble"].learner
-    data = make_data(False)
+    data = make_data()
     spread = jnp.array([0, 7, 1, 2, 8, 3, 4, 9, 5, 6])
     shuffled = Data(data.x[spread], data.y[spread], data.weight[spread])
-    fit = lambda data: learner.fit(KEY, learner.init(KEY, data), data)
+    fit = jax.jit(lambda data: learner.fit(KEY, learner.init(KEY, data), data))
     close(learner.predict(fit(shuffled), data.x), learner.predict(fit(data), data.x))
 
 
 def test_draws_differ(fitted):
     learner, data, _, state = fitted
-    log_probs = np.asarray(learner.predict(state, data.x))
-    for draw in range(1, log_probs.shape[1]):
-        assert np.abs(log_probs[:, draw] - log_probs[:, 0]).max() > 1e-3
+    predictions = np.asarray(numbers(learner.predict(state, data.x)))
+    for draw in range(1, predictions.shape[1]):
+        assert np.abs(predictions[:, draw] - predictions[:, 0]).max() > 1e-3
 
 
 def test_same_key_same_posterior_and_another_key_another(fitted):
     learner, data, fit, state = fitted
     close(learner.predict(fit(KEY, data), data.x), learner.predict(state, data.x), 0.0)
-    assert np.abs(learner.predict(fit(OTHER, data), data.x) - learner.predict(state, data.x)).max() > 1e-3
+    other = numbers(learner.predict(fit(OTHER, data), data.x))
+    assert np.abs(other - numbers(learner.predict(state, data.x))).max() > 1e-3
 
 
 def test_state_keeps_structure_and_dtypes(fitted):
@@ -100,23 +107,51 @@ def test_learns():
     data = Data(x, y, jnp.ones(40))
     for network in (learners.mlp((32,), num_outputs=CLASSES), learners.linear(CLASSES)):
         learner: Learner = learners.ensemble(network, 2, num_steps=300, minibatch_size=16)
-        state = learner.fit(KEY, learner.init(KEY, data), data)
+        state = jax.jit(lambda: learner.fit(KEY, learner.init(KEY, data), data))()
         assert (learner.predict(state, x).mean(1).argmax(-1) == y).all()
 
 
+def test_gaussian_members_learn_mean_and_noise():
+    """Noise that grows with x, from many labels: both moments are found, within three standard errors or 20 %."""
+    x = jax.random.uniform(KEY, (2000, 1), minval=-1.0)
+    spread = 0.1 + 0.2 * (x[:, 0] + 1)
+    y = 2 * x[:, 0] + spread * jax.random.normal(OTHER, (2000,))
+    learner = learners.ensemble(
+        learners.mlp((32,), num_outputs=2), 2, num_steps=3000, minibatch_size=64, likelihood=learners.gaussian()
+    )
+    data = Data(x, y, jnp.ones(2000))
+    state = jax.jit(lambda: learner.fit(KEY, learner.init(KEY, data), data))()
+    prediction = learner.predict(state, jnp.array([[-0.5], [0.5]]))
+    np.testing.assert_allclose(prediction.mean.mean(1), [-1.0, 1.0], atol=0.08)
+    np.testing.assert_allclose(jnp.sqrt(prediction.noise.mean(1)), [0.2, 0.4], rtol=0.2)
+    assert (prediction.variance == 0).all()
+
+
+def test_gaussian_loss_is_the_negative_log_density():
+    from scipy.stats import norm
+
+    outputs, y = jnp.array([[0.3], [-1.0]]), jnp.array([1.0, 2.0])
+    expected = -norm.logpdf(np.asarray(y), np.asarray(outputs[:, 0]), 0.5)
+    np.testing.assert_allclose(learners.gaussian(0.25).loss(outputs, y), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="num_outputs=2"):
+        learners.gaussian().loss(outputs, y)
+    with pytest.raises(ValueError, match="must be positive"):
+        learners.gaussian(0.0)
+
+
 def test_restart_policies():
-    data = make_data(False)
+    data = make_data()
     network = learners.mlp((8,), num_outputs=CLASSES)
     make = lambda restart: learners.ensemble(network, 2, num_steps=1, restart=restart)
-    init = make(learners.cold).init(KEY, data)
+    init = jax.jit(make(learners.cold).init)(KEY, data)
     far = jax.tree.map(lambda leaf: leaf + 5.0, init)
     cold, warm, shrunk = (
-        make(policy).fit(KEY, far, data).params["out"]["kernel"]
+        jax.jit(make(policy).fit)(KEY, far, data).params["out"]["kernel"]
         for policy in (learners.cold, learners.warm, learners.shrink_and_perturb(0.5, 0.0))
     )
     np.testing.assert_allclose(warm, far.params["out"]["kernel"], atol=0.01)
     np.testing.assert_allclose(shrunk, far.params["out"]["kernel"] / 2, atol=0.01)
-    np.testing.assert_allclose(cold, make(learners.cold).fit(KEY, init, data).params["out"]["kernel"])
+    np.testing.assert_allclose(cold, jax.jit(make(learners.cold).fit)(KEY, init, data).params["out"]["kernel"])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rules of density and diversity as queries of a compiled experiment: what they are given there is what they ask for."""
+"""Rules of density and diversity in a compiled experiment: what they are given there is what they ask for."""
 
 from functools import partial
 

@@ -1,0 +1,66 @@
+"""What a network's outputs mean: the loss to train them by, and the predictions they give."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from bal.typing import Gaussian, PyTree
+
+
+class Likelihood(NamedTuple):
+    """loss: ``outputs [n, O], y [n] -> [n]``, in nats; predictions: ``outputs [K, n, O] -> log_probs or Gaussian``."""
+
+    loss: Callable[[Array, Array], Float[Array, "n"]]
+    predictions: Callable[[Array], PyTree]
+
+
+def _cross_entropy(outputs: Float[Array, "n C"], y: Int[Array, "n"]) -> Float[Array, "n"]:
+    return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, y)
+
+
+def _log_probs(outputs: Float[Array, "K n C"]) -> Float[Array, "n K C"]:
+    return jax.nn.log_softmax(outputs, -1).transpose(1, 0, 2)
+
+
+categorical = Likelihood(_cross_entropy, _log_probs)
+"""Classes: the C outputs are logits, labels are integers, predictions are ``log_probs [n, K, C]``."""
+
+
+def gaussian(noise: float | None = None) -> Likelihood:
+    """Real labels: the first output is the mean; predictions are a `Gaussian` of variance zero given the draw.
+
+    With `noise`, the known variance of the labels, a network has one output. Without it the network has a second one,
+    and the noise is its softplus plus 1e-6: heteroscedastic, learned by maximum likelihood.
+
+    Raises ValueError for a noise that is not positive, or outputs of another number.
+
+    Nix and Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution"; as members of an
+    ensemble in Lakshminarayanan et al. 2017.
+
+    >>> prediction = gaussian(0.25).predictions(jnp.ones((3, 2, 1)))
+    >>> prediction.mean.shape, float(prediction.noise[0, 0]), float(prediction.variance[0, 0])
+    ((2, 3), 0.25, 0.0)
+    """
+    if noise is not None and not noise > 0:
+        raise ValueError(f"noise is the variance of the labels and must be positive, got {noise}")
+    num_outputs = 2 if noise is None else 1
+
+    def moments(outputs: Float[Array, "*shape O"]) -> tuple[Array, Array]:
+        if outputs.shape[-1] != num_outputs:
+            raise ValueError(f"expected a network of num_outputs={num_outputs}, got {outputs.shape[-1]} outputs")
+        mean = outputs[..., 0]
+        return mean, jnp.full_like(mean, noise) if noise is not None else jax.nn.softplus(outputs[..., 1]) + 1e-6
+
+    def loss(outputs: Float[Array, "n O"], y: Float[Array, "n"]) -> Float[Array, "n"]:
+        mean, variance = moments(outputs)
+        return 0.5 * (jnp.log(2 * jnp.pi * variance) + (y - mean) ** 2 / variance)
+
+    def predictions(outputs: Float[Array, "K n O"]) -> Gaussian:
+        mean, variance = moments(outputs)
+        return Gaussian(mean.T, jnp.zeros_like(mean.T), variance.T)
+
+    return Likelihood(loss, predictions)
