@@ -9,7 +9,7 @@ import numpy as np
 from bal.checkpoint import pack_tree, unpack_tree
 from bal.checks import check_labels, check_predictions, check_row_ids, check_rows
 from bal.eager import run_parts
-from bal.labeled import answer, ask, is_labeled, make_pool, num_answered
+from bal.labeled import answer, ask, is_known, is_labeled, make_pool, num_answered, skip
 from bal.loop import Carry, begin, draw_start
 from bal.query import Query
 from bal.rows import Over, dense, num_rows, take
@@ -71,7 +71,6 @@ class Campaign:
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1 label, got {capacity}")
         self._key, self._num_classes, self._record = key, num_classes, record
-        self._skipped = np.zeros(0, np.int32)
         self._num_rows = num_rows(x)
         grow = (pool_capacity or self._num_rows) - self._num_rows
         if grow < 0:
@@ -107,8 +106,8 @@ class Campaign:
     @property
     def pending(self) -> np.ndarray:
         """Rows asked for and neither answered nor skipped."""
-        asked = self._asked()[: int(self._carry.labeled.count)]
-        return asked[~np.isin(asked, self.indices) & ~np.isin(asked, self._skipped)]
+        labeled = self._carry.labeled
+        return self._asked()[np.asarray(is_known(labeled)) & (np.asarray(labeled.weight) == 0)]
 
     def ask(self, batch_size: int = 1) -> np.ndarray:
         """Fit to all answers so far and return the rows to label next, best first.
@@ -176,7 +175,7 @@ class Campaign:
         if len(strangers):
             raise ValueError(f"row {strangers[0]} is not pending, so it cannot be skipped; pending are {self.pending}")
         self._write({"kind": "skip", "rows": rows})
-        self._skipped = np.union1d(self._skipped, rows)
+        self._skip(rows)
 
     def add(self, x: PyTree, cost: Values | None = None) -> np.ndarray:
         """Let new rows join the pool; returns their ids.
@@ -237,11 +236,15 @@ class Campaign:
 
     def _answer(self, rows: np.ndarray, y: np.ndarray) -> None:
         self._append(rows[~np.isin(rows, self._asked())])
-        asked = self._asked()
-        places = jnp.asarray([int(np.flatnonzero(asked == row)[0]) for row in rows], jnp.int32)
-        labeled = answer(self._carry.labeled, places, jnp.asarray(y), jnp.ones(len(rows)))
+        labeled = answer(self._carry.labeled, self._places(rows), jnp.asarray(y), jnp.ones(len(rows)))
         self._carry = self._carry._replace(labeled=labeled)
-        self._skipped = np.setdiff1d(self._skipped, rows)
+
+    def _skip(self, rows: np.ndarray) -> None:
+        self._carry = self._carry._replace(labeled=skip(self._carry.labeled, self._places(rows)))
+
+    def _places(self, rows: np.ndarray) -> jax.Array:
+        asked = self._asked()
+        return jnp.asarray([int(np.flatnonzero(asked == row)[0]) for row in rows], jnp.int32)
 
     def _write(self, event: dict) -> None:
         if self._record is not None:
@@ -262,7 +265,7 @@ class Campaign:
             elif event["kind"] == "tell":
                 self._answer(rows, check_labels(np.asarray(event["labels"]), len(rows), self._num_classes))
             elif event["kind"] == "skip":
-                self._skipped = np.union1d(self._skipped, rows)
+                self._skip(rows)
         loaded = record.load_state()
         if loaded is None:
             return

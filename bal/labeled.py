@@ -1,7 +1,7 @@
 """The acquisition log: a fixed-capacity record of what is labeled, in the order in which it was asked for.
 
 A place is *pending* from `ask` until `answer`: it has an index, so the row is not asked again, and weight 0, so
-training does not see it. A skipped place stays that way.
+training does not see it, while selection counts it as covered. A skipped place keeps weight 0 for good.
 """
 
 from typing import Any
@@ -50,7 +50,23 @@ def answer(log: Labeled, places: Int[Array, "B"], y: PyTree, weight: Float[Array
     [3.5, 0.0]
     """
     write = lambda buffer, new: buffer.at[places].set(jnp.asarray(new, buffer.dtype), mode="drop")
-    return log._replace(y=jax.tree.map(write, log.y, y), weight=write(log.weight, weight))
+    source = log.source.at[places].set(0, mode="drop")  # a skipped row may be answered after all
+    return log._replace(y=jax.tree.map(write, log.y, y), weight=write(log.weight, weight), source=source)
+
+
+def skip(log: Labeled, places: Int[Array, "B"]) -> Labeled:
+    """Mark places as skipped: never asked again, never trained on, and not counted as covered (source -1).
+
+    >>> log = ask(empty_log(2, jnp.zeros(1)), jnp.array([7, 9]), jnp.array([True, True]))
+    >>> is_known(skip(log, jnp.array([0]))).tolist()
+    [False, True]
+    """
+    return log._replace(source=log.source.at[places].set(-1, mode="drop"))
+
+
+def is_known(log: Labeled) -> Bool[Array, "L"]:
+    """Places that count as covered in selection: answered or still pending, but not skipped and not padding."""
+    return (log.indices < PADDING) & (log.source >= 0)
 
 
 def training_set(log: Labeled, pool: Pool) -> Data:

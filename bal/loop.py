@@ -27,8 +27,9 @@ START, FIT, QUERY, INIT = 0, 1, 2, 3
 class Log(NamedTuple):
     """What a run did: R rounds of B picks, and R + 1 evaluations.
 
-    start, y_start: pool rows of the start set and their labels;
-    indices, scores, valid, y: the picks and the labels revealed for them; log_q: None for deterministic selectors; info: further arrays of the selector, one entry a round;
+    start, y_start: pool rows of the start set and their labels.
+    indices, scores, valid, y: the picks and the labels revealed for them; log_q: None for deterministic selectors.
+    info: further arrays of the selector, one entry a round.
     metrics: what `evaluate` returned, before each round and after the last; num_training: labels in the training set
     at each of these evaluations.
     """

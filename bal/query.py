@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.labeled import is_labeled
+from bal.labeled import is_known, is_labeled
 from bal.rows import Over, dense, num_rows, take
 from bal.selection import Select
 from bal.typing import Candidates, Posterior, PRNGKey, PyTree, Round, Selection
@@ -93,6 +93,7 @@ def run_query(
     index, x, cost = jnp.arange(n, dtype=jnp.int32), round.pool.x, round.pool.cost
     eligible = round.pool.present & ~is_labeled(round.labeled, n)
     known_x = take(round.pool.x, round.labeled.indices)
+    known_weight = is_known(round.labeled).astype(round.labeled.weight.dtype)
     seen: list[tuple[Candidates, Selection]] = []
     for number, stage in enumerate(query.stages):
         key_context, key_select = jax.random.split(jax.random.fold_in(key, number))
@@ -102,7 +103,7 @@ def run_query(
             fixed = (round.posterior, context)
             rows = over.map(stage.rows, fixed, x)
             known = over.map(stage.rows, fixed, known_x)
-        candidates = Candidates(rows, index, eligible, cost, known, round.labeled.weight, context)
+        candidates = Candidates(rows, index, eligible, cost, known, known_weight, context)
         selection = _select(over, stage.select, batch_size)(key_select, candidates)
         seen.append((candidates, selection))
         index, eligible, cost = index[selection.indices], selection.valid, cost[selection.indices]

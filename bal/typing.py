@@ -100,7 +100,7 @@ class Pool(NamedTuple):
 class Labeled(NamedTuple):
     """The acquisition log: L places in order of acquisition, `count` of them used.
 
-    A place with an index but weight 0 is pending (asked, not yet answered) or was skipped.
+    A place with an index but weight 0 is pending (asked, not yet answered), or was skipped if its source is -1.
     """
 
     indices: Int[Array, "L"]
@@ -127,7 +127,7 @@ class Candidates(NamedTuple):
     eligible: True = may be picked.
     cost: price of a label.
     known: the same row function on the labeled buffer, or None.
-    known_weight: 1 for a real row of `known`, 0 for padding.
+    known_weight: 1 for a row that is answered or pending (asked, answer to come), 0 for padding and skipped rows.
     context: what does not lead with rows (targets, pool sums, remembered scores).
     """
 

@@ -9,10 +9,10 @@ from problem import CLASSES, KEY, LEARNER, QUERY, N, X, Y
 from bal.acquisition import epistemic_variance
 from bal.campaign import Campaign
 from bal.learners import ensemble, mlp, warm
-from bal.query import by_score
+from bal.query import Query, Stage, by_score
 from bal.records import open_record
 from bal.rows import streamed
-from bal.selection import best
+from bal.selection import best, random_uniform
 from bal.typing import Gaussian, Learner
 
 X_POOL, LABELS = np.asarray(X), np.asarray(Y)
@@ -48,6 +48,27 @@ def test_skipped_rows_never_come_back(started):
     assert started.pending.tolist() == []
     assert not set(rows) & set(started.ask(4))
     assert started.num_labeled == 4
+
+
+def test_pending_rows_count_as_covered_and_skipped_rows_do_not(started):
+    """A rule that spreads rows out must not ask for the neighbor of a row whose answer is on its way."""
+    seen = []
+    spy = Stage(None, lambda key, c, b: seen.append(c.known_weight) or random_uniform(key, c, b))
+    campaign = open_campaign(query=Query((spy,)), learner=answering(lambda n: jnp.zeros((n, 1, 1))), num_classes=1)
+    campaign.tell([0, 1], [0, 0])
+    rows = campaign.ask(2)
+    campaign.skip(rows[:1])
+    with jax.disable_jit():
+        campaign.ask(1)
+    assert np.asarray(seen[-1])[:4].tolist() == [1, 1, 0, 1]
+
+
+def test_a_skipped_row_may_be_answered_after_all(started):
+    rows = started.ask(2)
+    started.skip(rows)
+    started.tell(rows[:1], LABELS[rows[:1]])
+    assert started.num_labeled == 5
+    assert started.pending.tolist() == []
 
 
 def test_rows_nobody_asked_for_may_be_told():

@@ -175,11 +175,11 @@ def test_sketches_are_unbiased():
 
 
 def test_sketches_of_gradients_are_unbiased():
-    rows = tuple(Factors(normal(layer, 3, layer + 1), normal(layer + 9, 3, F)) for layer in range(3))
+    rows = tuple(Factors(normal(layer, 3, layer + 1), normal(layer + 9, 3, F)) for layer in (1, 3))
     expected = gram(gradient(Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))))
     mean, error, _ = mean_gram(sketch(5), rows)
     assert (abs(mean - expected) < 4 * error).all()
-    mean, error, variance = mean_gram(sketch(5), rows[2:])
+    mean, error, variance = mean_gram(sketch(5), rows[1:])
     np.testing.assert_allclose(np.diag(variance), 8 * np.diag(mean) ** 2 / 5, rtol=0.5)
 
 
