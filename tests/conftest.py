@@ -1,12 +1,29 @@
 """Strict settings for every test: no silent broadcasting of ranks, two host devices, shapes checked at every call.
 
-Shapes are checked by the option ``--jaxtyping-packages`` in pyproject.toml.
+Shapes are checked by the option ``--jaxtyping-packages`` in pyproject.toml. Compiled programs are kept for the length
+of the test run, shared by its processes: many tests compile the same experiment.
 """
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
-import jax
-
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+CACHE = Path(tempfile.gettempdir()) / f"bal-tests-{RUN}"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 os.environ.setdefault("MPLBACKEND", "agg")
+
+import jax  # noqa: E402 - the variables above are read at import
+
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(CACHE, ignore_errors=True)
+        for folder in CACHE.parent.glob(f"bal-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', RUN)}*"):
+            shutil.rmtree(folder, ignore_errors=True)

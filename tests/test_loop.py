@@ -171,15 +171,21 @@ def test_campaign_is_compiled(compiled):
     assert campaign.indices.tolist() == compiled.start.tolist() + compiled.indices.ravel().tolist()
 
 
-@pytest.mark.parametrize(
-    "over", [chunked(7), chunked(budget=2000), streamed(7), host(7)], ids=["rows", "bytes", "streamed", "host"]
-)
+@pytest.mark.parametrize("over", [chunked(7), chunked(budget=2000), streamed(7)], ids=["rows", "bytes", "streamed"])
 def test_chunked_is_streamed_is_dense(compiled, over, tmp_path):
     pool = POOL
     if over.place != "device":
         np.save(tmp_path / "x.npy", np.asarray(X))
         pool = POOL._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
     same_run(run_eager(KEY, pool, Y, TEST, over=over, **SETTINGS), compiled)
+
+
+def test_host_is_dense(tmp_path):
+    """Plain Python calls, one round of them, on a pool outside of memory."""
+    short = {**SETTINGS, "num_rounds": 1}
+    np.save(tmp_path / "x.npy", np.asarray(X))
+    pool = POOL._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
+    same_run(run_eager(KEY, pool, Y, TEST, over=host(20), **short), run_eager(KEY, POOL, Y, TEST, **short))
 
 
 def test_chunked_inside_the_compiled_loop(compiled):
@@ -283,7 +289,7 @@ def test_scikit_learn_model_on_the_host():
         return jnp.log(jnp.asarray(probs))
 
     learner = Learner(init=lambda key, data: None, fit=fit, predict=predict)
-    settings = {**SETTINGS, "learner": learner, "over": host(7)}
+    settings = {**SETTINGS, "learner": learner, "over": host(N)}
     log = run_eager(KEY, POOL._replace(x=np.asarray(X)), Y, TEST, **settings)
     assert len(set(log.indices.ravel().tolist())) == 8
     assert (log.scores >= 0).all()

@@ -20,9 +20,9 @@ from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
+from bal.learners import categorical
 from bal.learners.ensemble import ensemble
 from bal.learners.networks import Network, lenet, network
-from bal.learners import categorical
 from bal.typing import Data
 
 

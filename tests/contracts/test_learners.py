@@ -107,7 +107,7 @@ def test_learns():
     data = Data(x, y, jnp.ones(40))
     for network in (learners.mlp((32,), num_outputs=CLASSES), learners.linear(CLASSES)):
         learner: Learner = learners.ensemble(network, 2, num_steps=300, minibatch_size=16)
-        state = jax.jit(lambda: learner.fit(KEY, learner.init(KEY, data), data))()
+        state = jax.jit(learner.fit)(KEY, jax.jit(learner.init)(KEY, data), data)
         assert (learner.predict(state, x).mean(1).argmax(-1) == y).all()
 
 
