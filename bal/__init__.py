@@ -2,6 +2,9 @@
 
 acquisition   predictions -> scores, one number a row
 selection     scores or rows -> a batch of picks
+kernels       what batch rules compare rows with, and transforms of rows
+targets       what an EPIG stage is about: target rows, priors
+candidate_sampler  score a remembered sample of the pool instead of all of it
 learners      posteriors over functions: deep ensembles, Monte-Carlo dropout
 query         the funnel of stages that turns a posterior and a pool into picks
 loop          whole experiments: compiled (`run`, `run_seeds`) and eager (`run_eager`)

@@ -160,17 +160,17 @@ _noisy = kernels.noisy(kernels.linear, 0.1)
 _posterior_max_det = selection.transformed(selection.max_det(_noisy), kernels.scaled, kernels.given_known(0.1))
 
 SELECTORS = {
-    "best": Selector(selection.best, True, True),
-    "greedy": Selector(selection.greedy(_by_rows), True, True),
-    "greedy_draw": Selector(selection.greedy(_by_rows, draw=True), False, False, draws_by_position=True),
-    "per_cost": Selector(selection.per_cost(selection.best), True, True),
-    "power": Selector(selection.power(1.0), False, False),
-    "random_uniform": Selector(selection.random_uniform, False, False),
-    "shortlist": Selector(selection.shortlist(3), True, True),
+    "best": Selector(_compiled(selection.best), True, True),
+    "greedy": Selector(_compiled(selection.greedy(_by_rows)), True, True),
+    "greedy_draw": Selector(_compiled(selection.greedy(_by_rows, draw=True)), False, False, draws_by_position=True),
+    "per_cost": Selector(_compiled(selection.per_cost(selection.best)), True, True),
+    "power": Selector(_compiled(selection.power(1.0)), False, False),
+    "random_uniform": Selector(_compiled(selection.random_uniform), False, False),
+    "shortlist": Selector(_compiled(selection.shortlist(3)), True, True),
     "batchbald": Selector(_compiled(selection.batchbald(64)), True, False, draw_candidates),
     "epig_batch": Selector(_compiled(selection.epig_batch(16)), True, False, targeted_candidates),
     "gaussian_batch": Selector(_compiled(selection.gaussian_batch()), True, False, draw_candidates),
-    "cluster_margin": Selector(selection.cluster_margin(6), True, False, clustered_candidates),
+    "cluster_margin": Selector(_compiled(selection.cluster_margin(6)), True, False, clustered_candidates),
     "k_medoids": Selector(_compiled(selection.k_medoids()), True, False, feature_candidates),
     "probcover": Selector(_compiled(selection.probcover(1.2)), True, False, distinct_counts),
     "ranked_batch": Selector(_compiled(selection.ranked_batch), True, False, scored_candidates),
@@ -188,8 +188,8 @@ SELECTORS = {
     "frank_wolfe_kernel": Selector(_compiled(selection.frank_wolfe_kernel(jnp.dot)), True, False, pool_candidates),
     "sparse_greedy": Selector(_compiled(selection.sparse_greedy()), True, False, sparse_candidates),
     "sparse_iht": Selector(_compiled(selection.sparse_iht()), True, False, sparse_candidates),
-    "softmax": Selector(selection.softmax(2.0), False, False),
-    "softrank": Selector(selection.softrank(1.0), False, False),
+    "softmax": Selector(_compiled(selection.softmax(2.0)), False, False),
+    "softrank": Selector(_compiled(selection.softrank(1.0)), False, False),
 }
 RULES = {
     *("FisherRows", "pool_fisher", "regression_fisher", "softmax_fisher", "sum_fisher"),

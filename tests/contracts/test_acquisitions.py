@@ -11,11 +11,12 @@ from bal import acquisition
 from bal.rows import chunked, dense, streamed
 
 NAMES = sorted(ACQUISITIONS)
+COMPILED = {name: case._replace(function=jax.jit(case.function)) for name, case in ACQUISITIONS.items()}
 
 
 @pytest.fixture(params=NAMES)
 def case(request):
-    return ACQUISITIONS[request.param]
+    return COMPILED[request.param]
 
 
 def rows(inputs, picked):
