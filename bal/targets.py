@@ -115,8 +115,9 @@ def joint_targets(context: Context, num_labelings: int = 1024) -> Context:
 def epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
     """The row function of EPIG: `epig` or `gaussian_epig` of rows about the targets in the context."""
     found = posterior.predict(x)
-    information = gaussian_epig if isinstance(found, Gaussian) else epig
-    return information(found, context.predictions, context.weight)
+    if isinstance(found, Gaussian):
+        return gaussian_epig(found, context.predictions, context.weight)
+    return epig(found, context.predictions, context.weight)
 
 
 def jepig_scores(posterior: Posterior, context: Float[Array, "S K"], x: PyTree) -> Float[Array, "n"]:

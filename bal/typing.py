@@ -107,7 +107,7 @@ class Labeled(NamedTuple):
     y: PyTree
     weight: Float[Array, "L"]
     source: Int[Array, "L"]
-    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
+    count: Int[Array, ""]
 
 
 class Round(NamedTuple):
@@ -132,7 +132,7 @@ class Candidates(NamedTuple):
     """
 
     rows: PyTree
-    index: Int[Array, "n"]  # pyright: ignore[reportIncompatibleMethodOverride]
+    index: Int[Array, "n"]
     eligible: Bool[Array, "n"]
     cost: Float[Array, "n"]
     known: PyTree = None

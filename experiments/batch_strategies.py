@@ -69,7 +69,8 @@ def prepare(x: np.ndarray, num_classes: int, num_clusters: int = 100) -> Prepare
     flat = x.reshape(len(x), -1)
     some = jnp.asarray(flat[np.random.default_rng(0).permutation(len(flat))[:2000]])
     pseudo = k_means(jax.random.key(0), some, jnp.ones(len(some)), num_classes).assignment
-    clusters = average_linkage(flat, num_clusters, num_neighbors=10)
+    num_neighbors = None if len(flat) <= 10_000 else 10  # all pairs while they fit
+    clusters = average_linkage(flat, num_clusters, num_neighbors)
     return Prepared(clusters, float(purity_radius(some, pseudo)))
 
 

@@ -168,7 +168,8 @@ _DRAWS = "pool and targets must be predicted by the same posterior draws, got {}
 def _check(log_probs: Array, target_log_probs: Array) -> tuple[int, int, int]:
     if log_probs.shape[1] != target_log_probs.shape[1]:
         raise ValueError(_DRAWS.format(log_probs.shape[1], target_log_probs.shape[1]))
-    return target_log_probs.shape
+    num_targets, num_draws, num_classes = target_log_probs.shape
+    return num_targets, num_draws, num_classes
 
 
 def _standard(prediction: Gaussian) -> Float[Array, "N K"]:

@@ -193,7 +193,7 @@ def _prune(
 def _precision(candidates: Candidates, prior_precision: float) -> Float[Array, "P P"]:
     size = candidates.context.shape[0]
     prior = prior_precision * jnp.eye(size)
-    if candidates.known is None:
+    if candidates.known is None or candidates.known_weight is None:
         return prior
     return prior + _sum_fisher(candidates.known, candidates.known_weight)
 

@@ -108,7 +108,7 @@ def batch_programs(config: Config) -> dict[str, Program]:
         "batchbald": run(batchbald(config.num_configurations)),
         "batchbald, 1,000 labelings": run(batchbald(1_000)),
         "gaussian_batch": run(gaussian_batch()),
-        "epig_batch, 200 rows, 64 targets": compiled(partial(epig_batch(), batch_size=size), key, targeted),
+        "epig_batch, 200 rows, 64 targets": compiled(lambda key, c: epig_batch()(key, c, size), key, targeted),
     }
 
 

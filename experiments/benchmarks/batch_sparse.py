@@ -86,7 +86,8 @@ def compiled(function: Callable, argument: Any) -> tuple[Callable, float, float]
     start = time.perf_counter()
     program = jax.jit(function).lower(argument).compile()
     seconds = time.perf_counter() - start
-    return partial(program, argument), seconds, program.memory_analysis().temp_size_in_bytes / 2**20
+    memory: Any = program.memory_analysis()
+    return partial(program, argument), seconds, memory.temp_size_in_bytes / 2**20
 
 
 def timed(programs: dict[str, Callable], rounds: int) -> dict[str, float]:
