@@ -1,7 +1,7 @@
 """Monte-Carlo dropout on MNIST: the protocol of Gal, Islam and Ghahramani (2017), on one command.
 
     python experiments/mnist.py --scale smoke     # under two minutes: does it run
-    python experiments/mnist.py --scale cpu       # an hour or so on two cores: half-width network, fewer draws
+    python experiments/mnist.py --scale cpu       # estimated at an hour on two cores: half the width
     python experiments/mnist.py --scale paper     # the published size: for an accelerator
 
 A convolutional network with dropout is retrained from 20 balanced labels on, 10 more a round, scoring 2,000 random
