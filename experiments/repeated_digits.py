@@ -1,6 +1,6 @@
 """What do batch methods do with near duplicates? Repeated digits, 20 paired seeds, every batch method.
 
-    python experiments/repeated_digits.py                                          # all methods, half an hour
+    python experiments/repeated_digits.py                                          # all methods, 15 minutes
     python experiments/repeated_digits.py --strategies random bald acs-fw k-center
 
 The pool holds four copies of 600 digits with a little noise. Batches of 20 are picked for 8 rounds, from 10 labels to
