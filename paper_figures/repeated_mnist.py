@@ -6,8 +6,8 @@
 Every image lies in the pool three times, with noise N(0, 0.1²) on its pixels. Batches of 10 from 20 balanced labels
 on, Monte-Carlo dropout. Left: accuracy against labels. Right, a panel nobody published: the share of picks that repeat
 an image already labeled. `smoke` takes two minutes; `cpu` is estimated at ten with the MLP and an hour with the conv
-net on two cores; `paper` has the published size, for an accelerator. Without MNIST in ``BAL_DATA`` the 8 x 8 digits stand in, the
-MLP only, and the published numbers are then not testable.
+net on two cores; `paper` has the published size, for an accelerator. Without MNIST in ``BAL_DATA`` the 8 x 8 digits
+stand in, the MLP only, and the published numbers are then not testable.
 
 Not as published: a fixed number of training steps instead of early stopping on 3,072 validation labels, and BatchBALD
 behind a shortlist by BALD. An MLP is expected to show BALD below random and the copies, but *not* BatchBALD above
