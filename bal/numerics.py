@@ -120,6 +120,26 @@ def _mutual_information_block(log_probs: Float[Array, "n K C"]) -> Float[Array, 
     return jnp.sum(jnp.where(jnp.isneginf(highest[0]), 0.0, jnp.exp(top[0]) * term), 0)
 
 
+def small_log_determinants(matrices: Float[Array, "n F F"]) -> Float[Array, "n"]:
+    """``log det`` of many small positive definite matrices by elimination; NaN where a pivot is not positive.
+
+    Plain array operations on purpose: a batched LAPACK call on a CPU waits for a thread pool that the programs of several
+    host devices share, and can then wait for ever.
+
+    >>> round(float(small_log_determinants(jnp.array([[[2.0, 1.0], [1.0, 2.0]]]))[0]), 4)
+    1.0986
+    """
+
+    def eliminate(place: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        a, total = carry
+        row = jax.lax.dynamic_slice_in_dim(a, place, 1, 1)
+        pivot = jax.lax.dynamic_slice_in_dim(row, place, 1, 2)
+        return a - row.transpose(0, 2, 1) * (row / pivot), total + jnp.log(pivot[:, 0, 0])
+
+    start = (matrices, jnp.zeros(len(matrices), matrices.dtype))
+    return jax.lax.fori_loop(0, matrices.shape[1], eliminate, start)[1]
+
+
 def mask_scores(scores: Float[Array, "n"], eligible: Bool[Array, "n"]) -> Float[Array, "n"]:
     """Scores with `-inf` where a row may not be picked or has no score (NaN): the one door to every ranking.
 

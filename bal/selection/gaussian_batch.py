@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bal.numerics import small_log_determinants
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey
@@ -75,8 +76,7 @@ def gaussian_batch(shrinkage: float | None = None) -> Select:
         num_quantities = state.deviations.shape[1]
         covariance = _product(_product(state.deviations, state.remaining), state.deviations.transpose(0, 2, 1))
         covariance = covariance + state.floor * jnp.eye(num_quantities, dtype=covariance.dtype)[None]
-        diagonal = jnp.diagonal(jnp.linalg.cholesky(covariance), axis1=1, axis2=2)
-        return jnp.log(diagonal).sum(1) + 0.5 * num_quantities * math.log(2 * math.pi * math.e)
+        return 0.5 * small_log_determinants(covariance) + 0.5 * num_quantities * math.log(2 * math.pi * math.e)
 
     def update(state: GaussianBatchState, candidates: Candidates, position: Array) -> GaussianBatchState:
         del candidates
