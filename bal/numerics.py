@@ -123,8 +123,8 @@ def _mutual_information_block(log_probs: Float[Array, "n K C"]) -> Float[Array, 
 def small_log_determinants(matrices: Float[Array, "n F F"]) -> Float[Array, "n"]:
     """``log det`` of many small positive definite matrices by elimination; NaN where a pivot is not positive.
 
-    Plain array operations on purpose: a batched LAPACK call on a CPU waits for a thread pool that the programs of several
-    host devices share, and can then wait for ever.
+    Plain array operations on purpose: a batched LAPACK call on a CPU waits for a thread pool that the programs of
+    several host devices share, and can then wait for ever.
 
     >>> round(float(small_log_determinants(jnp.array([[[2.0, 1.0], [1.0, 2.0]]]))[0]), 4)
     1.0986
