@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bal.numerics import first_argmax, in_float64
+from bal.numerics import first_argmax, in_float64, small_solves
 from bal.rows import Over
 from bal.selection.frank_wolfe import in_single
 from bal.selection.greedy import GreedyRule, greedy
@@ -230,7 +230,7 @@ def _dense(rows: FisherRows) -> Float[Array, "n R P"]:
 def _trace_solve(matrix: Float[Array, "n R R"], gain: Float[Array, "n R R"]) -> Float[Array, "n"]:
     if matrix.shape[1] == 1:
         return (gain / matrix)[:, 0, 0]
-    return jnp.trace(jnp.linalg.solve(matrix, gain), axis1=1, axis2=2)
+    return jnp.trace(small_solves(matrix, gain), axis1=1, axis2=2)
 
 
 def _identity(like: Float[Array, "n R R"]) -> Float[Array, "1 R R"]:
