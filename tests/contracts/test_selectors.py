@@ -1,5 +1,7 @@
 """What every selector promises, for every row of `cases.SELECTORS`."""
 
+import re
+
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -127,3 +129,11 @@ def test_lowers_for_every_platform(case):
     select = jax.jit(lambda candidates: case.select(KEY, candidates, 3).indices)
     platforms = ("cpu", "cuda", "tpu")
     assert jax.export.export(select, platforms=platforms)(case.candidates()).platforms == platforms
+
+
+def test_no_batched_lapack_call(case):
+    """Such a call waits for the thread pool that the programs of several host devices share, and may wait for ever."""
+    select = jax.jit(lambda candidates: case.select(KEY, candidates, 3).indices)
+    calls = [line for line in select.lower(case.candidates()).as_text().splitlines() if "lapack_" in line]
+    batched = [line for line in calls if re.search(r"tensor<\d+x\d+x\d+x", line)]
+    assert not batched, batched
