@@ -9,8 +9,6 @@ batch_diversity.py (TypiClust, ProbCover, k-medoids, ranked batch, Cluster-Margi
 from a base and prints the time relative to the base, warm; 2 a step is linear.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+from timing import Program, compiled, least_seconds
 
 from bal.acquisition import epig
 from bal.kernels import Factors
@@ -57,39 +56,23 @@ def draws(n: int, k: int) -> jax.Array:
     return jax.nn.log_softmax(2 * jax.random.normal(jax.random.key(0), (n, k, 10)), -1)
 
 
-def program(method: str, n: int, b: int, k: int) -> Callable[[], object]:
+def program(method: str, n: int, b: int, k: int) -> Program:
     """One compiled call of a method at a size; K is draws, or features for methods on features."""
     key = jax.random.key(1)
     x = jax.random.normal(key, (n, 8 * k))
     if method == "batchbald":
-        return _compiled(lambda c: batchbald(2_000)(key, c, b), candidates(draws(n, k), n))
+        return compiled(lambda c: batchbald(2_000)(key, c, b), candidates(draws(n, k), n))
     if method == "epig":
-        return _compiled(lambda rows: epig(rows, draws(128, k)), draws(n, k))
+        return compiled(lambda rows: epig(rows, draws(128, k)), draws(n, k))
     if method == "badge":
         rows = (Factors(jax.random.normal(key, (n, 10)), x),)
-        return _compiled(lambda c: badge(key, c, b), candidates(rows, n))
+        return compiled(lambda c: badge(key, c, b), candidates(rows, n))
     if method == "frank_wolfe":
         rows = SparseRows(x - x.mean(1, keepdims=True), jnp.ones(n))
         some = candidates(rows, n)._replace(context=sum_rows(rows, jnp.ones(n)))
-        return _compiled(lambda c: frank_wolfe()(key, c, b), some)
+        return compiled(lambda c: frank_wolfe()(key, c, b), some)
     select = {"k_center": k_center(), "lcmd": lcmd()}[method]
-    return _compiled(lambda c: select(key, c, b), candidates(x, n))
-
-
-def _compiled(function: Callable, argument: object) -> Callable[[], object]:
-    compiled = jax.jit(function).lower(argument).compile()
-    return lambda: jax.block_until_ready(compiled(argument))
-
-
-def least_seconds(call: Callable[[], object], repeats: int = 7) -> float:
-    """The fastest of several calls after a first one."""
-    call()
-    least = float("inf")
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - begun)
-    return least
+    return compiled(lambda c: select(key, c, b), candidates(x, n))
 
 
 def scaling(console: Console, folder: Path) -> None:
@@ -103,7 +86,10 @@ def scaling(console: Console, folder: Path) -> None:
             if method == "epig" and size == "B":
                 continue  # scores rows, has no batch
             sizes = [{**BASE, size: BASE[size] * step} for step in STEPS]
-            times = [least_seconds(program(method, s["N"], s["B"], s["K"])) for s in sizes]
+            programs = {
+                str(step): program(method, s["N"], s["B"], s["K"]) for step, s in zip(STEPS, sizes, strict=True)
+            }
+            times = list(least_seconds(programs, 7).values())
             table.add_row(method, size, f"{1e3 * times[0]:.2f}", *(f"{t / times[0]:.1f}" for t in times[1:]))
             axis.loglog([s[size] for s in sizes], [1e3 * t for t in times], marker="o", label=method)
             axis.set(xlabel={"N": "pool rows N", "B": "batch B", "K": "draws K (8K features)"}[size])

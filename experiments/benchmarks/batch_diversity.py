@@ -10,16 +10,14 @@ CPU: TypiClust at most 5 and ProbCover at most 2 passes of pairs, k-medoids at m
 passes over the features a pick, and temporary memory that grows with the rows, not with their square.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import tyro
 from rich.console import Console
 from rich.table import Table
+from timing import compiled, least_seconds
 
 from bal.numerics import in_row_blocks
 from bal.selection import ScoredFeatures, cluster_margin, k_means, k_medoids, probcover, ranked_batch, typiclust
@@ -70,29 +68,6 @@ def passes(x: jax.Array, count: int) -> jax.Array:
     return jax.lax.scan(one, jnp.zeros(len(x)), jnp.arange(count))[0]
 
 
-def compile_all(programs: dict[str, tuple[Callable, tuple]]) -> dict[str, tuple[Callable[[], object], float, float]]:
-    """Each as a call without arguments, with its compile time in seconds and its temporary memory in megabytes."""
-    compiled = {}
-    for name, (function, args) in programs.items():
-        start = time.perf_counter()
-        program = jax.jit(function).lower(*args).compile()
-        seconds = time.perf_counter() - start
-        memory = program.memory_analysis()
-        compiled[name] = (partial(program, *args), seconds, memory.temp_size_in_bytes / 2**20 if memory else 0.0)
-    return compiled
-
-
-def least_seconds(programs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Least wall-clock seconds of every program, timed in turn so that a busy machine is fair to all."""
-    least = dict.fromkeys(programs, float("inf"))
-    for _ in range(rounds):
-        for name, program in programs.items():
-            start = time.perf_counter()
-            jax.block_until_ready(program())
-            least[name] = min(least[name], time.perf_counter() - start)
-    return least
-
-
 def main(config: Config) -> None:
     features, scored, clustered = problem(config)
     key, size, n = jax.random.key(1), config.batch_size, config.num_shortlist
@@ -114,13 +89,13 @@ def main(config: Config) -> None:
         "ranked_batch": (batch(ranked_batch), (scored,)),
         "cluster_margin": (batch(cluster_margin(10 * size)), (clustered,)),
     }
-    compiled = compile_all(programs)
-    seconds = least_seconds({name: program for name, (program, _, _) in compiled.items()}, config.rounds)
+    made = {name: compiled(function, *args) for name, (function, args) in programs.items()}
+    seconds = least_seconds(made, config.rounds)
     pairs, short, memory_pass = list(seconds.values())[:3]
     unit = dict(zip(programs, (pairs, short, memory_pass, pairs, pairs, pairs, short * size, memory_pass, memory_pass)))
     title = f"{config.num_rows} rows, {config.num_features} features, {config.num_labeled} labeled, {size} picks"
     table = Table("program", "compile s", "run ms", "of its unit", "temporary MB", title=title)
-    for name, (_, compile_seconds, megabytes) in compiled.items():
+    for name, (_, compile_seconds, megabytes) in made.items():
         ratio = f"{seconds[name] / unit[name]:.2f}"
         table.add_row(name, f"{compile_seconds:.1f}", f"{seconds[name] * 1e3:.1f}", ratio, f"{megabytes:.1f}")
     Console().print(table)

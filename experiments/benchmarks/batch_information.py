@@ -8,17 +8,15 @@ with it in the same process, so that the figures hold on a busy machine. Expecte
 whole joint, and 32 MiB.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import tyro
 from rich.console import Console
 from rich.table import Table
+from timing import Program, compiled, least_seconds
 
 from bal.acquisition import epig, epig_by_entropies
 from bal.selection import batchbald, epig_batch, gaussian_batch
@@ -49,37 +47,14 @@ class Config:
     """Times that every program is timed; the least counts."""
 
 
-class Program(NamedTuple):
-    """A compiled program with its arguments; yardstick: the programs whose summed time it is compared with."""
-
-    compiled: Any
-    arguments: tuple
-    compile_seconds: float
-    yardstick: tuple[str, ...] = ()
-
-    @property
-    def megabytes(self) -> float:
-        """Temporary memory."""
-        return self.compiled.memory_analysis().temp_size_in_bytes / 2**20
-
-
-def compiled(function: Callable, *arguments: Any, yardstick: tuple[str, ...] = ()) -> Program:
-    """Compile ahead of time, so that compilation is timed apart."""
-    start = time.perf_counter()
-    program = jax.jit(function).lower(*arguments).compile()
-    return Program(program, arguments, time.perf_counter() - start, yardstick)
-
-
-def least_seconds(programs: dict[str, Program], repeats: int) -> dict[str, float]:
-    """Least wall-clock seconds of every program, timed in turn so that a busy machine is fair to all."""
-    least = dict.fromkeys(programs, float("inf"))
-    for number in range(repeats + 1):
-        for name, program in programs.items():
-            start = time.perf_counter()
-            jax.block_until_ready(program.compiled(*program.arguments))
-            if number > 0:  # the first call touches fresh memory
-                least[name] = min(least[name], time.perf_counter() - start)
-    return least
+YARDSTICKS = {
+    "batchbald": ("matmul of one pick",),
+    "batchbald, 1,000 labelings": ("matmul of one pick",),
+    "gaussian_batch": ("matmul of one pick",),
+    "epig": ("dense matmul", "log pass"),
+    "epig_by_entropies": ("dense matmul", "log pass"),
+}
+"""The programs whose summed time a program is compared with."""
 
 
 def log_probs(seed: int, *shape: int) -> jax.Array:
@@ -101,8 +76,8 @@ def batch_programs(config: Config) -> dict[str, Program]:
         rows=rows[:200], index=pool.index[:200], eligible=pool.eligible[:200], cost=pool.cost[:200]
     )
     targeted = targeted._replace(context=(log_probs(2, 64, config.num_draws, classes), jnp.ones(64)))
-    key, matmul = jax.random.key(0), ("matmul of one pick",)
-    run = lambda select: compiled(partial(select, batch_size=size), key, pool, yardstick=matmul)
+    key = jax.random.key(0)
+    run = lambda select: compiled(partial(select, batch_size=size), key, pool)
     return {
         "matmul of one pick": compiled(product, blocks, flat),
         "batchbald": run(batchbald(config.num_configurations)),
@@ -119,12 +94,11 @@ def epig_programs(config: Config) -> dict[str, Program]:
     flat = lambda x: jnp.exp(x).transpose(0, 2, 1).reshape(-1, config.epig_draws)
     a, b = flat(rows), flat(targets).T
     joint = jnp.matmul(a, b)
-    dense = ("dense matmul", "log pass")
     return {
         "dense matmul": compiled(partial(jnp.matmul, precision="highest"), a, b),
         "log pass": compiled(lambda x: jnp.log(x).sum(), joint),
-        "epig": compiled(epig, rows, targets, yardstick=dense),
-        "epig_by_entropies": compiled(epig_by_entropies, rows, targets, yardstick=dense),
+        "epig": compiled(epig, rows, targets),
+        "epig_by_entropies": compiled(epig_by_entropies, rows, targets),
     }
 
 
@@ -132,8 +106,8 @@ def report(console: Console, title: str, programs: dict[str, Program], repeats: 
     seconds = least_seconds(programs, repeats)
     table = Table("program", "compile s", "seconds", "x yardstick", "temporary MiB", title=title)
     for name, program in programs.items():
-        ratio = seconds[name] / sum(seconds[other] for other in program.yardstick) if program.yardstick else None
-        times = "" if ratio is None else f"{ratio:.2f}"
+        yardstick = sum(seconds[other] for other in YARDSTICKS.get(name, ()))
+        times = f"{seconds[name] / yardstick:.2f}" if yardstick else ""
         table.add_row(name, f"{program.compile_seconds:.1f}", f"{seconds[name]:.3f}", times, f"{program.megabytes:.1f}")
     console.print(table)
     return seconds
@@ -156,7 +130,7 @@ def main(config: Config) -> None:
     megabytes = programs["batchbald"].megabytes
     console.print(f"batchbald: {seconds['batchbald']:.2f} s (at most 1.5), {megabytes:.0f} MiB (64)")
     console.print(f"batchbald / matmuls of its {heavy} picks with all labelings: {ratio:.2f}")
-    picks = programs["batchbald"].compiled(*programs["batchbald"].arguments)
+    picks = programs["batchbald"].call()
     console.print("picks", picks.indices.tolist(), "saturated at pick", int(picks.info["saturated_at"]))
     console.print("information / log K", [round(value, 3) for value in picks.info["saturation"].tolist()])
 

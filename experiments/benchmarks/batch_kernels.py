@@ -8,7 +8,6 @@ inputs, and LCMD on 50,000 x 512 picks 256 in at most 1.5 times the time of 256 
 rows. A rule and its yardstick are timed in turn, round after round, and the least time of each counts.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import tyro
 from rich.console import Console
 from rich.table import Table
+from timing import compiled, least_seconds
 
 from bal.kernels import Factors, given_known, linear, noisy, sketch
 from bal.selection import badge, k_center, kmeans_pp, lcmd, max_det, transformed
@@ -89,13 +89,6 @@ def cases(config: Config) -> dict[str, Case]:
     }
 
 
-def compiled(function: Callable, *args: Any) -> tuple[Any, float]:
-    """A compiled program and the seconds that took."""
-    start = time.perf_counter()
-    program = jax.jit(function).lower(*args).compile()
-    return program, time.perf_counter() - start
-
-
 def products(matrices: tuple[jax.Array, ...], known: jax.Array | None, number: int) -> jax.Array:
     """Products over the same rows: with the labeled rows at once, then with one row after the other."""
 
@@ -106,28 +99,17 @@ def products(matrices: tuple[jax.Array, ...], known: jax.Array | None, number: i
     return jax.lax.scan(one, start, jnp.arange(number))[0]
 
 
-def seconds(program: Callable, *args: Any) -> float:
-    """Wall-clock seconds of one call."""
-    start = time.perf_counter()
-    jax.block_until_ready(program(*args))
-    return time.perf_counter() - start
-
-
 def main(config: Config) -> None:
     key = jax.random.key(1)
     table = Table("rule", "picks", "compile s", "warm s", "temporary MB", "products s", "ratio", title="batch rules")
     for name, case in cases(config).items():
         b = case.batch_size
-        select, compile_time = compiled(
-            lambda key, c, case=case: case.select(key, c, case.batch_size), key, case.candidates
-        )
-        yardstick, _ = compiled(lambda m, known, b=b: products(m, known, b), case.matrices, case.candidates.known)
-        times = [
-            (seconds(select, key, case.candidates), seconds(yardstick, case.matrices, case.candidates.known))
-            for _ in range(config.rounds + 1)
-        ][1:]
-        warm, product = (min(column) for column in zip(*times))
-        megabytes = select.memory_analysis().temp_size_in_bytes / 1e6
+        made = {
+            "select": compiled(lambda key, c, case=case: case.select(key, c, case.batch_size), key, case.candidates),
+            "products": compiled(lambda m, known, b=b: products(m, known, b), case.matrices, case.candidates.known),
+        }
+        warm, product = least_seconds(made, config.rounds).values()
+        _, compile_time, megabytes = made["select"]
         numbers = (f"{compile_time:.2f}", f"{warm:.4f}", f"{megabytes:.1f}", f"{product:.4f}", f"{warm / product:.2f}")
         table.add_row(name, str(b), *numbers)
     Console().print(table)

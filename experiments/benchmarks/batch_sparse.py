@@ -9,10 +9,7 @@ picks is printed. A pass is one product of the float32 features with a vector, m
 programs are timed in turn, round after round, and the least time of each counts. Compilation is apart.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -20,6 +17,7 @@ import jax.numpy as jnp
 import tyro
 from rich.console import Console
 from rich.table import Table
+from timing import compiled, least_seconds
 
 from bal.selection import (
     SparseRows,
@@ -81,26 +79,6 @@ def fisher_candidates(config: Config) -> Candidates:
     return Candidates(rows, jnp.arange(config.bait_rows), one > 0, one, context=sum_fisher(rows, one))
 
 
-def compiled(function: Callable, argument: Any) -> tuple[Callable, float, float]:
-    """The program, the seconds its compilation took and its temporary memory in MB."""
-    start = time.perf_counter()
-    program = jax.jit(function).lower(argument).compile()
-    seconds = time.perf_counter() - start
-    memory: Any = program.memory_analysis()
-    return partial(program, argument), seconds, memory.temp_size_in_bytes / 2**20
-
-
-def timed(programs: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Least seconds of each program, all of them timed in turn."""
-    least = dict.fromkeys(programs, float("inf"))
-    for _ in range(rounds):
-        for name, program in programs.items():
-            start = time.perf_counter()
-            jax.block_until_ready(program())
-            least[name] = min(least[name], time.perf_counter() - start)
-    return least
-
-
 def describe(selection: Any) -> str:
     """What a selection says about itself."""
     names = ("num_steps", "num_distinct", "residual")
@@ -122,13 +100,13 @@ def main(config: Config) -> None:
     made = {"pass": compiled(passes, sparse.rows.features), "bait pass": compiled(passes, fisher.rows.features)}
     for name, (select, some, count) in rules.items():
         made[name] = compiled(lambda some, select=select, count=count: select(key, some, count), some)
-    least = timed({name: program for name, (program, _, _) in made.items()}, config.rounds)
+    least = least_seconds(made, config.rounds)
     table = Table("method", "seconds", "passes", "compile s", "temporaries MB", "outcome")
     for name in rules:
-        program, compile_seconds, memory = made[name]
+        call, compile_seconds, memory = made[name]
         one_pass = least["bait pass" if name.startswith("bait") else "pass"] / PASSES
         numbers = (f"{least[name]:.3f}", f"{least[name] / one_pass:.0f}", f"{compile_seconds:.1f}", f"{memory:.0f}")
-        table.add_row(name, *numbers, describe(program()))
+        table.add_row(name, *numbers, describe(call()))
     console = Console(width=130)
     console.print(table)
     console.print(f"one pass: {1e3 * least['pass'] / PASSES:.2f} ms over {sparse.rows.features.nbytes / 2**20:.0f} MB")
