@@ -29,6 +29,19 @@ def check_rows(x: PyTree, like: PyTree = None) -> None:
             _check_finite(leaf)
 
 
+def check_budget(present: Values, start: Values, num_asked: int) -> None:
+    """Start sets ``[..., S]`` and the rows asked for later fit the pools ``[..., N]``, for every seed."""
+    present, starts = np.asarray(present), np.atleast_2d(np.asarray(start))
+    num_present, num_start = int(present.sum(-1).min()), starts.shape[-1]
+    if num_start + num_asked > num_present:
+        raise ValueError(
+            f"{num_start} start labels and {num_asked} acquisitions need {num_start + num_asked} rows, "
+            f"but the pool has {num_present}; lower num_rounds or batch_size"
+        )
+    for rows in starts:
+        check_row_ids(rows, present.shape[-1])
+
+
 def check_row_ids(indices: Values, num_rows: int) -> np.ndarray:
     """Row ids: integers in the pool, each once."""
     rows = np.atleast_1d(np.asarray(indices))

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from bal.checkpoint import pack, rebuild
+from bal.checks import check_budget
 from bal.events import events_log, round_event
 from bal.labeled import num_answered
 from bal.loop import Carry, Log, acquire, begin, draw_start, fit, given_start, no_metrics, record_answers
@@ -67,7 +68,7 @@ def run_eager(
         leaves the pool, or the record was made by a run that differs.
     """
     first = draw_start(key, pool, num_initial) if start is None else given_start(jnp.asarray(start, jnp.int32))
-    _check_budget(pool, np.asarray(first.indices), num_rounds * batch_size)
+    check_budget(pool.present, np.asarray(first.indices), num_rounds * batch_size)
     parts = run_parts(learner, query, evaluate, over)
     events = [] if record is None else record.rounds(seed)
     y = _reveal(oracle, first, events, 0)
@@ -139,16 +140,3 @@ def _keep(events: list[dict], event: dict, record: Any) -> None:
             f"round {number} of the record acquired {events[number]['acquired']}, but this run acquires "
             f"{event['acquired'].tolist()}: resume with the configuration, versions and threads of the record"
         )
-
-
-def _check_budget(pool: Pool, start: np.ndarray, num_asked: int) -> None:
-    num_present = int(pool.present.sum())
-    if len(start) + num_asked > num_present:
-        raise ValueError(
-            f"{len(start)} start labels and {num_asked} acquisitions need {len(start) + num_asked} rows, "
-            f"but the pool has {num_present}; lower num_rounds or batch_size"
-        )
-    if len(np.unique(start)) < len(start):
-        raise ValueError("the start set names a row twice; give distinct pool rows")
-    if len(start) and not (start.min() >= 0 and start.max() < len(pool.present)):
-        raise ValueError(f"the start set leaves the pool: expected rows in [0, {len(pool.present)}), got {start}")

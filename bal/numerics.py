@@ -167,7 +167,7 @@ def mask_scores(scores: Float[Array, "n"], eligible: Bool[Array, "n"]) -> Float[
 
 
 def first_argmax(scores: Float[Array, "n"]) -> Int[Array, ""]:
-    """Position of the largest score; ties go to the lowest position. Several times faster than `argmax` on a CPU."""
+    """Position of the largest score; ties go to the lowest position."""
     n = scores.shape[0]
     position = jax.lax.iota(jnp.int32, n)
     return jnp.minimum(jnp.min(jnp.where(scores == scores.max(), position, n)), n - 1)

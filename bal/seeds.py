@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
+from bal.checks import check_budget
 from bal.loop import Log, run
 from bal.typing import Pool, PyTree
 
@@ -31,7 +32,7 @@ def device_mesh(num_devices: int | None = None) -> Mesh:
     """A one-axis mesh named "seeds" over the local devices.
 
     On a CPU the number of devices is a setting, ``jax.config.update("jax_num_cpu_devices", 2)`` before any
-    computation: one a core runs small trainings two to three times faster than one for all.
+    computation: small trainings then run one a core; `experiments/benchmarks/whole_loop.py` shows what that is worth.
     """
     devices = jax.local_devices()[:num_devices]
     return Mesh(np.array(devices), ("seeds",), axis_types=(AxisType.Auto,))
@@ -102,7 +103,14 @@ def run_seeds(
         devices. Fewer take less memory and let `on_seeds` report more often.
       on_seeds: called with the number of seeds finished since the last call.
       settings: the static arguments of `run`.
+
+    Raises:
+      ValueError: a seed's start set repeats a row or leaves the pool, or the rounds ask for more rows than are present;
+        per-seed arguments of different lengths.
     """
+    chosen = np.zeros((1, 0), np.int32) if start is None else np.asarray(start)
+    asked = settings["num_rounds"] * settings["batch_size"] + (settings.get("num_initial", 0) if start is None else 0)
+    check_budget(pool.present, chosen, asked)
     axes = (0, *in_axes[:3], None if start is None else in_axes[3])
     begun = time.perf_counter()
     mapped = over_seeds(partial(run, **settings), (keys, pool, oracle, test, start), axes, mesh)

@@ -219,6 +219,11 @@ def _small(**kwargs: Any) -> dict:
     return {"num_steps": 20, "minibatch_size": 8, **kwargs}
 
 
+PARTS = {  # names of `bal.learners` that are not learners
+    *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mlp", "network"),
+    *("shrink_and_perturb", "warm"),
+}
+
 LEARNERS = {
     "ensemble": Case(learners.ensemble(learners.mlp((16,), num_outputs=CLASSES), 3, **_small())),
     "ensemble_bootstrap": Case(

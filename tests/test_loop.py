@@ -372,8 +372,8 @@ def test_killed_process_resumes(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"start": [0, 0]}, "names a row twice"),
-        ({"start": [0, N]}, "leaves the pool"),
+        ({"start": [0, 0]}, "row 0 is named twice"),
+        ({"start": [0, N]}, "row 40 is outside the pool"),
         ({"num_rounds": 30}, "the pool has 40"),
     ],
 )
@@ -381,6 +381,19 @@ def test_eager_refuses(change, message):
     start = change.pop("start", None)
     with pytest.raises(ValueError, match=message):
         run_eager(KEY, POOL, Y, TEST, start, **{**SETTINGS, **change})
+
+
+@pytest.mark.parametrize(
+    ("start", "change", "message"),
+    [
+        (jnp.array([[0, 1, 2], [3, 3, 4]]), {}, "row 3 is named twice"),
+        (jnp.array([[0, 1, 2], [3, 4, N]]), {}, "row 40 is outside the pool"),
+        (None, {"num_rounds": 30}, "the pool has 40"),
+    ],
+)
+def test_run_seeds_refuses(start, change, message):
+    with pytest.raises(ValueError, match=message):
+        run_seeds(seed_keys(0, 2), POOL, Y, TEST, start, **{**SETTINGS, **change})
 
 
 def test_oracle_of_the_wrong_length_is_refused():

@@ -68,7 +68,7 @@ def _take_first(key: PRNGKey, scores: Float[Array, "n"]) -> tuple[Array, Array]:
 
 
 def _draw(key: PRNGKey, log_weight: Float[Array, "n"]) -> tuple[Array, Array]:
-    """Sample a position by inverting the cumulative sum: several times faster than a Gumbel per row."""
+    """Sample a position by inverting the cumulative sum: one uniform number in place of a Gumbel a row."""
     top = jnp.maximum(log_weight.max(), jnp.finfo(log_weight.dtype).min)
     total = jnp.cumsum(jnp.exp(log_weight - top))
     threshold = jax.random.uniform(key, dtype=total.dtype) * total[-1]
