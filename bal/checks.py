@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from bal.rows import num_rows
-from bal.typing import Gaussian, PyTree, Values
+from bal.typing import Gaussian, Latent, PyTree, Values
 
 
 def check_rows(x: PyTree, like: PyTree = None) -> None:
@@ -76,9 +76,9 @@ def check_labels(labels: Values, count: int, num_classes: int | None) -> np.ndar
 
 
 def check_predictions(predictions: Any, num_rows: int, num_classes: int | None = None) -> None:
-    """What `predict` returned for `num_rows` rows: normalised finite ``log_probs [n, K, C]``, or a `Gaussian`."""
-    if isinstance(predictions, Gaussian):
-        _check_gaussian(predictions, num_rows)
+    """What `predict` returned for `num_rows` rows: normalised finite ``log_probs [n, K, C]``, or moments."""
+    if isinstance(predictions, Gaussian | Latent):
+        _check_moments(predictions, num_rows)
         return
     log_probs = np.asarray(predictions)
     if log_probs.ndim != 3 or log_probs.shape[0] != num_rows:
@@ -103,13 +103,17 @@ def check_predictions(predictions: Any, num_rows: int, num_classes: int | None =
         )
 
 
-def _check_gaussian(prediction: Gaussian, num_rows: int) -> None:
+def _check_moments(prediction: Gaussian | Latent, num_rows: int) -> None:
     for name, leaf in zip(prediction._fields, prediction, strict=True):
         leaf = np.asarray(leaf)
         if leaf.ndim != 2 or leaf.shape[0] != num_rows:
             raise ValueError(f"expected a {name} of shape [{num_rows}, draws], got {leaf.shape}")
         if not np.isfinite(leaf).all():
-            raise ValueError(f"the predicted {name} is not finite everywhere; has training diverged?")
+            raise ValueError(
+                f"the predicted {name} is not finite everywhere: a training that diverged, or a Gaussian process whose "
+                "covariance of the labeled rows is singular in this arithmetic; for the latter switch on jax_enable_x64 "
+                "before making any array, or use more noise"
+            )
         if name != "mean" and (leaf < 0).any():
             raise ValueError(f"the predicted {name} is negative somewhere ({leaf.min():.3g}); variances are at least 0")
 

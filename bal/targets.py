@@ -26,10 +26,14 @@ Context = Callable[[PRNGKey, Round, Over], PyTree]
 
 
 class Targets(NamedTuple):
-    """Predictions of M target rows, ``log_probs [M, K, C]`` or a `Gaussian`, and their importance."""
+    """M target rows: predictions, ``log_probs [M, K, C]`` or a `Gaussian`, importance, and the inputs themselves.
+
+    Predictions serve where draws join rows; inputs where a covariance does.
+    """
 
     predictions: PyTree
     weight: Float[Array, "M"]
+    x: PyTree
 
 
 def targets(x_target: PyTree = None, weight: Float[Array, "M"] | None = None) -> Context:
@@ -47,7 +51,7 @@ def targets(x_target: PyTree = None, weight: Float[Array, "M"] | None = None) ->
 
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
         del key
-        return Targets(over.map(predictions, (round.posterior, None), x_target), weight)
+        return Targets(over.map(predictions, (round.posterior, None), x_target), weight, x_target)
 
     return context
 
@@ -60,7 +64,7 @@ def pool_targets(num_targets: int) -> Context:
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
         logits = jnp.where(round.pool.present, 0.0, -jnp.inf)
         x = take(round.pool.x, jax.random.categorical(key, logits, shape=(num_targets,)))
-        return Targets(over.map(predictions, (round.posterior, None), x), jnp.ones(num_targets))
+        return Targets(over.map(predictions, (round.posterior, None), x), jnp.ones(num_targets), x)
 
     return context
 
@@ -70,7 +74,7 @@ def sampled_targets(sample: Callable[[PRNGKey], PyTree]) -> Context:
 
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
         x = sample(key)
-        return Targets(over.map(predictions, (round.posterior, None), x), jnp.ones(num_rows(x)))
+        return Targets(over.map(predictions, (round.posterior, None), x), jnp.ones(num_rows(x)), x)
 
     return context
 

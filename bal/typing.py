@@ -35,6 +35,16 @@ class Gaussian(NamedTuple):
     noise: Float[Array, "N K"]
 
 
+class Latent(NamedTuple):
+    """Predictions of a binary classifier: K draws of a normal for the latent f of every row.
+
+    Class 1 has probability ``Φ(f)`` (probit) where nothing else is said.
+    """
+
+    mean: Float[Array, "N K"]
+    variance: Float[Array, "N K"]
+
+
 class Data(NamedTuple):
     """All that `fit` may see: L rows, of which those with weight 0 are padding and must change nothing."""
 
@@ -52,7 +62,7 @@ class Learner(NamedTuple):
     fit: ``key, state, data -> state``, of the same structure and dtypes. The state handed in is the previous
         round's, which a cold start ignores.
     predict: ``state, x -> predictions``, row-wise and without a key: every draw is fixed in `fit`.
-        Predictions are ``log_probs [N, K, C]`` or a `Gaussian`.
+        Predictions are ``log_probs [N, K, C]``, a `Gaussian` or a `Latent`.
     embed: ``state, x -> [N, K or 1, F]``, or a tree whose leaves lead with N.
     kernel: ``state, row, row -> scalar``, posterior covariance of two embedded rows.
     """

@@ -1,0 +1,84 @@
+"""Gaussian process regression with the exact posterior."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.learners.gp.conditioned import GPRows, GPState, condition, covariance, embed_rows, predict_rows
+from bal.learners.gp.hyperparameters import Hyperparameters, given
+from bal.learners.gp.process import Process, as_dtype, join, split
+from bal.learners.training import map_members
+from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
+
+
+def gp_regression(
+    process: Process,
+    hyperparameters: Hyperparameters = given,
+    *,
+    log_prior: Callable[[Process], Float[Array, ""]] | None = None,
+) -> Learner:
+    """The exact posterior of a Gaussian process with normal noise: ``predict`` gives a `Gaussian` ``[N, K]``.
+
+    K is the number of draws of hyper-parameters, 1 where they are given or fitted. ``embed`` and ``kernel`` give the
+    posterior covariance of the function (`bal.kernels.learner_covariance`), with the noise of a label in the embedded
+    rows (`bal.kernels.noisy`). Costs O(L³) a fit and O(n L²) a prediction, for a labeled set of capacity L.
+
+    Everything is in the dtype of the inputs. In float32 the Cholesky factor is lost (NaN predictions, which `Campaign`
+    refuses) where the largest eigenvalue of the prior over the noise variance exceeds about 1e6: switch float64 on
+    before any array is made, ``jax.config.update("jax_enable_x64", True)``, as the scripts do.
+
+    Args:
+      process: prior and noise, see `process`.
+      hyperparameters: `given`, `maximum_likelihood(...)`, or a sampler of several draws.
+      log_prior: of the process as a whole, added to the log evidence.
+
+    >>> import jax, gpjax
+    >>> from bal.learners.gp import process
+    >>> learner = gp_regression(process(gpjax.kernels.RBF(), noise=1.0))
+    >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
+    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
+    >>> [round(float(leaf[0, 0]), 4) for leaf in learner.predict(state, data.x)]
+    [0.5, 0.5, 1.0]
+
+    Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1.
+    """
+    fitted, rest = split(process)
+    num_draws = hyperparameters.num_draws
+
+    def joined(params: PyTree, dtype: jnp.dtype) -> Process:
+        return join(params, rest, dtype)
+
+    def init(key: PRNGKey, data: Data) -> GPState:
+        del key
+        length, dtype = len(data.weight), data.x.dtype
+        draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
+        params = jax.tree.map(draws, as_dtype(fitted, dtype))
+        whiten, alpha = jnp.zeros((num_draws, length, length), dtype), jnp.zeros((num_draws, length), dtype)
+        return GPState(params, jnp.zeros_like(data.x), whiten, alpha)
+
+    def fit(key: PRNGKey, state: GPState, data: Data) -> GPState:
+        x, dtype = data.x, data.x.dtype
+        y, weight = data.y.astype(dtype), data.weight.astype(dtype)
+
+        def objective(params: PyTree) -> Float[Array, ""]:
+            model = joined(params, dtype)
+            evidence = condition(model, x, y, weight)[2]
+            return evidence if log_prior is None else evidence + log_prior(model)
+
+        params = hyperparameters.choose(key, as_dtype(fitted, dtype), state.params, objective)
+        one_draw = lambda params, _: condition(joined(params, dtype), x, y, weight)[:2]
+        whiten, alpha = map_members(one_draw, params, jnp.arange(num_draws))
+        return GPState(params, jnp.where(weight[:, None] > 0, x, 0.0), whiten, alpha)
+
+    def predict(state: GPState, x: Float[Array, "n D"]) -> Gaussian:
+        return predict_rows(lambda params: joined(params, x.dtype), state, x)
+
+    def embed(state: GPState, x: Float[Array, "n D"]) -> GPRows:
+        return embed_rows(lambda params: joined(params, x.dtype), state, x)
+
+    def kernel(state: GPState, a: GPRows, b: GPRows) -> Float[Array, ""]:
+        return covariance(lambda params: joined(params, a.x.dtype), state, a, b)
+
+    return Learner(init, fit, predict, embed, kernel)
