@@ -13,7 +13,8 @@ from common import STRATEGIES
 
 from bal.acquisition import bald, least_confidence, margin
 from bal.candidate_sampler import remembered
-from bal.kernels import draw_covariance, last_layer_gradients, linear, noisy, sketch
+from bal.kernels import draw_covariance, last_layer_gradients, layer_gradients, linear, noisy, sketch
+from bal.learners import Network, tapped_members
 from bal.query import Query, Stage, by_score, embeddings, predictions, score
 from bal.selection import (
     FisherRows,
@@ -100,8 +101,9 @@ def sketched_fisher(posterior: Posterior, context: PyTree, x: jax.Array) -> Fish
 likelihoods = sparse_rows(expected_log_likelihoods)
 
 
-def batch_strategies(prepared: Prepared) -> dict[str, Query]:
-    """Queries by name; random is the baseline."""
+def batch_strategies(prepared: Prepared, network: Network) -> dict[str, Query]:
+    """Queries by name for an ensemble of such networks; random is the baseline."""
+    full_gradients = layer_gradients(tapped_members(network))
     one = lambda rows, select, context=None: Query((Stage(rows, select, context),))
     sparse = lambda select: one(likelihoods, select, pool_sums(likelihoods))
     first = lambda size, stage: Query((Stage(score(bald), shortlist(size)), stage))
@@ -127,6 +129,7 @@ def batch_strategies(prepared: Prepared) -> dict[str, Query]:
         "badge": one(last_layer_gradients, badge),
         "bait": one(sketched_fisher, bait(), pool_fisher(sketched_fisher)),
         "lcmd": one(last_layer_gradients, transformed(lcmd(linear), sketch(256))),
+        "lcmd-all-layers": one(full_gradients, transformed(lcmd(linear), sketch(512))),
         "k-medoids": first(200, Stage(features, k_medoids())),
         "typiclust": one(features, typiclust()),
         "probcover": one(inputs, probcover(prepared.radius)),

@@ -76,7 +76,8 @@ def main(config: Config) -> None:
     dataset, original = repeated(digits(), config.copies, config.noise)
     if config.images + TEST > original.max() + 1:
         raise SystemExit(f"--images must leave {TEST} digits for the test: at most {original.max() + 1 - TEST}")
-    queries = batch_strategies(prepare(dataset.x, 10))
+    network = mlp((48,), num_outputs=10)
+    queries = batch_strategies(prepare(dataset.x, 10), network)
     unknown = set(config.strategies) - set(queries)
     if unknown:
         raise SystemExit(f"unknown strategies {sorted(unknown)}; known are {', '.join(queries)}")
@@ -85,7 +86,7 @@ def main(config: Config) -> None:
         raise SystemExit("--strategies must name random: every other strategy is compared with it")
     data, in_axes = make_data(dataset.x, dataset.y, *split(dataset.y, original, config))
     learner = ensemble(
-        mlp((48,), num_outputs=10),
+        network,
         config.members,
         optimizer=optax.adam(1e-2),
         num_steps=config.steps,

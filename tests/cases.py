@@ -39,6 +39,12 @@ def _gaussian_targets() -> Gaussian:
     return Gaussian(mean, variance, noise)
 
 
+def _covariance_epig(x: Gaussian) -> jax.Array:
+    """The means stand for covariances with as many targets, the variance of the row being large enough for them."""
+    one = jnp.ones(x.mean.shape[1], x.mean.dtype)
+    return acquisition.covariance_epig(x.mean, jnp.sum(x.mean**2, -1), x.noise.mean(-1), one, one)
+
+
 ACQUISITIONS = {
     "bald": Acquisition(acquisition.bald, "log_probs", zero, log_min),
     "consensus_kl": Acquisition(acquisition.consensus_kl, "log_probs", zero, log_min),
@@ -63,6 +69,18 @@ ACQUISITIONS = {
     "vote_variation_ratio": Acquisition(
         acquisition.vote_variation_ratio, "log_probs", zero, lambda k, c: 1 - 1 / min(k, c)
     ),
+    "alc": Acquisition(lambda x: acquisition.alc(x.mean, x.variance.mean(-1), x.noise.mean(-1)), "gaussian", zero),
+    "b_alm": Acquisition(acquisition.b_alm, "gaussian", zero),
+    "b_qbc": Acquisition(acquisition.b_qbc, "gaussian", zero),
+    "covariance_epig": Acquisition(_covariance_epig, "gaussian", zero),
+    "hyperparameter_bald": Acquisition(
+        acquisition.hyperparameter_bald, "gaussian", zero, lambda k, c: float(np.log(k))
+    ),
+    "mixture_bald": Acquisition(acquisition.mixture_bald, "gaussian", zero),
+    "qb_mgp": Acquisition(acquisition.qb_mgp, "gaussian", zero),
+    "straddle": Acquisition(acquisition.straddle(0.3), "gaussian"),
+    "weighted_information": Acquisition(acquisition.weighted_information, "gaussian", zero),
+    "weighted_variance": Acquisition(acquisition.weighted_variance, "gaussian", zero),
     "epistemic_variance": Acquisition(acquisition.epistemic_variance, "gaussian", zero),
     "gaussian_bald": Acquisition(acquisition.gaussian_bald, "gaussian", zero),
     "gaussian_entropy": Acquisition(acquisition.gaussian_entropy, "gaussian"),
@@ -139,6 +157,13 @@ def sparse_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Can
     return some._replace(rows=rows, context=selection.sum_rows(rows, jnp.ones(n)))
 
 
+def variance_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are features, the context three targets of the same linear function."""
+    some = feature_candidates(seed, n, eligible)
+    targets = selection.TargetRows(feature_candidates(9, 3).rows, jnp.array([1.0, 2.0, 1.0]))
+    return some._replace(context=targets)
+
+
 def pool_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are features, the context those of the whole pool."""
     some = feature_candidates(seed, n, eligible)
@@ -180,6 +205,8 @@ SELECTORS = {
     "kmeans_pp": Selector(_compiled(selection.kmeans_pp()), False, False, feature_candidates, draws_by_position=True),
     "lcmd": Selector(_compiled(selection.lcmd(kernels.gradient)), True, False, gradient_candidates),
     "max_det": Selector(_compiled(selection.max_det(_noisy)), True, False, feature_candidates),
+    "integrated_variance": Selector(_compiled(selection.integrated_variance(_noisy)), True, False, variance_candidates),
+    "mutual_information": Selector(_compiled(selection.mutual_information(_noisy)), True, False, feature_candidates),
     "max_diag": Selector(_compiled(selection.max_diag()), True, False, feature_candidates),
     "transformed": Selector(_compiled(_posterior_max_det), True, False, feature_candidates),
     "bait": Selector(_compiled(selection.bait()), True, False, fisher_candidates),
@@ -198,7 +225,7 @@ RULES = {
     *("HeadRows", "LinearHead", "head_rows", "known_noise", "unknown_noise", "pseudo_label_gradients"),
     *("linear_euclidean", "linear_fisher", "logistic_fisher", "probit_fisher"),
     *("BatchInformation", "batch_information"),
-    "ScoredFeatures",
+    *("ScoredFeatures", "TargetRows"),
     "average_linkage",
     "k_means",
     "purity_radius",
@@ -221,7 +248,7 @@ def _small(**kwargs: Any) -> dict:
 
 PARTS = {  # names of `bal.learners` that are not learners
     *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mlp", "network"),
-    *("shrink_and_perturb", "warm"),
+    *("shrink_and_perturb", "tapped_members", "warm"),
 }
 
 LEARNERS = {

@@ -85,11 +85,12 @@ def layer_gradients(
 ) -> Callable[[Posterior, PyTree, PyTree], Gradients]:
     """The row function of full gradients: the factors of every dense layer, from one forward and one backward pass.
 
-    `forward` is ``state, x, tap -> outputs [n, C]`` and passes every dense layer through
-    ``tap(h, h @ W) -> h @ W``; append a one to `h` to count a bias in. Layers that are not tapped are left out.
-    `cotangent` maps outputs to the derivative of what is differentiated: by default that of the loss at the label the
-    network would give, ``softmax(outputs) - e_ŷ``; `jnp.ones_like` gives the gradient of a regression output, whose
-    inner products are the empirical neural tangent kernel. Follow with `sketch` for features of any length.
+    `forward` is ``state, x, tap -> outputs [n, C]`` (of an ensemble ``[n, K, C]``) and passes every dense layer through
+    ``tap(h, h @ W) -> h @ W``; append a one to `h` to count a bias in. Layers that are not tapped are left out. For an
+    ensemble it is ``bal.learners.tapped_members(network)``. `cotangent` maps outputs to the derivative of what is
+    differentiated: by default that of the loss at the label the model would give, ``softmax(outputs) - e_ŷ`` with
+    ``ŷ = argmax p̄``; `jnp.ones_like` gives the gradient of a regression output, whose inner products are the empirical
+    neural tangent kernel. Follow with `sketch` for features of any length.
 
     >>> from bal.typing import Learner
     >>> forward = lambda w, x, tap: tap(x, x @ w)
@@ -134,6 +135,7 @@ def _tapped(forward: Callable, posterior: Posterior, x: PyTree, taps: list[Array
     return forward(posterior.state, x, tap), seen
 
 
-def _label_residual(outputs: Float[Array, "n C"]) -> Float[Array, "n C"]:
-    label = jax.nn.one_hot(outputs.argmax(-1), outputs.shape[-1], dtype=outputs.dtype)
-    return jax.nn.softmax(outputs, -1) - label
+def _label_residual(outputs: Float[Array, "n *K C"]) -> Float[Array, "n *K C"]:
+    probs = jax.nn.softmax(outputs, -1)
+    mean = probs if outputs.ndim == 2 else probs.mean(1, keepdims=True)
+    return probs - jax.nn.one_hot(mean.argmax(-1), outputs.shape[-1], dtype=outputs.dtype)

@@ -1,6 +1,6 @@
 """Learners: posteriors over functions, each a `bal.typing.Learner` of pure functions."""
 
-from bal.learners.ensemble import ensemble
+from bal.learners.ensemble import ensemble, tapped_members
 from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
@@ -20,5 +20,6 @@ __all__ = [
     "mlp",
     "network",
     "shrink_and_perturb",
+    "tapped_members",
     "warm",
 ]

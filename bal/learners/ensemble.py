@@ -4,10 +4,12 @@ Lakshminarayanan, Pritzel and Blundell 2017, "Simple and Scalable Predictive Unc
 Ensembles"; bootstrap weights as in Rubin 1981, "The Bayesian Bootstrap".
 """
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
@@ -99,3 +101,32 @@ def ensemble(
         return map_members(lambda params: network.apply(params, x)[1], state.params).transpose(1, 0, 2)
 
     return Learner(init, fit, predict, embed)
+
+
+@lru_cache
+def tapped_members(network: Network) -> Callable[[EnsembleState, PyTree, Callable], Float[Array, "n K C"]]:
+    """What `bal.kernels.layer_gradients` takes of an ensemble: outputs of all members, every dense layer tapped.
+
+    The gradients of all members lie side by side, so that inner products add up over members and layers. Convolutions
+    are left out.
+
+    >>> import jax.numpy as jnp
+    >>> from bal.kernels import layer_gradients
+    >>> from bal.learners import ensemble, mlp
+    >>> from bal.typing import Posterior
+    >>> network = mlp((8,), num_outputs=2)
+    >>> learner = ensemble(network, num_members=3)
+    >>> state = learner.init(jax.random.key(0), Data(jnp.ones((4, 5)), jnp.zeros(4, int), jnp.ones(4)))
+    >>> rows = layer_gradients(tapped_members(network))(Posterior(state, learner), None, jnp.ones((4, 5)))
+    >>> [(factors.outer.shape, factors.inner.shape) for factors in rows[:2]]
+    [((4, 8), (4, 6)), ((4, 2), (4, 9))]
+    """
+
+    def forward(state: EnsembleState, x: PyTree, tap: Callable) -> Float[Array, "n K C"]:
+        if network.tapped is None:
+            raise ValueError("the gradients of layers need a network with `tapped`; make it by bal.learners.network")
+        num_members = jax.tree.leaves(state.params)[0].shape[0]
+        members = [jax.tree.map(lambda leaf, k=k: leaf[k], state.params) for k in range(num_members)]
+        return jnp.stack([network.tapped(params, x, tap) for params in members], 1)
+
+    return forward

@@ -22,7 +22,7 @@ randomness, and returns the outputs together with the features that the last lay
 import itertools
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -42,10 +42,13 @@ class Network(NamedTuple):
         Without a key there is no dropout. ``shared=True``: one mask per layer for all rows, a function of the
         key and the layer alone, so that a row's output does not depend on the other rows (one key = one draw
         of the network). ``shared=False``: every row has its own mask, for training.
+    tapped: ``params, x, tap -> outputs``, without dropout, every `nnx.Linear` passed through ``tap(h, z) -> z`` with h
+        its input, a one appended where it has a bias, and z its product: what `bal.kernels.layer_gradients` needs.
     """
 
     init: Callable[..., PyTree]
     apply: Callable[..., tuple[Array, Array]]
+    tapped: Callable[..., Array] | None = None
 
 
 def network(build: Callable[[nnx.Rngs, Any], nnx.Module]) -> Network:
@@ -86,7 +89,14 @@ def network(build: Callable[[nnx.Rngs, Any], nnx.Module]) -> Network:
             )
         return result
 
-    return Network(init, apply)
+    def tapped(params, x, tap):
+        module: Any = nnx.merge(structure(*_row_shapes(x)), params, copy=True)
+        for _, layer in nnx.iter_modules(module):
+            if isinstance(layer, nnx.Linear):
+                layer.dot_general = partial(_tapped_product, tap, layer.use_bias)
+        return module(x, _dropout(None, True))[0]
+
+    return Network(init, apply, tapped)
 
 
 def linear(num_outputs: int = 10) -> Network:
@@ -179,6 +189,12 @@ class _MLP(nnx.Module):
         for layer in self.hidden:
             h = drop(self.activation(layer(h)), self.dropout)
         return self.out(h), h
+
+
+def _tapped_product(tap, has_bias, h, kernel, dimensions, **settings):
+    ones = jnp.ones((*h.shape[:-1], 1), h.dtype)
+    seen = jnp.concatenate([h, ones], -1) if has_bias else h
+    return tap(seen, jax.lax.dot_general(h, kernel, dimensions, **settings))
 
 
 def _dropout(key, shared):

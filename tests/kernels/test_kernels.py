@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bal import learners
 from bal.kernels import (
     Factors,
     draw_covariance,
@@ -22,7 +23,7 @@ from bal.kernels import (
     scaled_by,
 )
 from bal.kernels.gradient import label_gradients
-from bal.typing import Candidates, Learner, Posterior, Round
+from bal.typing import Candidates, Data, Learner, Posterior, Round
 
 N, F, C, K = 7, 3, 4, 5
 
@@ -223,3 +224,23 @@ def test_errors_teach():
         nngp(-1)
     with pytest.raises(ValueError, match="at least one"):
         kernel_sum()
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_tapped_networks_give_the_gradients_of_all_dense_layers(members):
+    """Inner products of factored gradients = those of the whole gradient by autodiff, biases included."""
+    network = learners.mlp((6, 5), num_outputs=3)
+    learner = learners.ensemble(network, members)
+    x = jax.random.normal(jax.random.key(0), (4, 2))
+    state = learner.init(jax.random.key(1), Data(x, jnp.zeros(4, int), jnp.ones(4)))
+    rows = layer_gradients(learners.tapped_members(network))(Posterior(state, learner), None, x)
+    label = jnp.exp(learner.predict(state, x)).mean(1).argmax(-1)
+
+    def loss(params, row, label):
+        outputs = jax.vmap(lambda member: network.apply(member, row[None])[0][0])(params)
+        return -jax.nn.log_softmax(outputs, -1)[:, label].sum()
+
+    per_row = jax.vmap(jax.grad(loss), (None, 0, 0))(state.params, x, label)
+    flat = jnp.concatenate([leaf.reshape(4, -1) for leaf in jax.tree.leaves(per_row)], 1)
+    kernel = gradient(Candidates(rows, jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4)))
+    np.testing.assert_allclose(kernel.block(rows), flat @ flat.T, rtol=2e-5, atol=1e-6)
