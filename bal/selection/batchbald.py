@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from bal.acquisition.joint import JOINT_BYTES
+from bal.acquisition.joint import JOINT_BYTES, rows_in_block
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.joint_entropy import Configurations, add_row, batch_information, conditional_information, no_labels
+from bal.selection.lazy import lazy_gains
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey, Selection
 
@@ -21,10 +22,12 @@ SATURATED = 0.95
 
 
 class BatchBaldState(NamedTuple):
-    """The labelings of the picks so far, and the key that extends them."""
+    """The labelings of the picks so far, the key that extends them, and the gains on them (or too low bounds)."""
 
     key: PRNGKey
     configurations: Configurations
+    gain: Float[Array, "n"]
+    num_picks: Int[Array, ""]
 
 
 def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Select:
@@ -32,6 +35,7 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
 
     The gain of a row is ``I(y_n; θ | y_batch)``: exact by enumeration while ``C^b <= num_configurations`` for the b
     rows picked before, then a mean over that many labelings drawn from the joint prediction, the same for every row.
+    While it is exact, rows whose earlier gain is below the best are not looked at again (`bal.selection.lazy`).
     The first gain is BALD. On the exact path gains never increase, none is negative, they add up to at most
     ``min(log K, Σ BALD)``, and the batch is within 1 - 1/e of the best one. Copies of a row are picked again where that
     is worth more: labels of a noisy row average out.
@@ -59,11 +63,11 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
         raise ValueError(f"batchbald needs at least 1 configuration, got {num_configurations}; 10,000 is usual")
     if budget < 1:
         raise ValueError(f"budget must be at least 1 byte, got {budget}")
-    select_rows = greedy(_rule(num_configurations, budget))
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         key_select, key_info = jax.random.split(key)
-        picks = select_rows(key_select, candidates, batch_size)
+        rule = _rule(num_configurations, budget, batch_size)
+        picks = greedy(rule)(key_select, candidates, batch_size)
         rows = candidates.rows[picks.indices]
         rows = jnp.where(picks.valid[:, None, None], rows, -math.log(rows.shape[-1]))  # tells nothing
         return picks._replace(info={**picks.info, **_diagnostics(key_info, rows, num_configurations)})
@@ -71,17 +75,29 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
     return select
 
 
-def _rule(num_configurations: int, budget: int) -> GreedyRule:
+def _rule(num_configurations: int, budget: int, batch_size: int) -> GreedyRule:
+    def gains(rows: Float[Array, "n K C"], configurations: Configurations, bound: Float[Array, "n"]) -> Array:
+        block = rows_in_block(num_configurations, rows, budget)
+        return lazy_gains(lambda some: conditional_information(some, configurations, budget), rows, bound, block)
+
     def init(key: PRNGKey, candidates: Candidates) -> BatchBaldState:
         rows = candidates.rows
-        return BatchBaldState(key, no_labels(num_configurations, rows.shape[1], rows.dtype))
+        empty = no_labels(num_configurations, rows.shape[1], rows.dtype)
+        bound = jnp.where(candidates.eligible, jnp.inf, -jnp.inf).astype(rows.dtype)
+        return BatchBaldState(key, empty, gains(rows, empty, bound), jnp.zeros((), jnp.int32))
 
     def score(state: BatchBaldState, candidates: Candidates) -> Float[Array, "n"]:
-        return conditional_information(candidates.rows, state.configurations, budget)
+        return state.gain
 
     def update(state: BatchBaldState, candidates: Candidates, position: Array) -> BatchBaldState:
         key_row, key = jax.random.split(state.key)
-        return BatchBaldState(key, add_row(key_row, state.configurations, candidates.rows[position]))
+        more = add_row(key_row, state.configurations, candidates.rows[position])
+        taken = state.gain.at[position].set(-jnp.inf)
+        # Once labelings are a sample, a gain may rise by chance: every row is looked at.
+        bound = jnp.where(more.sampled & ~jnp.isneginf(taken), jnp.inf, taken)
+        last = state.num_picks + 1 == batch_size
+        gain = jax.lax.cond(last, lambda: bound, lambda: gains(candidates.rows, more, bound))
+        return BatchBaldState(key, more, gain, state.num_picks + 1)
 
     return GreedyRule(init, score, update)
 

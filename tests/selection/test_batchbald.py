@@ -10,8 +10,10 @@ import pytest
 from scipy import special
 
 from bal.acquisition import bald, expected_entropy
-from bal.selection import batch_information, batchbald
+from bal.selection import GreedyRule, batch_information, batchbald, greedy
+from bal.selection.batchbald import BatchBaldState
 from bal.selection.joint_entropy import add_row, conditional_information, no_labels
+from bal.selection.lazy import lazy_gains
 from bal.typing import Candidates
 from tests import oracles
 from tests.acquisition.inputs import impossible_classes, near_agreeing, spread_out
@@ -172,6 +174,40 @@ def test_many_labelings_in_blocks_equal_enumeration(slow):
     picks = jax.jit(partial(batchbald(1500), batch_size=B))(KEY, candidates(POOL))
     assert picks.indices.tolist() == slow[0]
     np.testing.assert_allclose(picks.scores, slow[1], rtol=2e-5)
+
+
+@pytest.mark.parametrize("num_configurations", [512, 8], ids=["exact", "sampled"])
+def test_lazy_gains_pick_what_all_gains_pick(num_configurations):
+    """Two classes, nine picks; a budget for one row a block, so that most blocks are never looked at when exact."""
+    pool = spread_out(11, (40, K, 2))
+    small = jax.jit(partial(batchbald(num_configurations, budget=1), batch_size=9))
+    picks = small(KEY, candidates(pool, np.arange(40) % 5 > 0))
+    everything = GreedyRule(
+        lambda key, c: BatchBaldState(key, no_labels(num_configurations, K), None, None),
+        lambda state, c: conditional_information(c.rows, state.configurations),
+        lambda state, c, i: state._replace(
+            key=jax.random.split(state.key)[1],
+            configurations=add_row(jax.random.split(state.key)[0], state.configurations, c.rows[i]),
+        ),
+    )
+    key_select = jax.random.split(KEY)[0]
+    expected = jax.jit(partial(greedy(everything), batch_size=9))(key_select, candidates(pool, np.arange(40) % 5 > 0))
+    assert picks.indices.tolist() == expected.indices.tolist()
+    np.testing.assert_allclose(picks.scores, expected.scores, rtol=1e-5, atol=1e-6)
+
+
+def test_lazy_evaluation_stops_early():
+    seen = []
+
+    def gain(some):
+        jax.debug.callback(lambda rows: seen.append(rows.tolist()), some)
+        return some
+
+    rows = jnp.array([3.0, jnp.nan, 1.0, 2.0, 9.0])
+    found = lazy_gains(gain, rows, jnp.array([3.5, 4.0, 1.5, 2.5, -jnp.inf]), 1)
+    jax.effects_barrier()
+    np.testing.assert_array_equal(found, [3.0, jnp.nan, 1.5, 2.5, -jnp.inf])
+    assert len(seen) == 2
 
 
 def test_identical_draws_hold_no_information(exact):
