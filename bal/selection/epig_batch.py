@@ -55,7 +55,7 @@ def epig_batch(num_labelings: int = 32, budget: int = JOINT_BYTES) -> Select:
         return EpigBatchState(key, no_labels(num_labelings, rows.shape[1], rows.dtype))
 
     def score(state: EpigBatchState, candidates: Candidates) -> Float[Array, "n"]:
-        predictions, weight = candidates.context
+        predictions, weight = candidates.context[:2]
         configurations = state.configurations
 
         def add(number: Array, total: Array) -> Array:

@@ -39,11 +39,11 @@ def test_shape_and_dtype(case):
 
 def test_row_wise(case):
     inputs = predictions(case.inputs)
-    picked = jnp.array([7, 3, 3, 11])
+    picked = jnp.array([7, 3, 3, 11, 0, 23, 1, 2])
     close(case.function(rows(inputs, picked)), case.function(inputs)[picked])
 
 
-@pytest.mark.parametrize("over", [chunked(7), streamed(7)], ids=["chunked", "streamed"])
+@pytest.mark.parametrize("over", [chunked(8), streamed(8)], ids=["chunked", "streamed"])
 def test_chunk_invariant(case, over):
     inputs = predictions(case.inputs)
     close(over.map(case.function, (), inputs), dense.map(case.function, (), inputs))
@@ -65,16 +65,10 @@ def test_bounds_and_finite_at_probability_zero(case):
 
 
 def test_traced_once(case):
-    traces = []
-
-    @jax.jit
-    def counted(inputs):
-        traces.append(1)
-        return case.function(inputs)
-
-    counted(predictions(case.inputs))
-    counted(predictions(case.inputs, seed=1))
-    assert len(traces) == 1
+    case.function(predictions(case.inputs))
+    before = case.function._cache_size()
+    case.function(predictions(case.inputs, seed=1))
+    assert case.function._cache_size() == before > 0
 
 
 def test_vmap_is_a_loop(case):
