@@ -106,13 +106,13 @@ def check_predictions(predictions: Any, num_rows: int, num_classes: int | None =
 def _check_moments(prediction: Gaussian | Latent, num_rows: int) -> None:
     for name, leaf in zip(prediction._fields, prediction, strict=True):
         leaf = np.asarray(leaf)
-        if leaf.ndim != 2 or leaf.shape[0] != num_rows:
-            raise ValueError(f"expected a {name} of shape [{num_rows}, draws], got {leaf.shape}")
+        if leaf.ndim not in (2, 3) or leaf.shape[0] != num_rows:
+            raise ValueError(f"expected a {name} of shape [{num_rows}, draws] (or [.., .., outputs]), got {leaf.shape}")
         if not np.isfinite(leaf).all():
             raise ValueError(
-                f"the predicted {name} is not finite everywhere: a training that diverged, or a Gaussian process whose "
-                "covariance of the labeled rows is singular in this arithmetic; for the latter switch on jax_enable_x64 "
-                "before making any array, or use more noise"
+                f"the predicted {name} is not finite everywhere: training diverged, or a Gaussian process found the "
+                "covariance of its labeled rows singular in this arithmetic; then switch on jax_enable_x64 before making "
+                "any array, or use more noise"
             )
         if name != "mean" and (leaf < 0).any():
             raise ValueError(f"the predicted {name} is negative somewhere ({leaf.min():.3g}); variances are at least 0")

@@ -25,7 +25,7 @@ PADDING = 2**31 - 1
 
 
 class Gaussian(NamedTuple):
-    """Predictions of a regression model: K draws of a normal for every row.
+    """Predictions of a regression model: K draws of a normal for every row (and output: ``[N, K, P]``, if several).
 
     `variance` is that of the function given draw k (zero for a network), `noise` that of y given the function.
     """

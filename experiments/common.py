@@ -156,16 +156,26 @@ def distinct_share(acquired: np.ndarray, start: np.ndarray) -> Distinct:
     return Distinct(per_seed.mean(), low, high, 1 - (new / acquired[0].size).mean())
 
 
-def report(name: str, curves: dict[str, dict[str, np.ndarray]], target: float, figures: Path, console: Console) -> None:
-    """Print the table against random and draw the learning curves."""
+def report(
+    name: str,
+    curves: dict[str, dict[str, np.ndarray]],
+    target: float | None,
+    figures: Path,
+    console: Console,
+    metric: str = "accuracy",
+    higher_is_better: bool = True,
+) -> None:
+    """Print the table of one metric against random and draw its learning curves."""
     labels = next(iter(curves.values()))["labels"][0]
-    accuracies = {strategy: values["accuracy"] for strategy, values in curves.items()}
-    console.print(comparison_table(labels, accuracies, target=target, title=f"{name}: test accuracy against labels"))
+    chosen = {strategy: values[metric] for strategy, values in curves.items()}
+    title = f"{name}: test {metric} against labels"
+    console.print(
+        comparison_table(labels, chosen, target=target, higher_is_better=higher_is_better, metric=metric, title=title)
+    )
     figures.mkdir(parents=True, exist_ok=True)
     picture = figures / f"{name}.png"
-    learning_curves(
-        picture, labels, accuracies, "test accuracy", f"{name}: mean over {len(next(iter(accuracies.values())))} seeds"
-    )
+    num_seeds = len(next(iter(chosen.values())))
+    learning_curves(picture, labels, chosen, f"test {metric}", f"{name}: mean over {num_seeds} seeds")
     console.print(f"learning curves: {picture}")
 
 

@@ -4,18 +4,20 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import gpjax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bal import acquisition, kernels, learners, selection
-from bal.typing import Candidates, Gaussian, Learner
+from bal.learners import gp
+from bal.typing import Candidates, Gaussian, Latent, Learner
 
 CLASSES, DRAWS, ROWS = 4, 5, 24
 
 
 class Acquisition(NamedTuple):
-    """lower, upper: bounds as functions of (K, C), or None; inputs: "log_probs" or "gaussian"."""
+    """lower, upper: bounds as functions of (K, C), or None; inputs: "log_probs", "gaussian" or "latent"."""
 
     function: Callable
     inputs: str
@@ -24,6 +26,7 @@ class Acquisition(NamedTuple):
 
 
 zero = lambda k, c: 0.0
+log_2 = lambda k, c: float(np.log(2))
 log_c = lambda k, c: float(np.log(c))
 log_min = lambda k, c: float(np.log(min(k, c)))
 
@@ -43,6 +46,13 @@ def _covariance_epig(x: Gaussian) -> jax.Array:
     """The means stand for covariances with as many targets, the variance of the row being large enough for them."""
     one = jnp.ones(x.mean.shape[1], x.mean.dtype)
     return acquisition.covariance_epig(x.mean, jnp.sum(x.mean**2, -1), x.noise.mean(-1), one, one)
+
+
+def _probit_epig(x: Latent) -> jax.Array:
+    """Targets whose latents have correlation ½ with those of the rows."""
+    mean, variance, _ = _gaussian_targets()
+    covariance = 0.5 * jnp.sqrt(x.variance.mean(-1))[:, None] * jnp.sqrt(variance.mean(-1))[None]
+    return acquisition.probit_epig(x, Latent(mean, variance), covariance)
 
 
 ACQUISITIONS = {
@@ -77,10 +87,20 @@ ACQUISITIONS = {
         acquisition.hyperparameter_bald, "gaussian", zero, lambda k, c: float(np.log(k))
     ),
     "mixture_bald": Acquisition(acquisition.mixture_bald, "gaussian", zero),
+    "over_outputs": Acquisition(
+        lambda x: acquisition.over_outputs(acquisition.total_variance)(jax.tree.map(lambda leaf: leaf[..., None], x)),
+        "gaussian",
+        zero,
+    ),
     "qb_mgp": Acquisition(acquisition.qb_mgp, "gaussian", zero),
     "straddle": Acquisition(acquisition.straddle(0.3), "gaussian"),
     "weighted_information": Acquisition(acquisition.weighted_information, "gaussian", zero),
     "weighted_variance": Acquisition(acquisition.weighted_variance, "gaussian", zero),
+    "houlsby_bald": Acquisition(acquisition.houlsby_bald, "latent", lambda k, c: -0.0019, log_2),
+    "probit_bald": Acquisition(acquisition.probit_bald, "latent", zero, log_2),
+    "probit_entropy": Acquisition(acquisition.probit_entropy, "latent", zero, log_2),
+    "probit_epig": Acquisition(_probit_epig, "latent", zero, log_2),
+    "probit_probability": Acquisition(acquisition.probit_probability, "latent", zero, lambda k, c: 1.0),
     "epistemic_variance": Acquisition(acquisition.epistemic_variance, "gaussian", zero),
     "gaussian_bald": Acquisition(acquisition.gaussian_bald, "gaussian", zero),
     "gaussian_entropy": Acquisition(acquisition.gaussian_entropy, "gaussian"),
@@ -235,11 +255,15 @@ RULES = {
 
 
 class Case(NamedTuple):
-    """A learner; image: its inputs are images; real: its labels are real numbers and its predictions Gaussian."""
+    """A learner; image: its inputs are images; keyed: its posterior depends on the key.
+
+    labels: "classes", "binary" (0 and 1) or "real".
+    """
 
     learner: Learner
     image: bool = False
-    real: bool = False
+    labels: str = "classes"
+    keyed: bool = True
 
 
 def _small(**kwargs: Any) -> dict:
@@ -251,6 +275,19 @@ PARTS = {  # names of `bal.learners` that are not learners
     *("shrink_and_perturb", "tapped_members", "warm"),
 }
 
+GP_PARTS = {  # names of `bal.learners.gp` that are not learners
+    *("GPRows", "GPState", "Hyperparameters", "Inference", "Link", "Process", "WeightedDraws", "split"),
+    *("effective_size", "given", "laplace", "laplace_draws", "log_posterior", "logit", "lognormal_prior"),
+    *("maximum_likelihood", "nuts", "prior", "probit", "process", "variational", "weighted_draws"),
+    *("NoisyInputProcess", "NoisyInputRBF", "noise_free", "noisy_input_process", "noisy_rows"),
+}
+
+_GIVEN = {"labels": "real", "keyed": False}
+_process = gp.process(gpjax.kernels.RBF(lengthscale=1.5, n_dims=3), noise=0.1)
+_two_draws = gp.Hyperparameters(
+    2, lambda key, initial, previous, objective: jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 0.5]), initial)
+)
+
 LEARNERS = {
     "ensemble": Case(learners.ensemble(learners.mlp((16,), num_outputs=CLASSES), 3, **_small())),
     "ensemble_bootstrap": Case(
@@ -260,8 +297,17 @@ LEARNERS = {
         learners.ensemble(learners.lenet(CLASSES, channels=(2, 3), kernel=3, hidden=8), 2, **_small(num_steps=3)), True
     ),
     "ensemble_gaussian": Case(
-        learners.ensemble(learners.mlp((16,), num_outputs=2), 3, **_small(likelihood=learners.gaussian())), real=True
+        learners.ensemble(learners.mlp((16,), num_outputs=2), 3, **_small(likelihood=learners.gaussian())),
+        labels="real",
     ),
+    "gp_classification": Case(gp.gp_classification(gp.process(gpjax.kernels.RBF())), labels="binary", keyed=False),
+    "gp_classification_draws": Case(
+        gp.gp_classification_draws(gp.process(gpjax.kernels.RBF(n_dims=3)), 3, num_features=64), labels="binary"
+    ),
+    "gp_regression": Case(gp.gp_regression(_process), **_GIVEN),
+    "gp_regression_draws": Case(gp.gp_regression_draws(_process, 4, _two_draws, num_features=64), labels="real"),
+    "gp_regression_mixture": Case(gp.gp_regression(_process, _two_draws), **_GIVEN),
+    "sparse_gp": Case(gp.sparse_gp(_process, 4, _two_draws), **_GIVEN),
     "mc_dropout": Case(
         learners.mc_dropout(learners.mlp((16,), num_outputs=CLASSES, dropout=0.5), 4, **_small(restart=learners.warm))
     ),
@@ -282,5 +328,11 @@ def gaussian(seed: int = 0, rows: int = ROWS, dtype: Any = jnp.float32) -> Gauss
     return Gaussian(mean, variance**2, 0.1 + noise**2)
 
 
+def latent(seed: int = 0, rows: int = ROWS, dtype: Any = jnp.float32) -> Latent:
+    """Random latents, some of them certain."""
+    mean, variance, _ = gaussian(seed, rows, dtype)
+    return Latent((3 * mean).at[::5].multiply(20.0), variance)
+
+
 def predictions(kind: str, **kwargs: Any) -> Any:
-    return log_probs(**kwargs) if kind == "log_probs" else gaussian(**kwargs)
+    return {"log_probs": log_probs, "gaussian": gaussian, "latent": latent}[kind](**kwargs)

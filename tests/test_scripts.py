@@ -79,3 +79,25 @@ def test_missing_data_says_how_to_get_it(tmp_path):
     assert "BAL_DATA" in result.stderr
     assert "download" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_gp_classification_tiny(tmp_path):
+    options = ["--strategies", "random", "epig", "--seeds", "2", "--rounds", "2", "--pool-size", "40"]
+    result = run("gp_classification.py", *options, "--test-size", "50", "--num-targets", "8", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "epig" in result.stdout
+    assert (tmp_path / "figures" / "gp_classification.png").stat().st_size > 10_000
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [4, 5, 6]
+    assert ((rows["metrics.accuracy"] >= 0) & (rows["metrics.accuracy"] <= 1)).all()
+    assert (rows["metrics.nll"] > 0).all()
+
+
+def test_two_bells_at_the_smallest_scale(tmp_path):
+    command = [sys.executable, "-m", "paper_figures.two_bells", "--scale", "smoke"]
+    environment = {**os.environ, "COLUMNS": "200", "PYTHONPATH": str(EXPERIMENTS.parent)}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("compiled in") == 7
+    assert "not testable at this scale" in result.stdout
+    assert (tmp_path / "figures" / "two_bells_smoke.png").stat().st_size > 10_000

@@ -3,6 +3,7 @@
 To add one: write a function here, list it below, and add a row to `tests/cases.py`.
 """
 
+from bal.acquisition.covariance import alc, covariance_epig
 from bal.acquisition.epig import epig, epig_by_entropies, gaussian_epig, jepig
 from bal.acquisition.gaussian import epistemic_variance, gaussian_bald, gaussian_entropy, total_variance
 from bal.acquisition.heuristics import (
@@ -15,11 +16,20 @@ from bal.acquisition.heuristics import (
     vote_variation_ratio,
 )
 from bal.acquisition.information import bald, corrected_bald, expected_entropy, predictive_entropy
+from bal.acquisition.level_set import straddle
+from bal.acquisition.mixture import b_alm, b_qbc, hyperparameter_bald, mixture_bald, qb_mgp
+from bal.acquisition.outputs import over_outputs
+from bal.acquisition.probit import houlsby_bald, probit_bald, probit_entropy, probit_epig, probit_probability
+from bal.acquisition.weighted import weighted_information, weighted_variance
 
 __all__ = [
+    "alc",
+    "b_alm",
+    "b_qbc",
     "bald",
     "consensus_kl",
     "corrected_bald",
+    "covariance_epig",
     "epig",
     "epig_by_entropies",
     "epistemic_variance",
@@ -27,13 +37,25 @@ __all__ = [
     "gaussian_bald",
     "gaussian_entropy",
     "gaussian_epig",
+    "houlsby_bald",
+    "hyperparameter_bald",
     "jepig",
     "least_confidence",
     "margin",
     "mean_std",
+    "mixture_bald",
+    "over_outputs",
     "predictive_entropy",
+    "probit_bald",
+    "probit_entropy",
+    "probit_epig",
+    "probit_probability",
+    "qb_mgp",
+    "straddle",
     "total_variance",
     "variation_ratio",
     "vote_entropy",
     "vote_variation_ratio",
+    "weighted_information",
+    "weighted_variance",
 ]

@@ -11,6 +11,7 @@ from bal.datasets.images import fashion_mnist, mnist
 from bal.datasets.regression import uci_regression
 from bal.datasets.sources import CorruptDataError, MissingDataError
 from bal.datasets.start import start_set
+from bal.datasets.two_bells import two_bells
 from bal.datasets.variants import noisy_inputs, noisy_labels, repeated
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "split",
     "standardize",
     "start_set",
+    "two_bells",
     "uci_classification",
     "uci_regression",
 ]

@@ -35,6 +35,11 @@ class Kernel:
         """The candidate at a position."""
         return jax.tree.map(lambda leaf: leaf[position], self.rows)
 
+    def take(self, positions: Int[Array, "m"]) -> "Kernel":
+        """The kernel on some of the candidates."""
+        rows = jax.tree.map(lambda leaf: leaf[positions], self.rows)
+        return replace(self, rows=rows, noise=self.noise[positions])
+
     def column(self, row: PyTree) -> Float[Array, "n"]:
         """``k(x_n, row)`` for all candidates."""
         return jax.vmap(self.pair, (None, 0, None))(self.params, self.rows, row)

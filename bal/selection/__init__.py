@@ -11,6 +11,7 @@ from bal.selection.frank_wolfe_kernel import PoolRows, frank_wolfe_kernel, pool_
 from bal.selection.gaussian_batch import gaussian_batch
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.iht import sparse_iht
+from bal.selection.integrated_variance import TargetRows, integrated_variance
 from bal.selection.joint_entropy import BatchInformation, batch_information
 from bal.selection.k_center import k_center
 from bal.selection.k_means import k_means
@@ -19,6 +20,7 @@ from bal.selection.kmeans_pp import kmeans_pp
 from bal.selection.lcmd import lcmd
 from bal.selection.max_det import max_det
 from bal.selection.max_diag import max_diag
+from bal.selection.mutual_information import mutual_information
 from bal.selection.probcover import probcover, purity_radius
 from bal.selection.ranked_batch import ScoredFeatures, ranked_batch
 from bal.selection.sparse_features import (
@@ -57,6 +59,7 @@ __all__ = [
     "ScoredFeatures",
     "Select",
     "SparseRows",
+    "TargetRows",
     "average_linkage",
     "badge",
     "bait",
@@ -74,6 +77,7 @@ __all__ = [
     "gradient_rows",
     "greedy",
     "head_rows",
+    "integrated_variance",
     "k_center",
     "k_means",
     "k_medoids",
@@ -86,6 +90,7 @@ __all__ = [
     "logistic_fisher",
     "max_det",
     "max_diag",
+    "mutual_information",
     "per_cost",
     "pool_fisher",
     "pool_rows",

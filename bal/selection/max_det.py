@@ -1,23 +1,13 @@
 """MaxDet: greedily the batch of largest log-determinant, which is pivoted Cholesky and batch BALD of a GP."""
 
-from typing import NamedTuple
-
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from bal.kernels import Kernel, KernelOf, linear
 from bal.selection.greedy import GreedyRule, greedy
+from bal.selection.max_det_shortlist import SIZE, select_by_shortlist
+from bal.selection.pivoted_cholesky import Cholesky, add_pick, log_det_gain, no_picks, rounding_error
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey, Selection
-
-
-class MaxDetState(NamedTuple):
-    """variance: of f given the noisy picks; factor: rows of the Cholesky factor so far, 0 beyond `num_picks`."""
-
-    variance: Float[Array, "n"]
-    factor: Float[Array, "B n"]
-    num_picks: Int[Array, ""]
 
 
 def max_det(kernel: KernelOf = linear) -> Select:
@@ -28,14 +18,15 @@ def max_det(kernel: KernelOf = linear) -> Select:
     picked row still gains what a second noisy label is worth. Without noise the score is ``½ log v``, the plain
     log-determinant of K_BB, and a row that is a combination of the picks scores `-inf` (it comes last).
 
-    The labeled rows play no part but through the kernel: use `given_known` or `conditioned`. Cost: B columns and
-    O(N B²), memory ``[B, N]``. Variances below 1e-6 of the prior's are rounding and count as 0, so noise should not be
-    smaller. With noise the objective is monotone and submodular: the greedy value is at least 1 - 1/e of the best.
+    The labeled rows play no part but through the kernel: use `given_known` or `conditioned`. Cost: at most B columns
+    and O(N B²), memory ``[B, N]``; in a large pool mostly columns of a shortlist, with the same picks. Variances below 1e-6
+    of the prior's are rounding and count as 0, so noise should not be smaller. With noise the objective is monotone and
+    submodular: the greedy value is at least 1 - 1/e of the best.
 
     Holzmüller, Zaverkin, Kästner and Steinwart 2023, "A Framework and Benchmark for Deep Batch Active Learning for
     Regression" (JMLR); Nemhauser, Wolsey and Fisher 1978 for the guarantee.
 
-    >>> import jax.numpy as jnp
+    >>> import jax
     >>> rows = jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]])
     >>> candidates = Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
     >>> max_det()(jax.random.key(0), candidates, 2).indices.tolist()
@@ -43,31 +34,22 @@ def max_det(kernel: KernelOf = linear) -> Select:
     """
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
-        return greedy(_rule(kernel(candidates), batch_size))(key, candidates, batch_size)
+        k = kernel(candidates)
+        if candidates.index.shape[0] > SIZE:
+            return select_by_shortlist(k, candidates, batch_size)
+        return greedy(_rule(k, batch_size))(key, candidates, batch_size)
 
     return select
 
 
 def _rule(kernel: Kernel, batch_size: int) -> GreedyRule:
     prior = kernel.diag()
-    rounding = 8 * jnp.finfo(prior.dtype).eps * prior
+    rounding = rounding_error(prior)
 
-    def init(key: PRNGKey, candidates: Candidates) -> MaxDetState:
-        factor = jnp.zeros((batch_size, prior.shape[0]), prior.dtype)
-        return MaxDetState(prior, factor, jnp.zeros((), jnp.int32))
+    def score(state: Cholesky, candidates: Candidates) -> Float[Array, "n"]:
+        return log_det_gain(state.variance, kernel.noise)
 
-    def score(state: MaxDetState, candidates: Candidates) -> Float[Array, "n"]:
-        quiet = kernel.noise > 0
-        ratio = state.variance / jnp.where(quiet, kernel.noise, 1.0)
-        return 0.5 * jnp.where(quiet, jnp.log1p(ratio), jnp.log(ratio))
+    def update(state: Cholesky, candidates: Candidates, position: Array) -> Cholesky:
+        return add_pick(kernel, rounding, state, position)
 
-    def update(state: MaxDetState, candidates: Candidates, position: Array) -> MaxDetState:
-        explained = jnp.matmul(state.factor[:, position], state.factor, precision="highest")
-        covariance = kernel.column(kernel.row(position)) - explained
-        pivot = state.variance[position] + kernel.noise[position]
-        row = jnp.where(pivot > 0, covariance * jax.lax.rsqrt(jnp.where(pivot > 0, pivot, 1.0)), 0.0)
-        variance = state.variance - row * row
-        variance = jnp.where(variance <= rounding, 0.0, variance)
-        return MaxDetState(variance, state.factor.at[state.num_picks].set(row), state.num_picks + 1)
-
-    return GreedyRule(init, score, update)
+    return GreedyRule(lambda key, candidates: no_picks(prior, batch_size), score, update)

@@ -5,6 +5,7 @@ Observation i has precision ``w_i``, which is 0 for padding. With ``B = I + W^½
 ``m(x) + k(x, X) Aᵀ A (y - m)``. A padded row adds a row of the identity to B: it changes no number.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -29,7 +30,7 @@ class GPState(NamedTuple):
     params: PyTree
     x: Float[Array, "L D"]
     whiten: Float[Array, "K L L"]
-    alpha: Float[Array, "K L"]
+    alpha: Float[Array, "K L *P"]
 
 
 class GPRows(NamedTuple):
@@ -37,7 +38,7 @@ class GPRows(NamedTuple):
 
     x: Float[Array, "n D"]
     whitened: Float[Array, "n K L"]
-    mean: Float[Array, "n K"]
+    mean: Float[Array, "n K *P"]
     noise: Float[Array, "n K"]
 
 
@@ -50,24 +51,42 @@ class Factor(NamedTuple):
 
 def factor(gram: Float[Array, "L L"], precision: Float[Array, "L"]) -> Factor:
     """The whitener of observations of these precisions; NaN where B is not positive definite in this arithmetic."""
-    root = jnp.sqrt(precision)
-    identity = jnp.eye(len(root), dtype=gram.dtype)
-    cholesky = jnp.linalg.cholesky(identity + root[:, None] * jnp.where(precision > 0, gram, 0.0) * root)
-    whiten = solve_triangular(cholesky, identity, lower=True) * root
+    real, identity = precision > 0, jnp.eye(len(precision), dtype=gram.dtype)
+    root = jnp.where(real, jnp.sqrt(jnp.where(real, precision, 1.0)), 0.0)  # no slope at 0, which would be infinite
+    scaled = jnp.where(real[None, :], gram, 0.0) * (root[:, None] * root[None, :])
+    cholesky = jnp.linalg.cholesky(identity + scaled)
+    whiten = solve_triangular(cholesky, identity, lower=True) * root[None, :]
     return Factor(whiten, 2 * jnp.sum(jnp.log(jnp.diagonal(cholesky))))
 
 
 def condition(
-    process: Process, x: Float[Array, "L D"], y: Float[Array, "L"], weight: Float[Array, "L"]
-) -> tuple[Float[Array, "L L"], Float[Array, "L"], Float[Array, ""]]:
+    process: Process, x: Float[Array, "L D"], y: Float[Array, "L *P"], weight: Float[Array, "L"]
+) -> tuple[Float[Array, "L L"], Float[Array, "L *P"], Float[Array, ""]]:
     """Whitener, alpha and log evidence ``log p(y)`` of normal observations; weight 2 counts a label twice."""
-    x = jnp.where(weight[:, None] > 0, x, 0.0)
-    precision = jnp.where(weight > 0, weight / process.noise_variance(x), 0.0)
-    residual = jnp.where(weight > 0, y - process.prior_mean(x), 0.0)
-    found = factor(process.covariance(x, x), precision)
-    white = _dot(found.whiten, residual)
-    num_terms = jnp.sum(jnp.where(precision > 0, jnp.log(2 * jnp.pi / jnp.where(precision > 0, precision, 1.0)), 0.0))
-    return found.whiten, _dot(found.whiten.T, white), -0.5 * (_dot(white, white) + found.log_det + num_terms)
+    seen = observe(process, x, y, weight)
+    found = factor(process.covariance(seen.x, seen.x), seen.precision)
+    white = dot(found.whiten, seen.residual)
+    evidence = -0.5 * jnp.sum(white**2) - 0.5 * math.prod(y.shape[1:]) * (found.log_det + seen.log_noise)
+    return found.whiten, dot(found.whiten.T, white), evidence
+
+
+class Observed(NamedTuple):
+    """Labels as the algebra wants them: 0 where padded. log_noise: ``Σ_i weight_i log 2πσ_i²``, of one output."""
+
+    x: Float[Array, "L D"]
+    residual: Float[Array, "L *P"]
+    precision: Float[Array, "L"]
+    log_noise: Float[Array, ""]
+
+
+def observe(process: Process, x: Float[Array, "L D"], y: Float[Array, "L *P"], weight: Float[Array, "L"]) -> Observed:
+    """Labels less the prior mean, and their precisions; whatever a padded row holds is gone."""
+    real = weight > 0
+    x = jnp.where(real[:, None], x, 0.0)
+    noise = process.noise_variance(x)
+    residual = jnp.where(_stretch(real, y), y - process.prior_mean(x, y.shape[1:]), 0.0)
+    log_noise = jnp.sum(jnp.where(real, weight * jnp.log(2 * jnp.pi * noise), 0.0))
+    return Observed(x, residual, jnp.where(real, weight / noise, 0.0), log_noise)
 
 
 def predict_rows(join: Callable[[PyTree], Process], state: GPState, x: Float[Array, "n D"]) -> Gaussian:
@@ -76,8 +95,8 @@ def predict_rows(join: Callable[[PyTree], Process], state: GPState, x: Float[Arr
     def block(x: Float[Array, "n D"]) -> Gaussian:
         rows = embed_rows(join, state, x)
         prior = _over_draws(lambda params, whiten, alpha: join(params).variance(x), state)
-        variance = prior.T - jnp.sum(rows.whitened**2, -1)
-        return Gaussian(rows.mean, jnp.maximum(variance, 0.0), rows.noise)
+        variance = jnp.maximum(prior.T - jnp.sum(rows.whitened**2, -1), 0.0)
+        return Gaussian(rows.mean, _stretch(variance, rows.mean), _stretch(rows.noise, rows.mean))
 
     return in_row_blocks(block, x)
 
@@ -87,16 +106,20 @@ def embed_rows(join: Callable[[PyTree], Process], state: GPState, x: Float[Array
 
     def block(x: Float[Array, "n D"]) -> GPRows:
         whitened, mean, noise = _over_draws(partial(_embed, join, state.x, x), state)
-        return GPRows(x, whitened.transpose(1, 0, 2), mean.T, noise.T)
+        return GPRows(x, whitened.swapaxes(0, 1), mean.swapaxes(0, 1), noise.T)
 
     return in_row_blocks(block, x)
 
 
 def covariance(join: Callable[[PyTree], Process], state: GPState, a: PyTree, b: PyTree) -> Float[Array, ""]:
-    """Posterior covariance of f at two embedded rows; over several draws the mean of theirs plus that of their means."""
+    """Posterior covariance of f at two embedded rows; over several draws the mean of theirs plus that of their means.
+
+    Several outputs share it, up to the covariance of the draws' means, of which it has the average over outputs.
+    """
     prior = jax.vmap(lambda params, alpha: join(params).kernel(a.x, b.x))(state.params, state.alpha)
     within = prior - jnp.einsum("kl,kl->k", a.whitened, b.whitened, precision="highest")
-    return jnp.mean(within) + jnp.mean((a.mean - a.mean.mean()) * (b.mean - b.mean.mean()))
+    centred = lambda mean: mean - mean.mean(0, keepdims=True)
+    return jnp.mean(within) + jnp.mean(centred(a.mean) * centred(b.mean))
 
 
 def _embed(
@@ -104,12 +127,19 @@ def _embed(
 ) -> tuple[Array, Array, Array]:
     process = join(params)
     cross = process.covariance(x, x_labeled)
-    return _dot(cross, whiten.T), process.prior_mean(x) + _dot(cross, alpha), process.noise_variance(x)
+    mean = process.prior_mean(x, alpha.shape[1:]) + dot(cross, alpha)
+    return dot(cross, whiten.T), mean, process.noise_variance(x)
 
 
 def _over_draws(fn: Callable, state: GPState) -> PyTree:
     return map_members(fn, state.params, state.whiten, state.alpha)
 
 
-def _dot(a: Array, b: Array) -> Array:
+def _stretch(leaf: Array, like: Array) -> Array:
+    """The same for every output."""
+    return jnp.broadcast_to(leaf.reshape(leaf.shape + (1,) * (like.ndim - leaf.ndim)), like.shape)
+
+
+def dot(a: Array, b: Array) -> Array:
+    """Matrix product in full precision."""
     return jnp.matmul(a, b, precision="highest")

@@ -1,13 +1,14 @@
 """Where a Gaussian process has its hyper-parameters from: given, or fitted each round to the evidence of the labels."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from bal.learners.ascent import ascend
 from bal.learners.restart import Restart, cold
 from bal.learners.training import map_members
 from bal.typing import PRNGKey, PyTree
@@ -32,17 +33,14 @@ def _as_given(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Object
     return jax.tree.map(lambda leaf: leaf[None], initial)
 
 
+def check_free(params: PyTree) -> None:
+    """Raises ValueError if every hyper-parameter is fixed."""
+    if not jax.tree.leaves(params):
+        raise ValueError("every hyper-parameter is fixed, so that there is nothing to choose; use `given`")
+
+
 given = Hyperparameters(1, _as_given)
 """The values that the process was made with, whatever the labels."""
-
-
-class Descent(NamedTuple):
-    """Where an optimization is, and the best point it has seen."""
-
-    params: PyTree
-    state: PyTree
-    best: PyTree
-    best_value: Float[Array, ""]
 
 
 def maximum_likelihood(
@@ -59,13 +57,13 @@ def maximum_likelihood(
     returned, so that a step into a region where the Cholesky factor fails loses nothing.
 
     Args:
-      num_steps, num_restarts: length and number of ascents.
+      num_steps, num_restarts: length, at most, and number of ascents.
       spread: standard deviation of the starts in the unconstrained parameters.
       restart: `cold`, or `warm` to start from the values of the round before.
       optimizer: L-BFGS unless given.
 
     Raises:
-      ValueError: a number of steps or restarts below 1.
+      ValueError: a number of steps or restarts below 1; at the first fit, a process of which everything is fixed.
 
     Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", section 5.4.1.
     """
@@ -74,37 +72,18 @@ def maximum_likelihood(
     method = optax.with_extra_args_support(optax.lbfgs() if optimizer is None else optimizer)
 
     def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> PyTree:
+        check_free(initial)
         first = restart(jax.tree.map(lambda leaf: leaf[0], previous), initial)
 
         def ascent(number: Array) -> tuple[PyTree, Array]:
             around = _perturbed(jax.random.fold_in(key, number), first, jnp.where(number == 0, 0.0, spread))
-            return _ascend(method, objective, around, num_steps)
+            return ascend(method, objective, around, num_steps)
 
         found, value = map_members(ascent, jnp.arange(num_restarts))
         best = jnp.argmax(value)
         return jax.tree.map(lambda leaf: leaf[best][None], found)
 
     return Hyperparameters(1, choose)
-
-
-def _ascend(method: Any, objective: Objective, params: PyTree, num_steps: int) -> tuple[PyTree, Float[Array, ""]]:
-    loss = lambda params: -objective(params)
-
-    def seen(at: Descent, value: Array) -> Descent:
-        better = value < at.best_value  # False for NaN
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), at.params, at.best)
-        return at._replace(best=best, best_value=jnp.where(better, value, at.best_value))
-
-    def step(at: Descent, _: None) -> tuple[Descent, None]:
-        value, grad = jax.value_and_grad(loss)(at.params)
-        at = seen(at, value)
-        updates, state = method.update(grad, at.state, at.params, value=value, grad=grad, value_fn=loss)
-        return at._replace(params=optax.apply_updates(at.params, updates), state=state), None
-
-    start = Descent(params, method.init(params), params, jnp.full_like(loss(params), jnp.inf))
-    end, _ = jax.lax.scan(step, start, length=num_steps)
-    end = seen(end, loss(end.params))
-    return end.best, -end.best_value
 
 
 def _perturbed(key: PRNGKey, tree: PyTree, scale: Array) -> PyTree:

@@ -1,4 +1,4 @@
-"""What a Gaussian process is before it has seen a label: gpjax's kernel and mean function, and the noise of the labels."""
+"""What a Gaussian process is before it has seen a label: gpjax's kernel and mean function, and noise of the labels."""
 
 from typing import Any, NamedTuple
 
@@ -25,15 +25,16 @@ class Process(NamedTuple):
     noise: Any
     mean: Any
 
-    def prior_mean(self, x: Float[Array, "n D"]) -> Float[Array, "n"]:
-        """``m(x)``."""
-        return self.mean(x)[:, 0]
+    def prior_mean(self, x: Float[Array, "n D"], outputs: tuple[int, ...] = ()) -> Float[Array, "n *P"]:
+        """``m(x)``, for ``(P,)`` outputs one or all the same."""
+        mean = self.mean(x)
+        return jnp.broadcast_to(mean, (x.shape[0], *outputs)) if outputs else mean[:, 0]
 
     def noise_variance(self, x: Float[Array, "n D"]) -> Float[Array, "n"]:
         """Variance of y given f; 0 where the labels are classes, which have none."""
         if self.noise is None:
             return jnp.zeros(x.shape[0], x.dtype)
-        return self.noise(x) if callable(self.noise) else jnp.broadcast_to(val(self.noise), x.shape[:1])
+        return jnp.asarray(self.noise(x)) if callable(self.noise) else jnp.broadcast_to(val(self.noise), x.shape[:1])
 
     def covariance(self, a: Float[Array, "n D"], b: Float[Array, "m D"]) -> Float[Array, "n m"]:
         """Prior covariance of f."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.learners.gp.conditioned import GPRows, GPState, condition, covariance, embed_rows, predict_rows
-from bal.learners.gp.hyperparameters import Hyperparameters, given
+from bal.learners.gp.hyperparameters import Hyperparameters, Objective, given
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
@@ -55,19 +55,15 @@ def gp_regression(
         length, dtype = len(data.weight), data.x.dtype
         draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
         params = jax.tree.map(draws, as_dtype(fitted, dtype))
-        whiten, alpha = jnp.zeros((num_draws, length, length), dtype), jnp.zeros((num_draws, length), dtype)
+        whiten, alpha = jnp.zeros((num_draws, length, length), dtype), jnp.zeros((num_draws, *data.y.shape), dtype)
         return GPState(params, jnp.zeros_like(data.x), whiten, alpha)
 
     def fit(key: PRNGKey, state: GPState, data: Data) -> GPState:
         x, dtype = data.x, data.x.dtype
         y, weight = data.y.astype(dtype), data.weight.astype(dtype)
-
-        def objective(params: PyTree) -> Float[Array, ""]:
-            model = joined(params, dtype)
-            evidence = condition(model, x, y, weight)[2]
-            return evidence if log_prior is None else evidence + log_prior(model)
-
-        params = hyperparameters.choose(key, as_dtype(fitted, dtype), state.params, objective)
+        params = hyperparameters.choose(
+            key, as_dtype(fitted, dtype), state.params, log_posterior(process, data, log_prior)
+        )
         one_draw = lambda params, _: condition(joined(params, dtype), x, y, weight)[:2]
         whiten, alpha = map_members(one_draw, params, jnp.arange(num_draws))
         return GPState(params, jnp.where(weight[:, None] > 0, x, 0.0), whiten, alpha)
@@ -82,3 +78,30 @@ def gp_regression(
         return covariance(lambda params: joined(params, a.x.dtype), state, a, b)
 
     return Learner(init, fit, predict, embed, kernel)
+
+
+def log_posterior(
+    process: Process, data: Data, log_prior: Callable[[Process], Float[Array, ""]] | None = None
+) -> Objective:
+    """Log evidence of the labels plus the log prior, as a function of the hyper-parameters ``split(process)[0]``.
+
+    It is what `Hyperparameters` are chosen by; without a prior it is the log evidence, in nats.
+
+    >>> import gpjax
+    >>> from bal.learners.gp import process
+    >>> model = process(gpjax.kernels.RBF(), noise=1.0)
+    >>> found = log_posterior(model, Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1)))
+    >>> round(float(found(split(model)[0])), 4)
+    -1.5155
+
+    Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", equation 2.30.
+    """
+    rest, dtype = split(process)[1], data.x.dtype
+    y, weight = data.y.astype(dtype), data.weight.astype(dtype)
+
+    def objective(params: PyTree) -> Float[Array, ""]:
+        model = join(params, rest, dtype)
+        evidence = condition(model, data.x, y, weight)[2]
+        return evidence if log_prior is None else evidence + log_prior(model)
+
+    return objective

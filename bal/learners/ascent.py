@@ -1,0 +1,55 @@
+"""Ascent of a smooth function by an optimizer of optax: of evidences, log densities and acquisitions alike."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from bal.typing import PyTree
+
+
+class Descent(NamedTuple):
+    """Where an optimization is, the best point it has seen, and by how much the last step changed the value."""
+
+    params: PyTree
+    state: PyTree
+    best: PyTree
+    best_value: Float[Array, ""]
+    value: Float[Array, ""]
+    change: Float[Array, ""]
+    number: Int[Array, ""]
+
+
+def ascend(
+    method: Any, objective: Callable[[PyTree], Float[Array, ""]], params: PyTree, num_steps: int
+) -> tuple[PyTree, Float[Array, ""]]:
+    """The best point that at most `num_steps` steps of an optax optimizer have seen, and its value.
+
+    Ends early where the value no longer changes, by 2e-9 of itself (scipy's criterion), or is not a number.
+    """
+    loss = lambda params: -objective(params)
+    like = jax.eval_shape(loss, params)
+    infinity, tolerance = jnp.full((), jnp.inf, like.dtype), max(2e-9, 10 * float(jnp.finfo(like.dtype).eps))
+
+    def seen(at: Descent, value: Array) -> Descent:
+        better = value < at.best_value  # False for NaN
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), at.params, at.best)
+        change = jnp.abs(at.value - value) / jnp.maximum(jnp.abs(value), 1.0)
+        return at._replace(best=best, best_value=jnp.where(better, value, at.best_value), value=value, change=change)
+
+    def goes_on(at: Descent) -> Bool[Array, ""]:
+        return (at.number < num_steps) & (at.change > tolerance)
+
+    def step(at: Descent) -> Descent:
+        value, grad = jax.value_and_grad(loss)(at.params)
+        at = seen(at, value)
+        updates, state = method.update(grad, at.state, at.params, value=value, grad=grad, value_fn=loss)
+        return at._replace(params=optax.apply_updates(at.params, updates), state=state, number=at.number + 1)
+
+    start = Descent(params, method.init(params), params, infinity, infinity, infinity, jnp.zeros((), jnp.int32))
+    end = jax.lax.while_loop(goes_on, step, start)
+    end = seen(end, loss(end.params))
+    return end.best, -end.best_value

@@ -1,0 +1,52 @@
+"""Draws of hyper-parameters by Hamiltonian Monte Carlo: slow, and right for posteriors of any shape."""
+
+import jax
+from jaxtyping import Array
+from numpyro.infer import NUTS
+
+from bal.learners.gp.coordinates import coordinates
+from bal.learners.gp.hyperparameters import Hyperparameters, Objective, check_free
+from bal.learners.restart import Restart, cold
+from bal.typing import PRNGKey, PyTree
+
+
+def nuts(num_draws: int, num_warmup: int = 200, thin: int = 5, *, restart: Restart = cold) -> Hyperparameters:
+    """K draws from the posterior of the hyper-parameters: every `thin`-th of one chain of the no-U-turn sampler.
+
+    Runs inside `jit`, `scan` and `vmap`, where the longest trajectory of all lanes sets the pace. Compiling takes
+    seconds; a step costs up to a thousand Cholesky factors, tens as a rule. Positive parameters are sampled by their
+    logarithm. Without a `log_prior` the prior is flat in the constrained values, and the posterior may not exist.
+
+    Args:
+      num_draws: K.
+      num_warmup: steps that adapt the step size and the (dense) mass matrix, discarded.
+      thin: steps from one draw to the next.
+      restart: `cold`, or `warm` to start from the last draw of the round before.
+
+    Raises:
+      ValueError: fewer draws or steps than 1.
+
+    Hoffman and Gelman 2014, "The No-U-Turn Sampler"; for active learning with Gaussian processes Riis et al. 2022,
+    "Bayesian Active Learning with Fully Bayesian Gaussian Processes".
+    """
+    if num_draws < 1 or num_warmup < 1 or thin < 1:
+        raise ValueError(
+            f"expected at least 1 draw, 1 warm-up step and 1 step a draw, got {num_draws}, {num_warmup} and {thin}"
+        )
+
+    def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> PyTree:
+        check_free(initial)
+        at = coordinates(restart(jax.tree.map(lambda leaf: leaf[-1], previous), initial), objective)
+        sampler = NUTS(potential_fn=lambda theta: -at.log_density(theta), dense_mass=True)
+        chain = sampler.init(key, num_warmup, init_params=at.start)
+        step = lambda _, chain: sampler.sample(chain, (), {})
+        chain = jax.lax.fori_loop(0, num_warmup, step, chain)
+
+        def draw(chain: PyTree, _: None) -> tuple[PyTree, Array]:
+            chain = jax.lax.fori_loop(0, thin, step, chain)
+            return chain, chain.z
+
+        _, draws = jax.lax.scan(draw, chain, length=num_draws)
+        return jax.vmap(at.params)(draws)
+
+    return Hyperparameters(num_draws, choose)

@@ -1,0 +1,225 @@
+"""Joint draws of a Gaussian process as functions, fixed in `fit`, so that whatever works on draws works row by row."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from gpjax.kernels import AbstractKernel
+from gpjax.kernels.stationary import StationaryKernel
+from gpjax.parameters import val
+from jaxtyping import Array, Float
+
+from bal.learners.gp.classification import approximate, gp_classification
+from bal.learners.gp.conditioned import GPState, dot, observe
+from bal.learners.gp.hyperparameters import Hyperparameters, given
+from bal.learners.gp.laplace import laplace
+from bal.learners.gp.links import Link, probit
+from bal.learners.gp.process import Process, join, split
+from bal.learners.gp.regression import gp_regression
+from bal.learners.gp.sites import Inference
+from bal.learners.training import map_members
+from bal.numerics import in_row_blocks
+from bal.typing import Data, Gaussian, Learner, Posterior, PRNGKey, PyTree
+
+
+class Draws(NamedTuple):
+    """S draws for each of H draws of hyper-parameters: ``f(x) = m(x) + weights·φ(x) + update·k(X, x)``.
+
+    φ are the cosines and sines of ``frequencies x``.
+    """
+
+    frequencies: Float[Array, "H F D"]
+    weights: Float[Array, "H S F+F"]
+    update: Float[Array, "H S L"]
+
+
+class DrawsState(NamedTuple):
+    """The posterior itself, and draws of it."""
+
+    posterior: GPState
+    draws: Draws
+
+
+def gp_regression_draws(
+    process: Process,
+    num_draws: int,
+    hyperparameters: Hyperparameters = given,
+    *,
+    num_features: int = 1024,
+    log_prior: Callable[[Process], Float[Array, ""]] | None = None,
+) -> Learner:
+    """Joint draws of the posterior of `gp_regression`: ``predict`` gives a `Gaussian` ``[N, K]`` without variance.
+
+    The mean of draw k is the function ``f_k(x)``, the noise that of the process. A draw is one of the prior, by random
+    Fourier features, moved to the labels by an exact update:
+    ``f(x) + k(x, X) (K + Σ)⁻¹ (y - f(X) - ε)``. Only the features approximate, with an error of the prior covariance of
+    about ``variance / √num_features``, which the update keeps away from the labels. ``embed`` and ``kernel`` are exact.
+
+    Args:
+      process: with a stationary kernel that has a spectral density (RBF, Matern12, Matern32 or Matern52 of gpjax).
+      num_draws: K, shared evenly among the draws of hyper-parameters if there are several.
+      hyperparameters, log_prior: see `gp_regression`.
+      num_features: cosines and sines together.
+
+    Raises:
+      ValueError: another kernel; a num_draws that the hyper-parameters do not divide; an odd num_features; labels
+        ``[L, P]`` of several outputs.
+
+    >>> import gpjax
+    >>> from bal.learners.gp import process
+    >>> learner = gp_regression_draws(process(gpjax.kernels.RBF(), noise=1e-6), num_draws=3)
+    >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
+    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
+    >>> jnp.round(learner.predict(state, data.x).mean, 2).tolist()
+    [[1.0, 1.0, 1.0]]
+
+    Wilson, Borovitskiy, Terenin, Mostowsky and Deisenroth 2020, "Efficiently Sampling Functions from Gaussian Process
+    Posteriors"; Rahimi and Recht 2007, "Random Features for Large-Scale Kernel Machines".
+    """
+    base = gp_regression(process, hyperparameters, log_prior=log_prior)
+
+    def precision(process: Process, data: Data, alpha: Array) -> Float[Array, "L"]:
+        if alpha.ndim != 1:
+            raise ValueError(
+                f"draws are of one output, labels [L], got labels {data.y.shape}; use one learner an output"
+            )
+        return observe(process, data.x, data.y.astype(data.x.dtype), data.weight.astype(data.x.dtype)).precision
+
+    def read(f: Float[Array, "n K"], noise: Float[Array, "n K"]) -> Gaussian:
+        return Gaussian(f, jnp.zeros_like(f), noise)
+
+    return _draws(base, process, num_draws, hyperparameters.num_draws, num_features, precision, read)
+
+
+def gp_classification_draws(
+    process: Process,
+    num_draws: int,
+    inference: Inference | None = None,
+    hyperparameters: Hyperparameters = given,
+    *,
+    link: Link = probit,
+    num_features: int = 1024,
+    log_prior: Callable[[Process], Float[Array, ""]] | None = None,
+) -> Learner:
+    """Joint draws of the posterior of `gp_classification`: ``predict`` gives ``log_probs [N, K, 2]``.
+
+    Probabilities of draw k are those of the link at ``f_k(x)``, see `gp_regression_draws` for how it is drawn and for
+    arguments and errors in common; the labels' sites of the normal approximation stand for normal labels.
+
+    >>> import gpjax
+    >>> from bal.learners.gp import process
+    >>> learner = gp_classification_draws(process(gpjax.kernels.RBF()), num_draws=3)
+    >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
+    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
+    >>> learner.predict(state, data.x).shape
+    (1, 3, 2)
+
+    Wilson et al. 2020, "Efficiently Sampling Functions from Gaussian Process Posteriors"; for classes, reconstructed.
+    """
+    chosen = laplace() if inference is None else inference
+    base = gp_classification(process, chosen, hyperparameters, link=link, log_prior=log_prior)
+
+    def precision(process: Process, data: Data, alpha: Array) -> Float[Array, "L"]:
+        return approximate(process, chosen, link, data, alpha).precision
+
+    def read(f: Float[Array, "n K"], noise: Float[Array, "n K"]) -> Float[Array, "n K 2"]:
+        del noise
+        return jnp.stack([link(-f), link(f)], -1)
+
+    return _draws(base, process, num_draws, hyperparameters.num_draws, num_features, precision, read)
+
+
+def _draws(
+    base: Learner,
+    process: Process,
+    num_draws: int,
+    num_hyper: int,
+    num_features: int,
+    precision: Callable[[Process, Data, Array], Array],
+    read: Callable[[Array, Array], PyTree],
+) -> Learner:
+    """Draws beside the posterior of a base learner whose labels have these precisions."""
+    _check(process.kernel, num_draws, num_hyper, num_features)
+    _, rest = split(process)
+    each, half = num_draws // num_hyper, num_features // 2
+
+    def init(key: PRNGKey, data: Data) -> DrawsState:
+        (length, dim), dtype = data.x[:, process.kernel.active_dims].shape, data.x.dtype
+        shapes = (half, dim), (each, 2 * half), (each, length)
+        return DrawsState(base.init(key, data), Draws(*(jnp.zeros((num_hyper, *shape), dtype) for shape in shapes)))
+
+    def fit(key: PRNGKey, state: DrawsState, data: Data) -> DrawsState:
+        key_fit, key_draw = jax.random.split(key)
+        found = base.fit(key_fit, state.posterior, data)
+
+        def draw(number: Array, params: PyTree, whiten: Array, alpha: Array) -> Draws:
+            prior = join(params, rest, data.x.dtype)
+            sites = precision(prior, data, alpha)
+            return _draw(jax.random.fold_in(key_draw, number), prior, found.x, whiten, alpha, sites, each, half)
+
+        return DrawsState(found, map_members(draw, jnp.arange(num_hyper), found.params, found.whiten, found.alpha))
+
+    def predict(state: DrawsState, x: Float[Array, "n D"]) -> PyTree:
+        def block(x: Float[Array, "n D"]) -> PyTree:
+            values = lambda params, draws: _values(join(params, rest, x.dtype), draws, state.posterior.x, x)
+            found = map_members(values, state.posterior.params, state.draws)
+            return read(*(leaf.swapaxes(0, 1).reshape(x.shape[0], num_draws) for leaf in found))
+
+        return in_row_blocks(block, x)
+
+    def embed(state: DrawsState, x: Float[Array, "n D"]) -> PyTree:
+        return Posterior(state.posterior, base).embed(x)
+
+    def kernel(state: DrawsState, a: PyTree, b: PyTree) -> Float[Array, ""]:
+        return Posterior(state.posterior, base).kernel(a, b)
+
+    return Learner(init, fit, predict, embed, kernel)
+
+
+def _draw(
+    key: PRNGKey, prior: Process, x: Array, whiten: Array, alpha: Array, precision: Array, num_draws: int, half: int
+) -> Draws:
+    key_frequencies, key_weights, key_noise = jax.random.split(key, 3)
+    dtype, kernel = x.dtype, prior.kernel
+    density = replace(kernel, n_dims=x[:, kernel.active_dims].shape[1]).spectral_density
+    frequencies = jax.vmap(density.sample)(jax.random.split(key_frequencies, half)).astype(dtype)
+    weights = jax.random.normal(key_weights, (num_draws, 2 * half), dtype) * jnp.sqrt(val(kernel.variance) / half)
+    real = precision > 0
+    noise = jax.random.normal(key_noise, (num_draws, len(x)), dtype) / jnp.sqrt(jnp.where(real, precision, 1.0))[None]
+    seen = jnp.where(real[None], dot(weights, _features(kernel, frequencies, x).T) + noise, 0.0)
+    return Draws(frequencies, weights, alpha[None] - dot(dot(seen, whiten.T), whiten))
+
+
+def _values(
+    prior: Process, draws: Draws, x_labeled: Float[Array, "L D"], x: Float[Array, "n D"]
+) -> tuple[Float[Array, "n S"], Float[Array, "n S"]]:
+    """Draws of f, and the noise of labels, at rows."""
+    f = dot(_features(prior.kernel, draws.frequencies, x), draws.weights.T) + prior.prior_mean(x)[:, None]
+    f = f + dot(prior.covariance(x, x_labeled), draws.update.T)
+    return f, jnp.broadcast_to(prior.noise_variance(x)[:, None], f.shape)
+
+
+def _features(
+    kernel: AbstractKernel, frequencies: Float[Array, "F D"], x: Float[Array, "n E"]
+) -> Float[Array, "n F+F"]:
+    angles = dot(x[:, kernel.active_dims], frequencies.T)
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], 1)
+
+
+def _check(kernel: AbstractKernel, num_draws: int, num_hyper: int, num_features: int) -> None:
+    has_density = getattr(type(kernel), "spectral_density", None) not in (None, StationaryKernel.spectral_density)
+    if not has_density:
+        raise ValueError(
+            f"draws need a stationary kernel with a spectral density, got {type(kernel).__name__}; "
+            "use RBF, Matern12, Matern32 or Matern52 of gpjax"
+        )
+    if num_draws < 1 or num_draws % num_hyper:
+        raise ValueError(
+            f"{num_hyper} draws of hyper-parameters must share num_draws evenly, got num_draws={num_draws}"
+        )
+    if num_features < 2 or num_features % 2:
+        raise ValueError(
+            f"features are pairs of a cosine and a sine, got num_features={num_features}; use an even number"
+        )

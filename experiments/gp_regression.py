@@ -1,0 +1,202 @@
+"""Which acquisition function beats random for a Gaussian process? Twenty paired seeds in a minute, any table.
+
+    python experiments/gp_regression.py                                     # diabetes, which needs no folder
+    python experiments/gp_regression.py --data yacht energy concrete        # tables of uci_regression.npz in BAL_DATA
+
+From 10 random labels to 50, one at a time. A Gaussian process with a constant mean and one length a feature is fitted
+anew after every label: lengths, variance, mean and noise by the maximum of the posterior (log-normal priors), from the
+values of the round before. A seed fixes the pool, the test set and the start set for all strategies, so that
+differences are paired. Inputs are standardized on the pool, whose inputs are known; targets on the start set, the only
+labels there are. variance: the posterior variance (MacKay), in the order of which BALD ranks too; alc: the drop of the
+mean variance over the pool; epig: the information about labels in the pool; max-det: a batch by its log-determinant,
+the rule for --batch-size above 1.
+
+Printed: for every table the test RMSE in standard deviations of all its targets (lower is better), against random in
+words; and NLL and coverage of the 95 % interval after the last label. Drawn: learning curves, in figures/. Kept:
+runs/gp-<table>/. An interrupted study goes on where it stopped when the same command is typed again.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+from common import report, run_study, use_all_cores
+
+jax.config.update("jax_enable_x64", True)
+use_all_cores()  # before gpjax, which starts the devices when it is imported
+
+# ruff: noqa: E402
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from gpjax.kernels import RBF, Matern52
+from gpjax.mean_functions import Constant
+from gpjax.parameters import PositiveReal
+from jaxtyping import Array
+from rich.console import Console
+from rich.table import Table
+
+from bal.acquisition import epistemic_variance
+from bal.covariance_scores import alc_scores, covariance_epig_scores
+from bal.datasets import Dataset, MissingDataError, diabetes, split, standardize, uci_regression
+from bal.evaluation import gaussian_nll, rmse
+from bal.kernels import learner_covariance, noisy, posterior_context
+from bal.learners import warm
+from bal.learners.gp import gp_regression, lognormal_prior, maximum_likelihood, process
+from bal.query import Query, Stage, by_score, embeddings
+from bal.selection import best, max_det, random_uniform
+from bal.targets import pool_targets
+from bal.typing import Learner, Pool, Posterior
+
+Name = Literal[
+    "diabetes", "bostonHousing", "concrete", "energy", "kin8nm", "naval", "power", "protein", "wine", "yacht"
+]
+Strategy = Literal["random", "variance", "alc", "epig", "max-det"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the study; the defaults are the published run."""
+
+    data: tuple[Name, ...] = ("diabetes",)
+    """Tables; all but diabetes need uci_regression.npz in the folder BAL_DATA."""
+    strategies: tuple[Strategy, ...] = ("random", "variance", "alc", "epig")
+    """Acquisition strategies; random is the baseline and must be among them."""
+    kernel: Literal["matern52", "rbf"] = "matern52"
+    """Covariance function, with one length a feature."""
+    seeds: int = 20
+    """Paired repetitions."""
+    rounds: int = 40
+    """Acquisition rounds."""
+    batch_size: int = 1
+    """Labels acquired in a round."""
+    start_size: int = 10
+    """Labels at the start, drawn uniformly."""
+    pool_size: int = 300
+    """Rows of the pool at most; drawn anew in each seed."""
+    test_size: int = 140
+    """Rows held out in each seed."""
+    targets: int = 100
+    """Rows of the pool that alc and epig are about, drawn anew each round."""
+    steps: int = 20
+    """L-BFGS steps of a fit, at most."""
+    target: float | None = None
+    """RMSE for a column "labels to"; none unless given."""
+    runs: Path = Path("runs")
+    """Folder of records."""
+    figures: Path = Path("figures")
+    """Folder of pictures."""
+
+
+def queries(num_targets: int) -> dict[str, Query]:
+    """Strategies by name."""
+    kernel, somewhere = noisy(learner_covariance, lambda rows: rows.noise.mean(-1)), pool_targets(num_targets)
+    return {
+        "random": Query((Stage(None, random_uniform),)),
+        "variance": by_score(epistemic_variance, best),
+        "alc": Query((Stage(alc_scores, best, context=somewhere),)),
+        "epig": Query((Stage(covariance_epig_scores, best, context=somewhere),)),
+        "max-det": Query((Stage(embeddings, max_det(kernel), context=posterior_context),)),
+    }
+
+
+def learner(config: Config, num_features: int) -> Learner:
+    """The Gaussian process, for standardized inputs and targets."""
+    lengths = PositiveReal(jnp.full(num_features, num_features**0.5))  # typical distances grow like this
+    kernel = (Matern52 if config.kernel == "matern52" else RBF)(lengthscale=lengths, n_dims=num_features)
+    hyperparameters = maximum_likelihood(config.steps, restart=warm)
+    return gp_regression(process(kernel, 0.1, Constant(0.0)), hyperparameters, log_prior=lognormal_prior())
+
+
+def load(name: str) -> Dataset:
+    """All rows of a table, without a test set."""
+    if name == "diabetes":
+        return diabetes()
+    parts = uci_regression(name)
+    assert parts.x_test is not None
+    assert parts.y_test is not None
+    x, y = np.concatenate([parts.x, parts.x_test]), np.concatenate([parts.y, parts.y_test])
+    return parts._replace(x=x, y=y, x_test=None, y_test=None)
+
+
+def prepare(dataset: Dataset, config: Config) -> tuple[tuple, tuple]:
+    """Arrays and axes for `run_study`: every seed has its own pool, labels, test set and start set.
+
+    Test targets are in standard deviations of the table; with them come mean and scale, in the same unit, of the
+    targets that the learner sees.
+    """
+    pool_size = min(config.pool_size, len(dataset.y) - config.test_size)
+    if pool_size < config.start_size + config.rounds * config.batch_size:
+        raise SystemExit(f"{dataset.name} leaves {pool_size} rows for the pool; ask for fewer rounds or test rows")
+    mean, scale = dataset.y.mean(dtype=np.float64), dataset.y.std(dtype=np.float64)
+    seeds = []
+    for seed in range(config.seeds):
+        parts = split(dataset, seed, config.test_size)
+        rows = np.random.default_rng(seed).permutation(len(parts.y))[:pool_size]  # the first are the start set
+        parts = parts._replace(x=parts.x[rows], y=parts.y[rows])
+        y, y_test = ((some - mean) / scale for some in (parts.y, parts.y_test))
+        parts, _ = standardize(parts)
+        shift, spread = y[: config.start_size].mean(), y[: config.start_size].std() or 1.0
+        seeds.append((parts.x, (y - shift) / spread, parts.x_test, y_test, shift, spread))
+    x, labels, *test = (jnp.asarray(np.stack(leaves), jnp.float64) for leaves in zip(*seeds, strict=True))
+    pool = Pool(x, jnp.ones(pool_size, bool), jnp.ones(pool_size))
+    start = jnp.tile(jnp.arange(config.start_size, dtype=jnp.int32), (config.seeds, 1))
+    axes: Any = {"x": 0, "present": None, "cost": None}
+    return (pool, labels, tuple(test), start), (Pool(**axes), 0, 0, 0)
+
+
+def evaluate(posterior: Posterior, test: tuple) -> dict[str, Array]:
+    """Errors of the predicted labels, in standard deviations of the table's targets."""
+    x, y, shift, spread = test
+    found = posterior.predict(x)
+    mean, variance = shift + spread * found.mean, spread**2 * (found.variance + found.noise)
+    inside = jnp.abs(y - mean[:, 0]) <= 1.96 * jnp.sqrt(variance[:, 0])
+    return {"rmse": rmse(mean[:, 0], y), "nll": gaussian_nll(mean, variance, y), "coverage": inside.mean()}
+
+
+def final(curves: dict[str, dict[str, np.ndarray]], title: str) -> Table:
+    """Means over seeds after the last label."""
+    table = Table("strategy", "RMSE", "NLL", "coverage of 95 %", title=title)
+    for strategy, values in curves.items():
+        table.add_row(strategy, *(f"{values[name][:, -1].mean():.3f}" for name in ("rmse", "nll", "coverage")))
+    return table
+
+
+def main(config: Config) -> None:
+    console = Console()
+    if "random" not in config.strategies:
+        raise SystemExit("--strategies must name random: every other strategy is compared with it")
+    shared = {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in ("runs", "figures", "strategies", "target", "data")
+    }
+    for name in config.data:
+        try:
+            dataset = load(name)
+        except MissingDataError as error:
+            raise SystemExit(str(error)) from None
+        data, in_axes = prepare(dataset, config)
+        curves = run_study(
+            f"gp-{name}",
+            {**shared, "data": name},
+            dataset.fingerprint,
+            {strategy: queries(config.targets)[strategy] for strategy in config.strategies},
+            config.seeds,
+            data,
+            in_axes,
+            config.runs,
+            console,
+            seeds_per_call=4,
+            learner=learner(config, dataset.x.shape[1]),
+            batch_size=config.batch_size,
+            num_rounds=config.rounds,
+            evaluate=evaluate,
+        )
+        report(f"gp-{name}", curves, config.target, config.figures, console, metric="rmse", higher_is_better=False)
+        console.print(final(curves, f"{name}: after {curves['random']['labels'][0, -1]} labels"))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))

@@ -1,0 +1,191 @@
+"""Label complexity with a known answer: a threshold on a line, without noise, found by BALD and by random labels.
+
+    python -m paper_figures.label_complexity --scale cpu
+
+Inputs are uniform on [0, 1], the label says whether they lie above a threshold, uniform too. n random labels leave an
+interval of about 2/n around the threshold; BALD asks for the middle of what is left, so that every label halves it.
+The posterior is K thresholds spread evenly over the interval that the labels leave, drawn anew in every fit, so all of
+them agree with all labels. The error is the share of inputs that the middle of the interval puts on the wrong side:
+a quarter of the interval on average, which is what the slopes are fitted to; the true error is checked against it.
+It is a test of the whole loop: a label that is read late, twice or not at all changes a slope. `smoke` and `cpu` take
+seconds, `paper` a minute on two cores.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jaxtyping import Array, Float
+
+from bal.acquisition import bald
+from bal.labeled import make_pool
+from bal.loop import seed_keys
+from bal.query import Query, Stage, by_score
+from bal.seeds import run_seeds
+from bal.selection import best, random_uniform
+from bal.typing import Data, Learner, Posterior, PRNGKey
+from paper_figures.common import Claim, Scale, interval, near, picture, report
+
+NUM_DRAWS = 8
+QUERIES = {"BALD": by_score(bald, best), "random": Query((Stage(None, random_uniform),))}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the figure; sizes follow from the scale."""
+
+    scale: Scale = "cpu"
+    """smoke, cpu or paper."""
+    seed: int = 0
+    """Root of all randomness."""
+
+
+class Size(NamedTuple):
+    """How much one strategy runs: seeds, inputs in the pool, labels, and labels asked for at a time."""
+
+    num_seeds: int
+    num_rows: int
+    num_labels: int
+    batch_size: int
+
+
+SIZES = {
+    "smoke": {"BALD": Size(4, 2**12, 9, 1), "random": Size(20, 2**11, 128, 16)},
+    "cpu": {"BALD": Size(20, 2**14, 11, 1), "random": Size(200, 2**11, 256, 16)},
+    "paper": {"BALD": Size(100, 2**18, 15, 1), "random": Size(1000, 2**14, 1024, 16)},
+}
+
+
+class Interval(NamedTuple):
+    """What the labels leave: the threshold lies between the two ends."""
+
+    low: Float[Array, ""]
+    high: Float[Array, ""]
+
+
+class Errors(NamedTuple):
+    """After each batch: labels so far ``[E]``, and of every seed the posterior's error and the true one ``[S, E]``."""
+
+    labels: np.ndarray
+    expected: np.ndarray
+    true: np.ndarray
+
+
+def threshold_learner(num_draws: int) -> Learner:
+    """K thresholds, the middles of K equal parts of the interval that the labels leave: a grid posterior."""
+
+    def init(key: PRNGKey, data: Data) -> Interval:
+        del key
+        return Interval(jnp.zeros((), data.x.dtype), jnp.ones((), data.x.dtype))
+
+    def fit(key: PRNGKey, state: Interval, data: Data) -> Interval:
+        del key, state
+        below = jnp.where((data.weight > 0) & (data.y == 0), data.x, 0.0)
+        above = jnp.where((data.weight > 0) & (data.y == 1), data.x, 1.0)
+        return Interval(below.max(), above.min())
+
+    def predict(state: Interval, x: Float[Array, "n"]) -> Float[Array, "n K 2"]:
+        share = (jnp.arange(num_draws, dtype=x.dtype) + 0.5) / num_draws
+        above = x[:, None] > (state.low + share * (state.high - state.low))[None]
+        return jnp.log(jnp.stack([~above, above], -1).astype(x.dtype))
+
+    return Learner(init, fit, predict)
+
+
+def evaluate(posterior: Posterior, threshold: Float[Array, ""]) -> dict[str, Array]:
+    """Share of inputs on the wrong side of the middle: as the posterior expects it, and truly."""
+    low, high = posterior.state
+    return {"expected": (high - low) / 4, "true": jnp.abs((low + high) / 2 - threshold)}
+
+
+def run(name: str, size: Size, seed: int) -> Errors:
+    """Errors of one strategy; a seed draws its own threshold, the inputs are those of all seeds."""
+    random = np.random.default_rng(seed)
+    thresholds, x = random.uniform(size=size.num_seeds), random.uniform(size=size.num_rows)
+    labels = jnp.asarray(x[None] > thresholds[:, None], jnp.int32)
+    log = run_seeds(
+        seed_keys(seed, size.num_seeds),
+        make_pool(jnp.asarray(x)),
+        labels,
+        jnp.asarray(thresholds),
+        in_axes=(None, 0, 0, None),
+        learner=threshold_learner(NUM_DRAWS),
+        query=QUERIES[name],
+        batch_size=size.batch_size,
+        num_rounds=size.num_labels // size.batch_size,
+        evaluate=evaluate,
+    ).log
+    return Errors(*map(np.asarray, (log.num_training[0], log.metrics["expected"], log.metrics["true"])))
+
+
+def slopes(errors: Errors, doublings: bool) -> np.ndarray:
+    """Least-squares slope of each seed's log error: against labels, or against log labels wherever they double."""
+    if not doublings:
+        return np.polyfit(errors.labels, np.log(errors.expected).T, 1)[0]
+    at = np.searchsorted(errors.labels, [n for n in errors.labels[1] * 2 ** np.arange(20) if n <= errors.labels[-1]])
+    return np.polyfit(np.log(errors.labels[at]), np.log(errors.expected[:, at]).T, 1)[0]
+
+
+def claims(found: dict[str, Errors], scale: Scale) -> list[Claim]:
+    """Ours beside theory."""
+    active, passive = found["BALD"], found["random"]
+    halving, inverse = interval(slopes(active, False)), interval(slopes(passive, True))
+    ratios = {name: interval((errors.true / errors.expected).mean(1)) for name, errors in found.items()}
+    few, many = active.labels[-1], passive.labels[-1]
+    left = interval(np.log10(active.expected[:, -1])), interval(np.log10(passive.expected[:, -1]))
+    rows = [
+        (
+            "BALD: slope of log error in labels is -log 2, within 2 %",
+            "-0.693",
+            str(halving),
+            near(halving, -math.log(2), 0.02 * math.log(2)),
+        ),
+        ("random: slope of log error in log labels is -1, within 10 %", "-1", str(inverse), near(inverse, -1.0, 0.1)),
+        (
+            "true error over the error that an exact posterior expects, within 5 %, BALD; random",
+            "1; 1",
+            "\n".join(map(str, ratios.values())),
+            all(near(ratio, 1.0, 0.05) for ratio in ratios.values()),
+        ),
+        (
+            f"{few} labels of BALD leave less error than {many} random ones (log10)",
+            f"{-math.log10(4 * 2.0**few):.2f}; {-math.log10(2 * many):.2f}",
+            "\n".join(map(str, left)),
+            left[0].high < left[1].low,
+        ),
+    ]
+    judge = lambda holds: None if scale == "smoke" else bool(holds)
+    return [Claim(text, published, "theory", ours, judge(holds)) for text, published, ours, holds in rows]
+
+
+def draw(found: dict[str, Errors], scale: Scale) -> None:
+    """The same curves over labels on a linear and on a log axis."""
+    few, many = found["BALD"].labels, found["random"].labels[1:]
+    with picture(f"label_complexity_{scale}", 2) as (left, right):
+        for number, (name, errors) in enumerate(found.items()):
+            low, middle, high = np.quantile(errors.expected[:, 1:], (0.25, 0.5, 0.75), axis=0)
+            for axis in (left, right):
+                axis.plot(errors.labels[1:], middle, color=f"C{number}", label=name)
+                axis.fill_between(errors.labels[1:], low, high, color=f"C{number}", alpha=0.2, linewidth=0)
+        left.plot(few, 0.25 / 2.0**few, "k:", label="halving")
+        right.plot(many, 0.5 / many, "k:", label="1 / (2 n)")
+        left.set(yscale="log", xlim=(0, 2 * few[-1]), xlabel="labels", ylabel="expected error")
+        right.set(xscale="log", yscale="log", xlabel="labels", title="median and quartiles over seeds")
+        left.legend()
+        right.legend()
+
+
+def main(config: Config) -> None:
+    """Run, draw, judge."""
+    jax.config.update("jax_enable_x64", True)
+    found = {name: run(name, size, config.seed) for name, size in SIZES[config.scale].items()}
+    draw(found, config.scale)
+    report(claims(found, config.scale), f"Label complexity, scale {config.scale}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))
