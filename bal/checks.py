@@ -111,8 +111,8 @@ def _check_moments(prediction: Gaussian | Latent, num_rows: int) -> None:
         if not np.isfinite(leaf).all():
             raise ValueError(
                 f"the predicted {name} is not finite everywhere: training diverged, or a Gaussian process found the "
-                "covariance of its labeled rows singular in this arithmetic; then switch on jax_enable_x64 before making "
-                "any array, or use more noise"
+                "covariance of its labeled rows singular in this arithmetic; then switch on jax_enable_x64 before "
+                "making any array, or use more noise"
             )
         if name != "mean" and (leaf < 0).any():
             raise ValueError(f"the predicted {name} is negative somewhere ({leaf.min():.3g}); variances are at least 0")
