@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bal.numerics import join_blocks
+from bal.numerics import in_row_blocks
 from bal.typing import PyTree
 
 DEFAULT_BUDGET = 256 * 2**20
@@ -52,17 +52,8 @@ def chunked(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Over
     _check(chunk_size, budget)
 
     def map_chunks(fn: Callable, fixed: tuple, x: PyTree) -> PyTree:
-        n = num_rows(x)
         size = chunk_size or rows_within(fn, fixed, x, budget)
-        if n <= size:
-            return fn(*fixed, x)
-        num_chunks = -(-n // size)
-        starts = jnp.minimum(jnp.arange(num_chunks) * size, n - size)
-
-        def one(start: jax.Array) -> PyTree:
-            return fn(*fixed, jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, size), x))
-
-        return jax.tree.map(lambda leaf: join_blocks(leaf, n), jax.lax.map(one, starts))
+        return in_row_blocks(lambda rows: fn(*fixed, rows), x, size)
 
     return Over(map_chunks, "device")
 

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.stats
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from threadpoolctl import threadpool_limits
 
 from bal.acquisition import bald, margin, mean_std, predictive_entropy, vote_variation_ratio
 from bal.evaluation import accuracy, brier, comparison_table, ece, learning_curves, mixture_nll, mixture_probabilities
@@ -40,7 +41,11 @@ STRATEGIES: dict[str, Query] = {
 
 
 def use_all_cores() -> None:
-    """One host device a core, and a cache of compiled programs; call before any computation."""
+    """One host device a core, and a cache of compiled programs; call before any computation.
+
+    LAPACK gets one thread: its own threads make the small factorizations of many seeds ten times slower.
+    """
+    threadpool_limits(1, "blas")
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "bal" / "xla"))
     jax.config.update("jax_compilation_cache_dir", cache)

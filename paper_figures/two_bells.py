@@ -23,6 +23,7 @@ import numpy as np
 import scipy.stats
 import tyro
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from bal.acquisition import probit_bald, probit_probability
 from bal.datasets import start_set, two_bells
@@ -37,16 +38,16 @@ from bal.typing import Learner, Pool, Posterior
 from paper_figures.common import FOLDER, Claim, Scale, interval, near, picture, report
 
 SOURCE = "Bickford Smith et al. 2023"
-RERUN = "prototype of this protocol, 20 seeds"
+PROTOTYPE = "prototype of this protocol, 20 seeds"
 START, AT = 4, (20, 30, 53)
-RERUN_ACCURACY = {
+PROTOTYPE_ACCURACY = {
     ("random", 10_000): (0.906, 0.922, 0.945),
     ("bald", 100): (0.907, 0.938, 0.961),
     ("bald", 1_000): (0.849, 0.882, 0.931),
     ("bald", 10_000): (0.823, 0.839, 0.888),
     ("epig", 1_000): (0.934, 0.942, 0.950),
 }
-RERUN_DISTANCE = {("random", 10_000): 1.1, ("bald", 100): 1.7, ("bald", 1_000): 3.4, ("bald", 10_000): 5.5}
+PROTOTYPE_DISTANCE = {("random", 10_000): 1.1, ("bald", 100): 1.7, ("bald", 1_000): 3.4, ("bald", 10_000): 5.5}
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def run_pool(name: str, query: Query, size: int, sizes: Sizes, console: Console)
 
 
 def run_all(sizes: Sizes, console: Console) -> dict[tuple[str, int], Curves]:
-    """Random, which a pool does not concern, on the 10,000 rows of the rerun; the others on every pool."""
+    """Random, which a pool does not concern, on 10,000 rows; the others on every pool."""
     every = queries(sizes.num_targets)
     runs = [("random", min(10_000, sizes.pools[-1]))] + [(name, n) for name in ("bald", "epig") for n in sizes.pools]
     return {(name, size): run_pool(name, every[name], size, sizes, console) for name, size in runs}
@@ -160,10 +161,9 @@ def area(curves: Curves) -> np.ndarray:
 
 
 def claims(found: dict[tuple[str, int], Curves], sizes: Sizes, scale: Scale) -> list[Claim]:
-    """Ours beside the published statements, then beside the numbers of a rerun."""
+    """Ours beside the published statements, then beside the numbers of a prototype."""
     judge = lambda holds: None if scale == "smoke" else bool(holds)
-    middle = min(10_000, sizes.pools[-1])
-    random = found["random", middle]
+    random = found["random", middle := min(10_000, sizes.pools[-1])]
     areas = np.stack([area(found["bald", size]) for size in sizes.pools], 1)
     trend = scipy.stats.page_trend_test(areas[:, ::-1])
     text = " > ".join(f"{value:.3f}" for value in areas.mean(0))
@@ -178,34 +178,34 @@ def claims(found: dict[tuple[str, int], Curves], sizes: Sizes, scale: Scale) -> 
     ]
     gap = interval(at(found["bald", middle], 30) - at(random, 30))
     statement = f"BALD below random at 30 labels, pool {middle:,}"
-    rows.append(Claim(statement, "0.839 - 0.922", RERUN, str(gap), judge(gap.high < 0)))
-    for size in sizes.pools:
+    rows.append(Claim(statement, "0.839 - 0.922", PROTOTYPE, str(gap), judge(gap.high < 0)))
+    for size in sizes.pools[1:]:
         gap = interval(area(found["epig", size]) - area(found["bald", size]))
-        holds = judge(gap.low > 0) if size >= 1_000 else None
-        rows.append(Claim(f"EPIG above BALD in area, pool {size:,}", "pictured, not counted", SOURCE, str(gap), holds))
-    for size in sizes.pools:
+        statement = f"EPIG above BALD in area, pool {size:,}"
+        rows.append(Claim(statement, "pictured, not counted", SOURCE, str(gap), judge(gap.low > 0)))
+    for size in sizes.pools[1:]:
         difference = area(found["epig", size]) - area(random)
-        holds = judge(difference.mean() >= -scipy.stats.sem(difference)) if size >= 1_000 else None
-        statement, ours = f"EPIG no more than 1 s.e. below random in area, pool {size:,}", str(interval(difference))
-        rows.append(Claim(statement, "pictured, not counted", SOURCE, ours, holds))
+        holds = judge(difference.mean() >= -scipy.stats.sem(difference))
+        statement, text = f"EPIG no more than 1 s.e. below random in area, pool {size:,}", str(interval(difference))
+        rows.append(Claim(statement, "pictured, not counted", SOURCE, text, holds))
     return rows + numbers(found, scale)
 
 
 def numbers(found: dict[tuple[str, int], Curves], scale: Scale) -> list[Claim]:
-    """Accuracies and distances beside those of the rerun, whose own standard errors are up to 0.01."""
+    """Accuracies and distances beside those of the prototype, whose own standard errors are up to 0.01."""
     rows = []
     for key, curves in found.items():
         title = f"{key[0]}, pool {key[1]:,}"
-        if key in RERUN_ACCURACY:
-            published, ours = RERUN_ACCURACY[key], [interval(at(curves, count)) for count in AT]
-            holds = None if scale == "smoke" else all(near(a, b, 0.02) for a, b in zip(ours, published))
+        if key in PROTOTYPE_ACCURACY:
+            published, ours = PROTOTYPE_ACCURACY[key], [interval(at(curves, count)) for count in AT]
+            holds = None if scale == "smoke" else all(near(a, b, 0.02 + 2 * 0.01) for a, b in zip(ours, published))
             text, mine = " ".join(f"{value:.3f}" for value in published), "\n".join(map(str, ours))
-            rows.append(Claim(f"accuracy at {AT} labels, {title}, within 0.02", text, RERUN, mine, holds))
-        if key in RERUN_DISTANCE:
-            ours, value = interval(curves.distance), RERUN_DISTANCE[key]
+            rows.append(Claim(f"accuracy at {AT} labels, {title}, within 0.02 + 2 s.e.", text, PROTOTYPE, mine, holds))
+        if key in PROTOTYPE_DISTANCE:
+            ours, value = interval(curves.distance), PROTOTYPE_DISTANCE[key]
             holds = None if scale == "smoke" else near(ours, value, 0.1 * value)
             claim = f"median distance of picks, {title}, within 10 %"
-            rows.append(Claim(claim, f"{value:.1f}", RERUN, str(ours), holds))
+            rows.append(Claim(claim, f"{value:.1f}", PROTOTYPE, str(ours), holds))
     return rows
 
 
@@ -223,8 +223,8 @@ def draw(found: dict[tuple[str, int], Curves], scale: Scale) -> Path:
             left.plot(labels, [point.mean for point in points], label=title, **style)
             low, high = [point.low for point in points], [point.high for point in points]
             left.fill_between(labels, low, high, color=style["color"], alpha=0.1, linewidth=0)
-        left.set(xlabel="labels", ylabel="test accuracy", title="mean, 95 % t interval")
-        left.legend(fontsize="xx-small", loc="lower right")
+        left.set(xlabel="labels", ylabel="test accuracy", title="mean, 95 % t interval", ylim=(0.5, 1.0))
+        left.legend(fontsize="xx-small", loc="lower right", ncols=2)
         for strategy in ("bald", "epig"):
             points = [interval(found[strategy, size].distance) for size in pools]
             spread = [[p.mean - p.low for p in points], [p.high - p.mean for p in points]]
@@ -238,10 +238,10 @@ def draw(found: dict[tuple[str, int], Curves], scale: Scale) -> Path:
 
 def main(config: Config) -> None:
     """Run, draw, judge."""
+    threadpool_limits(1, "blas")  # threads of its own make many small factorizations slow
     jax.config.update("jax_enable_x64", True)  # before any array is made
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    console, sizes = Console(), SIZES[config.scale]
-    found = run_all(sizes, console)
+    found = run_all(sizes := SIZES[config.scale], console := Console())
     report(claims(found, sizes, config.scale), f"Two bells, scale {config.scale}")
     console.print(f"picture: {draw(found, config.scale)}")
 

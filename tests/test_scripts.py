@@ -101,3 +101,26 @@ def test_two_bells_at_the_smallest_scale(tmp_path):
     assert result.stdout.count("compiled in") == 7
     assert "not testable at this scale" in result.stdout
     assert (tmp_path / "figures" / "two_bells_smoke.png").stat().st_size > 10_000
+
+
+def test_gp_regression_tiny(tmp_path):
+    options = ["--strategies", "random", "alc", "--seeds", "2", "--rounds", "2", "--steps", "2", "--targets", "5"]
+    options += ["--pool-size", "30", "--target", "5", "--kernel", "rbf"]
+    result = run("gp_regression.py", *options, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "> 12" not in result.stdout  # an error below 5 standard deviations is reached, since lower is better
+    assert (tmp_path / "figures" / "gp-diabetes.png").stat().st_size > 10_000
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [10, 11, 12]
+    assert ((rows["metrics.rmse"] > 0.5) & (rows["metrics.rmse"] < 3)).all()
+    assert ((rows["metrics.coverage"] > 0.2) & (rows["metrics.coverage"] <= 1)).all()
+    again = run("gp_regression.py", *options, folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "on record" in again.stdout
+
+
+def test_gp_regression_says_which_data_are_missing(tmp_path):
+    result = run("gp_regression.py", "--data", "yacht", folder=tmp_path, BAL_DATA=str(tmp_path))
+    assert result.returncode != 0
+    assert "BAL_DATA" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -20,8 +20,8 @@ def max_det(kernel: KernelOf = linear) -> Select:
 
     The labeled rows play no part but through the kernel: use `given_known` or `conditioned`. Cost: at most B columns
     and O(N B²), memory ``[B, N]``; in a large pool mostly columns of a shortlist, with the same picks. Variances below
-    1e-6 of the prior's are rounding and count as 0, so noise should not be smaller. With noise the objective is monotone
-    and submodular: the greedy value is at least 1 - 1/e of the best.
+    1e-6 of the prior's are rounding and count as 0, so noise should not be smaller. With noise the objective is
+    monotone and submodular: the greedy value is at least 1 - 1/e of the best.
 
     Holzmüller, Zaverkin, Kästner and Steinwart 2023, "A Framework and Benchmark for Deep Batch Active Learning for
     Regression" (JMLR); Nemhauser, Wolsey and Fisher 1978 for the guarantee.

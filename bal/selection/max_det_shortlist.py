@@ -1,10 +1,12 @@
 """MaxDet in a large pool: only a shortlist learns of every pick, and the picks are those of the plain rule.
 
 A variance never grows, so the score a row once had bounds its score from above. The rows of highest score are followed
-pick by pick while the best of them is above the bound of all others; only then do all rows learn of the picks made,
-many at a time in one product that reads them once. Column by column, each pick would read all rows again.
+pick by pick while the best of them is not below the bound of all others; only then do all rows learn of the picks, in
+products of many columns. Column by column, each pick would read all rows again.
 """
 
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,19 +15,27 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.kernels import Kernel
 from bal.numerics import first_argmax, mask_scores
-from bal.selection.pivoted_cholesky import Cholesky, add_pick, add_picks, log_det_gain, no_picks, rounding_error
-from bal.typing import Candidates, Selection
+from bal.rows import chunked
+from bal.selection.pivoted_cholesky import (
+    Cholesky,
+    Picks,
+    add_pick,
+    factor_picks,
+    given_picks,
+    log_det_gain,
+    rounding_error,
+)
+from bal.typing import Candidates, PyTree, Selection
 
-SIZE = 2048
+SIZE = 4096
 """Rows of the shortlist; without a clear order among the best a longer one lasts for more picks."""
-BLOCK = 16
-"""Picks that all rows learn of at once."""
+CHUNK = 1000
+"""Rows that learn of the picks at a time, so that their columns stay in cache."""
 
 
-class Search(NamedTuple):
-    """state: what all rows know, of the first ``state.num_picks`` picks; the rest of the picks and of their record."""
+class Record(NamedTuple):
+    """The picks so far and what is known of them."""
 
-    state: Cholesky
     available: Bool[Array, "n"]
     indices: Int[Array, "B"]
     scores: Float[Array, "B"]
@@ -35,55 +45,64 @@ class Search(NamedTuple):
 
 
 def select_by_shortlist(kernel: Kernel, candidates: Candidates, batch_size: int, size: int = SIZE) -> Selection:
-    """What `greedy` would select by the rule of `max_det`, up to rounding."""
+    """What `greedy` would select by the rule of `max_det`, up to rounding, from more than `size` rows."""
     prior = kernel.diag()
     rounding = rounding_error(prior)
 
-    def some_picks(search: Search) -> Search:
-        search = _follow_shortlist(kernel, rounding, search, size)
-        behind = lambda state: (state.num_picks < search.num_picks) & (search.num_picks < batch_size)
-        return search._replace(state=jax.lax.while_loop(behind, lambda state: learn(state, search), search.state))
+    def some_picks(record: Record) -> Record:
+        picks = factor_picks(kernel, rounding, record.indices, record.num_picks)
+        learn = partial(_variance, replace(kernel, rows=None, noise=None))
+        variance = chunked(CHUNK).map(learn, (picks,), (kernel.rows, rounding, prior))
+        scores = log_det_gain(variance, kernel.noise)
+        top, rows = jax.lax.top_k(mask_scores(scores, record.available), size + 1)
+        rows, outside = jnp.sort(rows[:-1]), top[-1]  # ascending: ties go to the lowest position
+        near = kernel.take(rows)
+        state = given_picks(near, rounding[rows], prior[rows], picks, record.num_picks)
+        num_nan = (record.available & jnp.isnan(scores)).sum()
+        return _follow(near, rounding[rows], state, record, rows, outside, num_nan)
 
-    def learn(state: Cholesky, search: Search) -> Cholesky:
-        number = state.num_picks + jnp.arange(BLOCK)
-        picked = search.indices[jnp.minimum(number, batch_size - 1)]
-        return add_picks(kernel, rounding, state, picked, number < search.num_picks)
-
-    state, num_eligible = no_picks(prior, batch_size + BLOCK), candidates.eligible.sum()
     places, scores = jnp.zeros(batch_size, jnp.int32), jnp.zeros(batch_size, prior.dtype)
-    counts = jnp.zeros((), jnp.int32), jnp.zeros_like(num_eligible)
-    search = Search(state, candidates.eligible, places, scores, places > 0, *counts)
-    search = jax.lax.while_loop(lambda search: search.num_picks < batch_size, some_picks, search)
-    info = {"num_eligible": num_eligible, "num_nan": search.num_nan}
-    return Selection(search.indices, search.scores, search.valid, None, info)
+    num_eligible = candidates.eligible.sum()
+    record = Record(
+        candidates.eligible, places, scores, places > 0, jnp.zeros((), jnp.int32), jnp.zeros_like(num_eligible)
+    )
+    record = jax.lax.while_loop(lambda record: record.num_picks < batch_size, some_picks, record)
+    info = {"num_eligible": num_eligible, "num_nan": record.num_nan}
+    return Selection(record.indices, record.scores, record.valid, None, info)
 
 
-def _follow_shortlist(kernel: Kernel, rounding: Float[Array, "n"], search: Search, size: int) -> Search:
-    """Pick from a shortlist until another row might be better, at least once."""
-    scores = log_det_gain(search.state.variance, kernel.noise)
-    num_nan = (search.available & jnp.isnan(scores)).sum()
-    top, rows = jax.lax.top_k(mask_scores(scores, search.available), size + 1)
-    rows, outside = jnp.sort(rows[:-1]), top[-1]  # ascending: ties go to the lowest position
-    near, near_rounding = kernel.take(rows), rounding[rows]
-    state = search.state._replace(variance=search.state.variance[rows], factor=search.state.factor[:, rows])
-    here = search._replace(state=state, available=search.available[rows])
-    first = search.num_picks
+def _variance(kernel: Kernel, picks: Picks, part: tuple[PyTree, Array, Array]) -> Float[Array, "n"]:
+    rows, rounding, prior = part
+    return given_picks(replace(kernel, rows=rows), rounding, prior, picks, jnp.zeros((), jnp.int32)).variance
 
-    def masked(here: Search) -> tuple[Array, Array]:
-        scores = log_det_gain(here.state.variance, near.noise)
+
+def _follow(
+    near: Kernel,
+    rounding: Float[Array, "m"],
+    state: Cholesky,
+    record: Record,
+    rows: Int[Array, "m"],
+    outside: Float[Array, ""],
+    num_nan: Int[Array, ""],
+) -> Record:
+    """Pick from the shortlist until another row, of score at most `outside`, might be better; at least once."""
+    first = record.num_picks
+
+    def masked(state: Cholesky, here: Record) -> tuple[Array, Array]:
+        scores = log_det_gain(state.variance, near.noise)
         return scores, mask_scores(scores, here.available)
 
-    def goes_on(here: Search) -> Bool[Array, ""]:
-        best = masked(here)[1].max()
-        certain = (best > outside) | jnp.isneginf(outside) | (here.num_picks == first)
-        return certain & (here.num_picks < len(here.indices))
+    def goes_on(carry: tuple[Cholesky, Record]) -> Bool[Array, ""]:
+        # Of equal scores the shortlist took the rows of lowest position, so it wins a tie.
+        certain = (masked(*carry)[1].max() >= outside) | (carry[1].num_picks == first)
+        return certain & (carry[1].num_picks < len(record.indices))
 
-    def pick(here: Search) -> Search:
-        scores, ranked = masked(here)
+    def pick(carry: tuple[Cholesky, Record]) -> tuple[Cholesky, Record]:
+        state, here = carry
+        scores, ranked = masked(state, here)
         position, number = first_argmax(ranked), here.num_picks
         valid = ~jnp.isneginf(ranked[position])
-        return Search(
-            add_pick(near, near_rounding, here.state, position),
+        here = Record(
             here.available.at[position].set(False),
             here.indices.at[number].set(rows[position]),
             here.scores.at[number].set(jnp.where(valid, scores[position], -jnp.inf)),
@@ -91,6 +110,8 @@ def _follow_shortlist(kernel: Kernel, rounding: Float[Array, "n"], search: Searc
             number + 1,
             here.num_nan + num_nan,
         )
+        return add_pick(near, rounding, state, position), here
 
-    here = jax.lax.while_loop(goes_on, pick, here)
-    return here._replace(state=search.state, available=search.available.at[rows].set(here.available))
+    here = record._replace(available=record.available[rows])
+    _, here = jax.lax.while_loop(goes_on, pick, (state, here))
+    return here._replace(available=record.available.at[rows].set(here.available))

@@ -1,4 +1,4 @@
-"""Pivoted Cholesky, pick by pick or many picks at once: what is left of every variance once picks have noisy labels."""
+"""Pivoted Cholesky: what is left of every variance once picks have noisy labels, pick by pick or from the start."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.kernels import Kernel
+from bal.typing import PyTree
+
+BLOCK = 16
+"""Picks whose covariances with all rows are one product."""
 
 
 class Cholesky(NamedTuple):
@@ -43,22 +47,43 @@ def add_pick(kernel: Kernel, rounding: Float[Array, "n"], state: Cholesky, posit
     return Cholesky(variance, state.factor.at[state.num_picks].set(row), state.num_picks + 1)
 
 
-def add_picks(
-    kernel: Kernel, rounding: Float[Array, "n"], state: Cholesky, picked: Int[Array, "b"], real: Bool[Array, "b"]
-) -> Cholesky:
-    """All rows learn of several picks, the real ones of which come first, in products that read the rows once.
+class Picks(NamedTuple):
+    """Several picks at once: what the kernel compares, and T with ``T k(picks, x)`` the column of the factor at x.
 
-    The factor must have room for all b.
+    T has zeros where a pick is not real. num_blocks: how many blocks of `BLOCK` picks hold a real one.
     """
-    some = kernel.take(picked)
-    covariance = kernel.block(some.rows) - _dot(state.factor[:, picked].T, state.factor)
-    covariance = jnp.where(real[:, None], covariance, 0.0)
-    gram = jnp.where(real[None], covariance[:, picked], 0.0)
-    transform = _inverse_factor(gram, some.noise, rounding[picked], real)
-    new = _dot(transform, covariance)
-    factor = jax.lax.dynamic_update_slice_in_dim(state.factor, new, state.num_picks, 0)
-    variance = _left(state.variance, jnp.sum(new * new, 0), rounding)
-    return Cholesky(variance, factor, state.num_picks + jnp.sum(real).astype(jnp.int32))
+
+    rows: PyTree
+    transform: Float[Array, "B P"]
+    num_blocks: Int[Array, ""]
+
+
+def factor_picks(
+    kernel: Kernel, rounding: Float[Array, "n"], picked: Int[Array, "B"], num_picks: Int[Array, ""]
+) -> Picks:
+    """The factor of the first picks, of which `num_picks` are real."""
+    size = picked.shape[0]
+    some, real = kernel.take(jnp.pad(picked, (0, -size % BLOCK))), jnp.arange(size) < num_picks
+    gram = some.block(some.rows)[:size, :size]
+    gram = jnp.where(real[:, None] & real[None], gram, 0.0)
+    transform = _inverse_factor(gram, some.noise[:size], rounding[picked], real)
+    padded = jnp.pad(transform, ((0, 0), (0, -size % BLOCK)))
+    return Picks(some.rows, padded, -(-num_picks // BLOCK))
+
+
+def given_picks(
+    kernel: Kernel, rounding: Float[Array, "n"], prior: Float[Array, "n"], picks: Picks, num_picks: Int[Array, ""]
+) -> Cholesky:
+    """What `add_pick` would have made of no picks by adding one after the other, in time that grows with the picks."""
+
+    def add(number: Array, factor: Float[Array, "B n"]) -> Float[Array, "B n"]:
+        part = lambda leaf, axis: jax.lax.dynamic_slice_in_dim(leaf, number * BLOCK, BLOCK, axis)
+        covariance = kernel.block(jax.tree.map(lambda leaf: part(leaf, 0), picks.rows))
+        return factor + _dot(part(picks.transform, 1), covariance)
+
+    factor = jnp.zeros((picks.transform.shape[0], prior.shape[0]), prior.dtype)
+    factor = jax.lax.fori_loop(0, picks.num_blocks, add, factor)
+    return Cholesky(_left(prior, jnp.sum(factor * factor, 0), rounding), factor, num_picks)
 
 
 def _left(variance: Float[Array, "n"], explained: Float[Array, "n"], rounding: Float[Array, "n"]) -> Float[Array, "n"]:

@@ -117,6 +117,7 @@ def test_learns():
         assert (learner.predict(state, x).mean(1).argmax(-1) == y).all()
 
 
+@pytest.mark.slow
 def test_gaussian_members_learn_mean_and_noise():
     """Noise that grows with x, from many labels: both moments are found, within three standard errors or 20 %."""
     x = jax.random.uniform(KEY, (2000, 1), minval=-1.0)
@@ -145,6 +146,7 @@ def test_gaussian_loss_is_the_negative_log_density():
         learners.gaussian(0.0)
 
 
+@pytest.mark.slow
 def test_restart_policies():
     data = make_data()
     network = learners.mlp((8,), num_outputs=CLASSES)

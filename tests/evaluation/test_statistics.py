@@ -33,6 +33,7 @@ def test_interval_is_close_to_the_t_interval_for_many_seeds():
     np.testing.assert_allclose([result.low, result.high], expected, atol=0.15 * scale)
 
 
+@pytest.mark.slow
 def test_interval_covers_as_often_as_stated():
     # For normal data the bootstrap interval is mean +- 1.96 sqrt((S - 1) / S) s.e., whose coverage is known.
     num_seeds, repeats = 20, 300

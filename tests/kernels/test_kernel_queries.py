@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from problem import LEARNER, POOL, Y
 
 from bal.kernels import given_known, last_layer_gradients, linear, noisy, scaled, sketch
@@ -19,6 +20,7 @@ QUERY = Query(
 )
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_queried_inside_the_compiled_loop():
     """Two seeds at once, three rounds of a funnel of three rules: every pick valid, scored and new."""
     one = lambda key, pool: run(key, pool, Y, learner=LEARNER, query=QUERY, batch_size=2, num_rounds=3, num_initial=2)

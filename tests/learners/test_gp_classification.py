@@ -23,6 +23,7 @@ from gp_classifiers import (
     run_approximate,
     slopes,
 )
+from scipy.optimize import minimize
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
@@ -174,6 +175,27 @@ def test_any_start_ends_at_the_same_posterior(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_steps_that_overshoot_are_taken_back(method):
+    """Labels disagree at one place, whose prior mean is 12: full steps lead from side to side, ever further."""
+    x, sign, weight = np.r_[X[:1], X[:1], X[2:]], 2 * Y - 1, np.r_[20.0, np.ones(7)]
+    found = run_approximate(prior(12.0, 1e3), method, "logit", x, weight=weight)
+    k = gram(x, x, 1e3)
+    mean = 12 + k @ found.alpha
+    if method == "laplace":
+        factor = np.linalg.cholesky(k + 1e-10 * np.eye(8))
+        best = minimize(
+            lambda u: 0.5 * u @ u - weight @ NUMPY["logit"](sign * (12 + factor @ u)), np.zeros(8), tol=1e-10
+        )
+        np.testing.assert_allclose(mean, 12 + factor @ best.x, atol=1e-3)
+    else:
+        covariance = k - k @ np.linalg.solve(k + np.diag(1 / found.precision), k)
+        z = np.linspace(-10, 10, 4001)
+        mass = np.exp(-0.5 * z**2) / np.exp(-0.5 * z**2).sum()
+        f = sign[:, None] * (mean[:, None] + np.sqrt(np.diagonal(covariance))[:, None] * z[None])
+        np.testing.assert_allclose(found.alpha, weight * sign * (slopes("logit", f)[0] @ mass), atol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_vmap_is_a_loop(method):
     labels = np.array([Y, 1 - Y, np.arange(8) % 2])
     run = lambda y: approximate(prior(), METHODS[method], probit, data()._replace(y=y), jnp.zeros(8))
@@ -184,6 +206,7 @@ def test_vmap_is_a_loop(method):
         np.testing.assert_allclose(together.log_evidence[place], alone.log_evidence, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_fitted_hyperparameters_raise_the_evidence():
     given_evidence = run_approximate(prior(), "laplace", "probit").log_evidence
     learner = gp_classification(prior(), hyperparameters=maximum_likelihood(20, optimizer=optax.adam(0.1)))

@@ -203,6 +203,7 @@ def test_laplace_draws_are_the_grid(posterior):
     assert 128 / 4 < sizes.min() <= sizes.max() < 128
 
 
+@pytest.mark.slow
 def test_nuts_is_the_grid(posterior):
     """Twelve chains of forty draws."""
     objective, initial, expected = posterior
@@ -242,6 +243,7 @@ def test_draws_become_predictions():
         agree(found.variance[:, k], variance, 1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [laplace_draws(2, 8, 3), nuts(2, 3, 1)], ids=["laplace", "nuts"])
 def test_sampling_inside_whole_experiments(method):
     """Two seeds on two host devices: ends, and each asks for new rows."""
@@ -254,6 +256,7 @@ def test_sampling_inside_whole_experiments(method):
         assert len({*start.tolist(), *picked.ravel().tolist()}) == 4
 
 
+@pytest.mark.slow
 def test_nuts_is_the_same_under_vmap(posterior):
     objective, initial, _ = posterior
     keys = jax.random.split(KEY, 2)

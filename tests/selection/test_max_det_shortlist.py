@@ -9,7 +9,8 @@ import pytest
 
 from bal.kernels import linear, noisy
 from bal.selection import max_det
-from bal.selection.max_det_shortlist import BLOCK, select_by_shortlist
+from bal.selection.max_det_shortlist import SIZE, select_by_shortlist
+from bal.selection.pivoted_cholesky import BLOCK
 from bal.typing import Candidates
 
 N, F, B = 90, 40, 24
@@ -111,6 +112,6 @@ def test_seeds_may_be_mapped(by_shortlist):
 
 
 def test_large_pools_take_this_way():
-    rows = np.random.default_rng(8).normal(size=(2500, 3))
+    rows = np.random.default_rng(8).normal(size=(SIZE + 1, 3))
     jaxpr = str(jax.make_jaxpr(lambda some: max_det(NOISY)(jax.random.key(0), some, 4))(candidates(rows)))
     assert "top_k" in jaxpr

@@ -98,11 +98,9 @@ def given_sites(gram: Float[Array, "L L"], sites: Sites) -> Fitted:
     return Fitted(log_det, alpha, dot(gram, alpha), variance)
 
 
-def masked(labels: Labels, value: Array, slope: Array, precision: Array) -> Terms:
-    """Terms of signed f as terms of f, weighted; exactly 0, with derivatives, for padding."""
-    return Terms(
-        *(jnp.where(labels.weight > 0, labels.weight * t, 0.0) for t in (value, labels.sign * slope, precision))
-    )
+def weighted(labels: Labels, value: Array, slope: Array, precision: Array) -> Terms:
+    """Terms of the signed f as terms of f, times the weight: 0 for padding."""
+    return Terms(*(labels.weight * t for t in (value, labels.sign * slope, precision)))
 
 
 def find_sites(
@@ -119,9 +117,8 @@ def find_sites(
     long as the last two gaps say (Barzilai and Borwein 1988), at most full. It ends where slopes and curvatures agree
     with the sites. It is not to be differentiated through.
     """
-    gram, labels, alpha = jax.lax.stop_gradient((gram, labels, jnp.where(jnp.isfinite(alpha), alpha, 0.0)))
+    gram, labels, alpha = jax.lax.stop_gradient((gram, labels, alpha))
     epsilon = jnp.finfo(gram.dtype).eps
-    alpha = jnp.where(labels.weight > 0, alpha, 0.0)
 
     def visit(both: Float[Array, "2 L"]) -> tuple[Array, Array, Array]:
         sites = Sites(*both)
@@ -141,11 +138,21 @@ def find_sites(
         back = now._replace(step=0.5 * now.step)
         return jax.tree.map(lambda a, b: jnp.where(better, a, b), there, back)._replace(count=now.count + 1)
 
-    mean = dot(gram, alpha)
-    zero = jnp.zeros_like(mean)
-    first = expect(labels, Fitted(zero[0], alpha, mean, zero)).precision
-    sites = jnp.stack(Sites(alpha + first * mean, first))
+    sites = _first_sites(gram, labels, alpha, expect)
     target, value, gap = visit(sites)
     start = _Ascent(sites, target, value, jnp.ones_like(value), gap, jnp.zeros((), jnp.int32))
     going = lambda now: (now.count < num_steps) & (now.gap > epsilon**0.6)
     return Sites(*jax.lax.while_loop(going, step, start).target)
+
+
+def _first_sites(gram: Array, labels: Labels, alpha: Array, expect: Expect) -> Float[Array, "2 L"]:
+    """Sites whose mean is ``K α``, or 0 where that is less likely or not a number; their precision is the one there."""
+    real, zero = jnp.where(labels.weight > 0, alpha, 0.0), jnp.zeros_like(alpha)
+
+    def at(alpha: Array) -> tuple[Array, Array, Array]:
+        mean = dot(gram, alpha)
+        terms = expect(labels, Fitted(zero[0], alpha, mean, zero))
+        return terms.value.sum() - 0.5 * jnp.sum(alpha * mean), alpha + terms.precision * mean, terms.precision
+
+    (warm, *sites), (cold, *others) = at(real), at(zero)
+    return jnp.where(warm > cold, jnp.stack(sites), jnp.stack(others))
