@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from gpjax.kernels import RBF
-from gpjax.parameters import PositiveReal
 from jaxtyping import Array, Float, Int
 
 from bal.covariance_scores import target_rows
@@ -73,9 +72,9 @@ def grid() -> np.ndarray:
     return np.stack(np.meshgrid(side, side, indexing="ij"), -1).reshape(-1, 2)
 
 
-def model(length: float) -> Learner:
-    """The field, of unit variance."""
-    return gp_regression(process(RBF(lengthscale=PositiveReal(length)), noise=NOISE))
+def field() -> Learner:
+    """The process of unit variance, for places in units of its length."""
+    return gp_regression(process(RBF(), noise=NOISE))
 
 
 def queries(x: Float[Array, "N 2"]) -> dict[str, Query]:
@@ -89,56 +88,56 @@ def queries(x: Float[Array, "N 2"]) -> dict[str, Query]:
     }
 
 
-def choose(learner: Learner, query: Query, x: Float[Array, "N 2"], num_picks: int) -> Int[Array, "B"]:
+def choose(query: Query, x: Float[Array, "N 2"], num_picks: int) -> Int[Array, "B"]:
     """The places that a rule chooses before anything is measured."""
-    key, pool = jax.random.key(0), make_pool(x)
+    learner, key, pool = field(), jax.random.key(0), make_pool(x)
     carry = begin(key, learner, query, pool, jnp.zeros(len(x)), num_picks)
     return step(key, learner, query, pool, carry.labeled, carry.state, carry.memory, num_picks)[2].indices
 
 
-def expected_errors(learner: Learner, x: Float[Array, "N 2"], picks: Int[Array, "B"]) -> Float[Array, "B"]:
+def expected_errors(x: Float[Array, "N 2"], picks: Int[Array, "B"]) -> Float[Array, "B"]:
     """Root of the mean posterior variance after each pick."""
 
     def after(count: Array) -> Array:
         weight = (jnp.arange(len(picks)) < count).astype(x.dtype)
         data = Data(x[picks], jnp.zeros(len(picks), x.dtype), weight)
-        key = jax.random.key(0)
+        learner, key = field(), jax.random.key(0)
         state = learner.fit(key, learner.init(key, data), data)
         return jnp.sqrt(learner.predict(state, x).variance.mean())
 
     return jax.lax.map(after, jnp.arange(1, len(picks) + 1))
 
 
+@jax.jit
+def place(x: Float[Array, "N 2"], anywhere: Int[Array, "S B"]) -> tuple[Int[Array, "T B"], Float[Array, "T B"]]:
+    """Picks and errors of every rule, then errors of given placements."""
+    chosen = [choose(query, x, anywhere.shape[1]) for query in queries(x).values()]
+    picks = jnp.concatenate([jnp.stack(chosen), anywhere])
+    return picks, jax.lax.map(lambda picked: expected_errors(x, picked), picks)
+
+
 def run(length: float, num_random: int, seed: int) -> dict[str, Placement]:
-    """Placements of every rule, and random ones; everything for one length in one program."""
-    x, learner, random = grid(), model(length), np.random.default_rng(seed)
+    """Placements of every rule, and random ones."""
+    x, random = grid() / length, np.random.default_rng(seed)
     anywhere = np.stack([random.permutation(len(x))[:NUM_PICKS] for _ in range(num_random)]).astype(np.int32)
-
-    def program(x: Array, anywhere: Array) -> tuple[Array, Array]:
-        chosen = [choose(learner, query, x, NUM_PICKS) for query in queries(x).values()]
-        picks = jnp.concatenate([jnp.stack(chosen), anywhere])
-        return picks, jax.lax.map(lambda places: expected_errors(learner, x, places), picks)
-
-    picks, errors = map(np.asarray, jax.jit(program)(jnp.asarray(x), jnp.asarray(anywhere)))
-    ours = [name for name in PUBLISHED if name != "random"]
-    found = {name: Placement(picks[number], errors[number]) for number, name in enumerate(ours)}
-    return {**found, "random": Placement(picks[len(ours) :], errors[len(ours) :])}
+    picks, errors = map(np.asarray, place(jnp.asarray(x), jnp.asarray(anywhere)))
+    rules = [name for name in PUBLISHED if name != "random"]
+    found = {name: Placement(picks[number], errors[number]) for number, name in enumerate(rules)}
+    return {**found, "random": Placement(picks[len(rules) :], errors[len(rules) :])}
 
 
 def border_share(picks: np.ndarray, count: int) -> float:
     """Share of the first places that lie on the border."""
     rows, columns = np.divmod(picks[..., :count], SIDE)
-    return float(np.isin(rows, (0, SIDE - 1)).__or__(np.isin(columns, (0, SIDE - 1))).mean())
+    return float((np.isin(rows, (0, SIDE - 1)) | np.isin(columns, (0, SIDE - 1))).mean())
 
 
 def greedy_ratio(num_places: int, num_picks: int, num_instances: int, seed: int) -> np.ndarray:
     """Information of the greedy picks over that of the best subset, on fields of few random places ``[instances]``."""
-    learner = model(max(LENGTHS))
-    query = queries(jnp.zeros((1, 2)))["mutual information"]
-    greedily = jax.jit(lambda x: choose(learner, query, x, num_picks))
+    greedily = jax.jit(lambda x: choose(queries(x)["mutual information"], x, num_picks))
     ratios = []
-    for x in np.random.default_rng(seed).uniform(size=(num_instances, num_places, 2)):
-        covariance = np.exp(-0.5 * ((x[:, None] - x[None]) ** 2).sum(-1) / max(LENGTHS) ** 2)
+    for x in np.random.default_rng(seed).uniform(size=(num_instances, num_places, 2)) / max(LENGTHS):
+        covariance = np.exp(-0.5 * ((x[:, None] - x[None]) ** 2).sum(-1))
         covariance += NOISE * np.eye(num_places)
         best = max(_information(covariance, some) for some in itertools.combinations(range(num_places), num_picks))
         ratios.append(_information(covariance, np.asarray(greedily(jnp.asarray(x))).tolist()) / best)

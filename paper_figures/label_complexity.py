@@ -55,7 +55,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "smoke": {"BALD": Size(4, 2**12, 9, 1), "random": Size(20, 2**11, 128, 16)},
-    "cpu": {"BALD": Size(20, 2**14, 11, 1), "random": Size(200, 2**11, 256, 16)},
+    "cpu": {"BALD": Size(20, 2**14, 11, 1), "random": Size(100, 2**11, 256, 16)},
     "paper": {"BALD": Size(100, 2**18, 15, 1), "random": Size(1000, 2**14, 1024, 16)},
 }
 

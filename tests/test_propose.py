@@ -129,6 +129,7 @@ def synthesize():
     return jax.jit(partial(propose, rows=of_process, **SIZES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(ROWS)), ids=["variance", "alc", "epig"])
 def test_beats_a_dense_grid_with_the_row_functions_of_a_pool(number, posterior, synthesize):
     with jax.enable_x64(True):

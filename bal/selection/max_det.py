@@ -27,6 +27,7 @@ def max_det(kernel: KernelOf = linear) -> Select:
     Regression" (JMLR); Nemhauser, Wolsey and Fisher 1978 for the guarantee.
 
     >>> import jax
+    >>> import jax.numpy as jnp
     >>> rows = jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]])
     >>> candidates = Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
     >>> max_det()(jax.random.key(0), candidates, 2).indices.tolist()

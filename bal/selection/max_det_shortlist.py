@@ -57,7 +57,7 @@ def select_by_shortlist(kernel: Kernel, candidates: Candidates, batch_size: int,
         top, rows = jax.lax.top_k(mask_scores(scores, record.available), size + 1)
         rows, outside = jnp.sort(rows[:-1]), top[-1]  # ascending: ties go to the lowest position
         near = kernel.take(rows)
-        state = given_picks(near, rounding[rows], prior[rows], picks, record.num_picks)
+        state = given_picks(near, rounding[rows], prior[rows], picks)
         num_nan = (record.available & jnp.isnan(scores)).sum()
         return _follow(near, rounding[rows], state, record, rows, outside, num_nan)
 
@@ -73,7 +73,7 @@ def select_by_shortlist(kernel: Kernel, candidates: Candidates, batch_size: int,
 
 def _variance(kernel: Kernel, picks: Picks, part: tuple[PyTree, Array, Array]) -> Float[Array, "n"]:
     rows, rounding, prior = part
-    return given_picks(replace(kernel, rows=rows), rounding, prior, picks, jnp.zeros((), jnp.int32)).variance
+    return given_picks(replace(kernel, rows=rows), rounding, prior, picks).variance
 
 
 def _follow(

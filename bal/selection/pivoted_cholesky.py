@@ -50,31 +50,29 @@ def add_pick(kernel: Kernel, rounding: Float[Array, "n"], state: Cholesky, posit
 class Picks(NamedTuple):
     """Several picks at once: what the kernel compares, and T with ``T k(picks, x)`` the column of the factor at x.
 
-    T has zeros where a pick is not real. num_blocks: how many blocks of `BLOCK` picks hold a real one.
+    T is 0 where a pick is not real; the first `num_picks` are.
     """
 
     rows: PyTree
     transform: Float[Array, "B P"]
-    num_blocks: Int[Array, ""]
+    num_picks: Int[Array, ""]
 
 
 def factor_picks(
     kernel: Kernel, rounding: Float[Array, "n"], picked: Int[Array, "B"], num_picks: Int[Array, ""]
 ) -> Picks:
-    """The factor of the first picks, of which `num_picks` are real."""
-    size = picked.shape[0]
-    some, real = kernel.take(jnp.pad(picked, (0, -size % BLOCK))), jnp.arange(size) < num_picks
-    gram = some.block(some.rows)[:size, :size]
-    gram = jnp.where(real[:, None] & real[None], gram, 0.0)
-    transform = _inverse_factor(gram, some.noise[:size], rounding[picked], real)
-    padded = jnp.pad(transform, ((0, 0), (0, -size % BLOCK)))
-    return Picks(some.rows, padded, -(-num_picks // BLOCK))
+    """The factor of the first picks among all, in whole blocks."""
+    size, padding = picked.shape[0], -picked.shape[0] % BLOCK
+    real = jnp.arange(size + padding) < num_picks
+    picked = jnp.where(real, jnp.pad(picked, (0, padding)), picked[0])  # 0 times a missing covariance is not 0
+    some = kernel.take(picked)
+    gram = jnp.where(real[:, None] & real[None], some.block(some.rows), 0.0)
+    transform = _inverse_factor(gram, some.noise, rounding[picked], real)
+    return Picks(some.rows, transform[:size], num_picks)
 
 
-def given_picks(
-    kernel: Kernel, rounding: Float[Array, "n"], prior: Float[Array, "n"], picks: Picks, num_picks: Int[Array, ""]
-) -> Cholesky:
-    """What `add_pick` would have made of no picks by adding one after the other, in time that grows with the picks."""
+def given_picks(kernel: Kernel, rounding: Float[Array, "n"], prior: Float[Array, "n"], picks: Picks) -> Cholesky:
+    """What `add_pick` makes of no picks, one pick after the other; it takes time in proportion to the real picks."""
 
     def add(number: Array, factor: Float[Array, "B n"]) -> Float[Array, "B n"]:
         part = lambda leaf, axis: jax.lax.dynamic_slice_in_dim(leaf, number * BLOCK, BLOCK, axis)
@@ -82,8 +80,8 @@ def given_picks(
         return factor + _dot(part(picks.transform, 1), covariance)
 
     factor = jnp.zeros((picks.transform.shape[0], prior.shape[0]), prior.dtype)
-    factor = jax.lax.fori_loop(0, picks.num_blocks, add, factor)
-    return Cholesky(_left(prior, jnp.sum(factor * factor, 0), rounding), factor, num_picks)
+    factor = jax.lax.fori_loop(0, -(-picks.num_picks // BLOCK), add, factor)
+    return Cholesky(_left(prior, jnp.sum(factor * factor, 0), rounding), factor, picks.num_picks)
 
 
 def _left(variance: Float[Array, "n"], explained: Float[Array, "n"], rounding: Float[Array, "n"]) -> Float[Array, "n"]:

@@ -186,6 +186,7 @@ def within_three_errors(repeats, expected):
     assert (np.abs(repeats.mean(0) - expected) < 3 * error + 1e-3).all(), (repeats.mean(0), expected, error)
 
 
+@pytest.mark.slow
 def test_laplace_draws_are_the_grid(posterior):
     """Weighted points and draws of equal weight alike. The bias of self-normalized weights is of the order of 1/S."""
     objective, initial, expected = posterior
@@ -228,6 +229,7 @@ def by_inverse(lengthscale, noise):
     return gain @ Y, np.diag(k - gain @ k)
 
 
+@pytest.mark.slow
 def test_draws_become_predictions():
     """K draws give [N, K], each the exact posterior at its own values; padding is no number to any derivative."""
     learner = gp_regression(two(), laplace_draws(3, 16, 5), log_prior=lognormal_prior())

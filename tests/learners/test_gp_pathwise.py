@@ -151,6 +151,7 @@ def test_noise_free_draws_pass_through_the_labels():
     np.testing.assert_allclose(learner.predict(state, given.x).mean, jnp.stack([y] * 3, 1), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["RBF", "Matern12", "Matern32", "Matern52"])
 def test_features_are_those_of_the_kernel(kind):
     """Without a label the draws are of the prior; the second input is not active. Four standard errors."""

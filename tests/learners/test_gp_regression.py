@@ -182,6 +182,7 @@ class Slope(eqx.Module):
         return jnp.exp(self.a + self.b * x[:, 0])
 
 
+@pytest.mark.slow
 def test_a_noise_function_is_fitted():
     """Noise that grows along x: the module's parameters are found within three standard errors of a log variance."""
     rng = np.random.default_rng(1)

@@ -123,6 +123,7 @@ def max_variance(posterior, context, x):
     return posterior.predict(noise_free(x)).variance[:, 0]
 
 
+@pytest.mark.slow
 def test_the_weighted_rule_leaves_labels_that_say_little_and_predicts_better():
     """In the right half the input's error is several lengthscales: the largest variance is where nothing is learned."""
     x, noise = np.linspace(0, 1, 41), 0.01
@@ -151,6 +152,7 @@ def test_the_weighted_rule_leaves_labels_that_say_little_and_predicts_better():
     assert gain.mean() > 3 * gain.std(ddof=1) / np.sqrt(NUM_SEEDS)
 
 
+@pytest.mark.slow
 def test_predicts_better_than_the_plain_process_where_inputs_have_errors():
     """Both fit their hyper-parameters; test labels are at exact inputs."""
     x, noise = np.random.default_rng(2).uniform(0, 1, 40), 0.01
