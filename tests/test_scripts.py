@@ -93,6 +93,7 @@ def test_gp_classification_tiny(tmp_path):
     assert (rows["metrics.nll"] > 0).all()
 
 
+@pytest.mark.slow
 def test_two_bells_at_the_smallest_scale(tmp_path):
     command = [sys.executable, "-m", "paper_figures.two_bells", "--scale", "smoke"]
     environment = {**os.environ, "COLUMNS": "200", "PYTHONPATH": str(EXPERIMENTS.parent)}
