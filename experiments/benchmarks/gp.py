@@ -18,6 +18,7 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp
 import tyro
 from gpjax.kernels import RBF
+from gpjax.parameters import PositiveReal
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
@@ -58,7 +59,7 @@ def data(size: int) -> Data:
 
 def model() -> Process:
     """RBF with one length a feature."""
-    return process(RBF(lengthscale=jnp.full(FEATURES, 0.5)), NOISE)
+    return process(RBF(lengthscale=PositiveReal(jnp.full(FEATURES, 0.5))), NOISE)
 
 
 def rounds(config: Config) -> Table:
@@ -86,7 +87,7 @@ def pick(learner: Learner, state: GPState, x: jax.Array, batch_size: int) -> Sel
     """A greedy batch by log-determinant, embedding included."""
     n = len(x)
     context = Posterior(state, learner)
-    every = Candidates(learner.embed(state, x), jnp.arange(n), jnp.ones(n, bool), jnp.ones(n), context=context)
+    every = Candidates(context.embed(x), jnp.arange(n), jnp.ones(n, bool), jnp.ones(n), context=context)
     select = max_det(noisy(learner_covariance, lambda rows: rows.noise.mean(-1)))
     return select(jax.random.key(2), every, batch_size)
 
