@@ -78,7 +78,9 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
 def _rule(num_configurations: int, budget: int, batch_size: int) -> GreedyRule:
     def gains(rows: Float[Array, "n K C"], configurations: Configurations, bound: Float[Array, "n"]) -> Array:
         block = rows_in_block(num_configurations, rows, budget)
-        return lazy_gains(lambda some: conditional_information(some, configurations, budget), rows, bound, block)
+        every = lambda some: conditional_information(some, configurations, budget)
+        # Once labelings are a sample, a gain may rise by chance: every row is looked at.
+        return jax.lax.cond(configurations.sampled, every, lambda rows: lazy_gains(every, rows, bound, block), rows)
 
     def init(key: PRNGKey, candidates: Candidates) -> BatchBaldState:
         rows = candidates.rows
@@ -93,10 +95,8 @@ def _rule(num_configurations: int, budget: int, batch_size: int) -> GreedyRule:
         key_row, key = jax.random.split(state.key)
         more = add_row(key_row, state.configurations, candidates.rows[position])
         taken = state.gain.at[position].set(-jnp.inf)
-        # Once labelings are a sample, a gain may rise by chance: every row is looked at.
-        bound = jnp.where(more.sampled & ~jnp.isneginf(taken), jnp.inf, taken)
         last = state.num_picks + 1 == batch_size
-        gain = jax.lax.cond(last, lambda: bound, lambda: gains(candidates.rows, more, bound))
+        gain = jax.lax.cond(last, lambda: taken, lambda: gains(candidates.rows, more, taken))
         return BatchBaldState(key, more, gain, state.num_picks + 1)
 
     return GreedyRule(init, score, update)
