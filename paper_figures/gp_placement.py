@@ -205,7 +205,7 @@ def draw(found: dict[float, dict[str, Placement]]) -> None:
                 for number, published in enumerate(PUBLISHED.values()):
                     axis.plot(COUNTS, published, "x", color=f"C{number}")
             axis.set(xlabel="sensors", ylabel="expected error", title=f"length {length}", ylim=(0, 1))
-        panels[0].legend()
+        panels[0].legend(fontsize="xx-small", loc="lower left")
         x = grid()
         for number, name in enumerate(("entropy", "ALC", "mutual information")):
             places = x[found[max(LENGTHS)][name].picks[:10]] + 0.01 * (number - 1)
