@@ -1,6 +1,7 @@
 """Row functions that join rows and targets by a posterior covariance: ALC and EPIG of Gaussian processes.
 
-The context is a `bal.targets.Targets`, made by `targets`, `pool_targets` and their kin:
+The learner's embedded rows must carry the noise of a label, ``noise [n, K]``, as `bal.learners.gp.GPRows` do. The
+context is a `bal.targets.Targets`, made by `targets`, `pool_targets` and their kin:
 
 >>> import jax.numpy as jnp
 >>> from bal.query import Query, Stage
@@ -11,12 +12,12 @@ The context is a `bal.targets.Targets`, made by `targets`, `pool_targets` and th
 
 from collections.abc import Callable
 
-import jax
 from jaxtyping import Array, Float
 
 from bal.acquisition.covariance import alc, covariance_epig
 from bal.acquisition.gaussian import epistemic_variance
 from bal.acquisition.joint import JOINT_BYTES
+from bal.kernels import cross_covariance, posterior_variance
 from bal.rows import Over, chunked
 from bal.selection.integrated_variance import TargetRows
 from bal.targets import Context, Targets
@@ -70,11 +71,6 @@ def target_rows(context: Context) -> Context:
     return embedded
 
 
-def cross_covariance(posterior: Posterior, a: PyTree, b: PyTree) -> Float[Array, "n m"]:
-    """Posterior covariances of f at two sets of embedded rows."""
-    return jax.vmap(jax.vmap(posterior.kernel, (None, 0)), (0, None))(a, b)
-
-
 def _alc_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
     covariance, variance, noise = _moments(posterior, targets, x)
     return alc(covariance, variance, noise, context.weight)
@@ -87,9 +83,8 @@ def _epig_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTr
 
 
 def _moments(posterior: Posterior, targets: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
-    found = posterior.predict(x)
-    covariance = cross_covariance(posterior, posterior.embed(x), targets)
-    return covariance, epistemic_variance(found), found.noise.mean(-1)
+    rows = posterior.embed(x)  # once: `predict` would whiten them again
+    return cross_covariance(posterior, rows, targets), posterior_variance(posterior, rows), rows.noise.mean(-1)
 
 
 def _in_blocks(block: Callable, posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:

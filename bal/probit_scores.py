@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.joint import JOINT_BYTES
 from bal.acquisition.probit import probit_epig
+from bal.kernels import cross_covariance, posterior_variance
 from bal.rows import chunked
 from bal.targets import Targets
 from bal.typing import Latent, Posterior, PyTree
@@ -25,7 +26,8 @@ def probit_epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Flo
     """`probit_epig` of rows about the targets in the context, with the learner's own covariance of f, in nats.
 
     The posterior is in the dtype of x; its moments are then cast, and the integral over every pair of row and target is
-    taken in float32: some three times faster, and within 1e-6 of float64.
+    taken in float32, which is faster and within 1e-6 of float64. The learner's embedded rows must carry posterior
+    means, ``mean [n, K]``, as `bal.learners.gp.GPRows` do.
 
     Raises:
       ValueError: a learner without `embed` or `kernel`, or whose predictions are not `Latent`.
@@ -40,9 +42,10 @@ def probit_epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Flo
     away = posterior.embed(context.x)
 
     def block(some: PyTree) -> Float[Array, "r"]:
-        covariance = jax.vmap(jax.vmap(posterior.kernel, (None, 0)), (0, None))(posterior.embed(some), away)
-        prediction, covariance = _in_float32((posterior.predict(some), covariance))
-        return probit_epig(prediction, target, covariance, weight)
+        rows = posterior.embed(some)  # once: `predict` would whiten them again
+        mean, variance = rows.mean.mean(-1, keepdims=True), posterior_variance(posterior, rows)[:, None]
+        moments, covariance = _in_float32((Latent(mean, variance), cross_covariance(posterior, rows, away)))
+        return probit_epig(moments, target, covariance, weight)
 
     rows = max(JOINT_BYTES // (num_targets * jnp.dtype(jnp.float32).itemsize), 1)
     return chunked(rows).map(block, (), x)

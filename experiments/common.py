@@ -43,7 +43,7 @@ STRATEGIES: dict[str, Query] = {
 def use_all_cores() -> None:
     """One host device a core, and a cache of compiled programs; call before any computation.
 
-    LAPACK gets one thread: its own threads make the small factorizations of many seeds ten times slower.
+    LAPACK gets one thread: its own threads would make the small factorizations of many seeds wait for one another.
     """
     threadpool_limits(1, "blas")
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))

@@ -192,15 +192,15 @@ def claims(found: dict[tuple[str, int], Curves], sizes: Sizes, scale: Scale) -> 
 
 
 def numbers(found: dict[tuple[str, int], Curves], scale: Scale) -> list[Claim]:
-    """Accuracies and distances beside those of the prototype, whose own standard errors are up to 0.01."""
+    """Accuracies and distances beside those of the prototype."""
     rows = []
     for key, curves in found.items():
         title = f"{key[0]}, pool {key[1]:,}"
         if key in PROTOTYPE_ACCURACY:
             published, ours = PROTOTYPE_ACCURACY[key], [interval(at(curves, count)) for count in AT]
-            holds = None if scale == "smoke" else all(near(a, b, 0.02 + 2 * 0.01) for a, b in zip(ours, published))
+            holds = None if scale == "smoke" else all(near(a, b, 0.02) for a, b in zip(ours, published))
             text, mine = " ".join(f"{value:.3f}" for value in published), "\n".join(map(str, ours))
-            rows.append(Claim(f"accuracy at {AT} labels, {title}, within 0.02 + 2 s.e.", text, PROTOTYPE, mine, holds))
+            rows.append(Claim(f"accuracy at {AT} labels, {title}, within 0.02", text, PROTOTYPE, mine, holds))
         if key in PROTOTYPE_DISTANCE:
             ours, value = interval(curves.distance), PROTOTYPE_DISTANCE[key]
             holds = None if scale == "smoke" else near(ours, value, 0.1 * value)

@@ -10,8 +10,8 @@ from scipy.linalg import lapack
 
 from bal import covariance_scores
 from bal.acquisition import epistemic_variance, gaussian_bald
-from bal.covariance_scores import alc_scores, covariance_epig_scores, cross_covariance, target_rows
-from bal.kernels import learner_covariance, noisy, posterior_context
+from bal.covariance_scores import alc_scores, covariance_epig_scores, target_rows
+from bal.kernels import cross_covariance, learner_covariance, noisy, posterior_context
 from bal.labeled import empty_log, make_pool
 from bal.learners.gp import Hyperparameters, gp_regression, process
 from bal.loop import run

@@ -7,7 +7,7 @@ it, transforms change the rows first, and the rules of `bal.selection` read its 
 from bal.kernels.gradient import Factors, Gradients, gradient, last_layer_gradients, layer_gradients
 from bal.kernels.infinite_width import nngp, ntk
 from bal.kernels.kernel import Kernel, KernelOf, kernel_sum, noisy, of, scaled_by
-from bal.kernels.learner import learner_covariance, posterior_context
+from bal.kernels.learner import cross_covariance, learner_covariance, posterior_context, posterior_variance
 from bal.kernels.linear import draw_covariance, linear
 from bal.kernels.posterior import conditioned, given_known
 from bal.kernels.sketch import acs_features, sketch
@@ -22,6 +22,7 @@ __all__ = [
     "acs_features",
     "centred",
     "conditioned",
+    "cross_covariance",
     "draw_covariance",
     "given_known",
     "gradient",
@@ -37,6 +38,7 @@ __all__ = [
     "of",
     "pool_only",
     "posterior_context",
+    "posterior_variance",
     "scaled",
     "scaled_by",
     "sketch",

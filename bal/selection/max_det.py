@@ -19,9 +19,10 @@ def max_det(kernel: KernelOf = linear) -> Select:
     log-determinant of K_BB, and a row that is a combination of the picks scores `-inf` (it comes last).
 
     The labeled rows play no part but through the kernel: use `given_known` or `conditioned`. Cost: at most B columns
-    and O(N B²), memory ``[B, N]``; in a large pool mostly columns of a shortlist, with the same picks. Variances below
-    1e-6 of the prior's are rounding and count as 0, so noise should not be smaller. With noise the objective is
-    monotone and submodular: the greedy value is at least 1 - 1/e of the best.
+    and O(N B²), memory ``[B, N]``. From more than 4096 rows the picks are found on a shortlist that follows each pick,
+    exactly up to rounding, without that memory; in float32 with noise below 1e-4 of the prior variance both ways round,
+    each in its own way. Variances below 1e-6 of the prior's are rounding and count as 0, so noise should not be
+    smaller. With noise the objective is monotone and submodular: the greedy value is at least 1 - 1/e of the best.
 
     Holzmüller, Zaverkin, Kästner and Steinwart 2023, "A Framework and Benchmark for Deep Batch Active Learning for
     Regression" (JMLR); Nemhauser, Wolsey and Fisher 1978 for the guarantee.

@@ -119,7 +119,7 @@ def batch(config: Config) -> Table:
 
 
 def main(config: Config) -> None:
-    threadpool_limits(1, "blas")  # as in the experiments: more threads make small factorizations ten times slower
+    threadpool_limits(1, "blas")  # as in the experiments
     console = Console()
     console.print(rounds(config))
     console.print(batch(config))

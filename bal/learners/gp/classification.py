@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.learners.gp.conditioned import GPRows, GPState, covariance, embed_rows, predict_rows
+from bal.learners.gp.conditioned import GPState, gp_learner
 from bal.learners.gp.hyperparameters import Hyperparameters, given
 from bal.learners.gp.laplace import laplace
 from bal.learners.gp.links import Link, probit
@@ -44,7 +43,7 @@ def gp_classification(
     Raises:
       ValueError: a process with noise: the link is the noise of a class.
 
-    >>> import gpjax
+    >>> import gpjax, jax
     >>> from bal.learners.gp import process
     >>> learner = gp_classification(process(gpjax.kernels.RBF()))
     >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
@@ -60,41 +59,20 @@ def gp_classification(
     fitted, rest = split(process)
     num_draws = hyperparameters.num_draws
 
-    def joined(params: PyTree, dtype: jnp.dtype) -> Process:
-        return join(params, rest, dtype)
-
-    def init(key: PRNGKey, data: Data) -> GPState:
-        del key
-        length, dtype = len(data.weight), data.x.dtype
-        draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
-        params = jax.tree.map(draws, as_dtype(fitted, dtype))
-        whiten, alpha = jnp.zeros((num_draws, length, length), dtype), jnp.zeros((num_draws, length), dtype)
-        return GPState(params, jnp.zeros_like(data.x), whiten, alpha)
-
     def fit(key: PRNGKey, state: GPState, data: Data) -> GPState:
         dtype = data.x.dtype
         start = state.alpha.mean(0)
-        classify = lambda params: approximate(joined(params, dtype), chosen, link, data, start)
+        classify = lambda params: approximate(join(params, rest, dtype), chosen, link, data, start)
 
         def objective(params: PyTree) -> Float[Array, ""]:
             evidence = classify(params).log_evidence
-            return evidence if log_prior is None else evidence + log_prior(joined(params, dtype))
+            return evidence if log_prior is None else evidence + log_prior(join(params, rest, dtype))
 
         params = hyperparameters.choose(key, as_dtype(fitted, dtype), state.params, objective)
         found = map_members(lambda params, _: classify(params), params, jnp.arange(num_draws))
         return GPState(params, jnp.where(data.weight[:, None] > 0, data.x, 0.0), found.whiten, found.alpha)
 
-    def predict(state: GPState, x: Float[Array, "n D"]) -> Latent:
-        mean, variance, _ = predict_rows(lambda params: joined(params, x.dtype), state, x)
-        return Latent(mean, variance)
-
-    def embed(state: GPState, x: Float[Array, "n D"]) -> GPRows:
-        return embed_rows(lambda params: joined(params, x.dtype), state, x)
-
-    def kernel(state: GPState, a: GPRows, b: GPRows) -> Float[Array, ""]:
-        return covariance(lambda params: joined(params, a.x.dtype), state, a, b)
-
-    return Learner(init, fit, predict, embed, kernel)
+    return gp_learner(process, num_draws, fit, lambda found: Latent(found.mean, found.variance))
 
 
 def approximate(

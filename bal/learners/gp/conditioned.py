@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from bal.learners.gp.process import Process
+from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.numerics import in_row_blocks
-from bal.typing import Gaussian, PyTree
+from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
 
 
 class GPState(NamedTuple):
@@ -89,43 +89,84 @@ def observe(process: Process, x: Float[Array, "L D"], y: Float[Array, "L *P"], w
     return Observed(x, residual, jnp.where(real, weight / noise, 0.0), log_noise)
 
 
-def predict_rows(join: Callable[[PyTree], Process], state: GPState, x: Float[Array, "n D"]) -> Gaussian:
+def gp_learner(
+    process: Process,
+    num_draws: int,
+    fit: Callable[[PRNGKey, GPState, Data], GPState],
+    read: Callable[[Gaussian], PyTree] = lambda found: found,
+    capacity: int | None = None,
+) -> Learner:
+    """The learner of a fit: whatever finds a `GPState` predicts, embeds and covaries alike.
+
+    Args:
+      process: split into hyper-parameters, which the state holds, and the rest.
+      num_draws: K.
+      fit: of the learner.
+      read: predictions from posterior moments.
+      capacity: rows that the state holds, if fewer than the labels.
+    """
+    fitted, rest = split(process)
+    of_dtype = lambda dtype: lambda params: join(params, rest, dtype)
+
+    def init(key: PRNGKey, data: Data) -> GPState:
+        del key
+        length, dtype = len(data.weight), data.x.dtype
+        size = length if capacity is None else min(capacity, length)
+        draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
+        params = jax.tree.map(draws, as_dtype(fitted, dtype))
+        x, alpha = ((size, *leaf.shape[1:]) for leaf in (data.x, data.y))
+        empty = (jnp.zeros(shape, dtype) for shape in (x, (num_draws, size, size), (num_draws, *alpha)))
+        return GPState(params, *empty)
+
+    def predict(state: GPState, x: Float[Array, "n D"]) -> PyTree:
+        return read(predict_rows(of_dtype(x.dtype), state, x))
+
+    def embed(state: GPState, x: Float[Array, "n D"]) -> GPRows:
+        return embed_rows(of_dtype(x.dtype), state, x)
+
+    def kernel(state: GPState, a: GPRows, b: GPRows) -> Float[Array, ""]:
+        return covariance(of_dtype(a.x.dtype), state, a, b)
+
+    return Learner(init, fit, predict, embed, kernel)
+
+
+def predict_rows(joined: Callable[[PyTree], Process], state: GPState, x: Float[Array, "n D"]) -> Gaussian:
     """Posterior mean and variance of f and noise of y at rows, for every draw of hyper-parameters."""
 
     def block(x: Float[Array, "n D"]) -> Gaussian:
-        rows = embed_rows(join, state, x)
-        prior = _over_draws(lambda params, whiten, alpha: join(params).variance(x), state)
+        rows = embed_rows(joined, state, x)
+        prior = _over_draws(lambda params, whiten, alpha: joined(params).variance(x), state)
         variance = jnp.maximum(prior.T - jnp.sum(rows.whitened**2, -1), 0.0)
         return Gaussian(rows.mean, _stretch(variance, rows.mean), _stretch(rows.noise, rows.mean))
 
     return in_row_blocks(block, x)
 
 
-def embed_rows(join: Callable[[PyTree], Process], state: GPState, x: Float[Array, "n D"]) -> GPRows:
+def embed_rows(joined: Callable[[PyTree], Process], state: GPState, x: Float[Array, "n D"]) -> GPRows:
     """What `covariance` compares."""
 
     def block(x: Float[Array, "n D"]) -> GPRows:
-        whitened, mean, noise = _over_draws(partial(_embed, join, state.x, x), state)
+        whitened, mean, noise = _over_draws(partial(_embed, joined, state.x, x), state)
         return GPRows(x, whitened.swapaxes(0, 1), mean.swapaxes(0, 1), noise.T)
 
     return in_row_blocks(block, x)
 
 
-def covariance(join: Callable[[PyTree], Process], state: GPState, a: PyTree, b: PyTree) -> Float[Array, ""]:
+def covariance(joined: Callable[[PyTree], Process], state: GPState, a: PyTree, b: PyTree) -> Float[Array, ""]:
     """Posterior covariance of f at two embedded rows; over several draws the mean of theirs plus that of their means.
 
     Several outputs share it, up to the covariance of the draws' means, of which it has the average over outputs.
     """
-    prior = jax.vmap(lambda params, alpha: join(params).kernel(a.x, b.x))(state.params, state.alpha)
+    prior = jax.vmap(lambda params, alpha: joined(params).kernel(a.x, b.x))(state.params, state.alpha)
     within = prior - jnp.einsum("kl,kl->k", a.whitened, b.whitened, precision="highest")
     centred = lambda mean: mean - mean.mean(0, keepdims=True)
     return jnp.mean(within) + jnp.mean(centred(a.mean) * centred(b.mean))
 
 
 def _embed(
-    join: Callable[[PyTree], Process], x_labeled: Array, x: Array, params: PyTree, whiten: Array, alpha: Array
+    joined: Callable[[PyTree], Process], x_labeled: Array, x: Array, params: PyTree, whiten: Array, alpha: Array
 ) -> tuple[Array, Array, Array]:
-    process = join(params)
+    process = joined(params)
     cross = process.covariance(x, x_labeled)
     mean = process.prior_mean(x, alpha.shape[1:]) + dot(cross, alpha)
     return dot(cross, whiten.T), mean, process.noise_variance(x)

@@ -65,6 +65,11 @@ def maximum_likelihood(
     Raises:
       ValueError: a number of steps or restarts below 1; at the first fit, a process of which everything is fixed.
 
+    >>> parabola = lambda x: -((x - 1) ** 2)
+    >>> found = maximum_likelihood(20).choose(jax.random.key(0), jnp.array(3.0), jnp.zeros(1), parabola)
+    >>> found.shape, round(float(found[0]), 3)
+    ((1,), 1.0)
+
     Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", section 5.4.1.
     """
     if num_steps < 1 or num_restarts < 1:

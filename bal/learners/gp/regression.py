@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.learners.gp.conditioned import GPRows, GPState, condition, covariance, embed_rows, predict_rows
+from bal.learners.gp.conditioned import GPState, condition, gp_learner
 from bal.learners.gp.hyperparameters import Hyperparameters, Objective, given
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
-from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
+from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
 def gp_regression(
@@ -47,37 +46,17 @@ def gp_regression(
     fitted, rest = split(process)
     num_draws = hyperparameters.num_draws
 
-    def joined(params: PyTree, dtype: jnp.dtype) -> Process:
-        return join(params, rest, dtype)
-
-    def init(key: PRNGKey, data: Data) -> GPState:
-        del key
-        length, dtype = len(data.weight), data.x.dtype
-        draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
-        params = jax.tree.map(draws, as_dtype(fitted, dtype))
-        whiten, alpha = jnp.zeros((num_draws, length, length), dtype), jnp.zeros((num_draws, *data.y.shape), dtype)
-        return GPState(params, jnp.zeros_like(data.x), whiten, alpha)
-
     def fit(key: PRNGKey, state: GPState, data: Data) -> GPState:
         x, dtype = data.x, data.x.dtype
         y, weight = data.y.astype(dtype), data.weight.astype(dtype)
         params = hyperparameters.choose(
             key, as_dtype(fitted, dtype), state.params, log_posterior(process, data, log_prior)
         )
-        one_draw = lambda params, _: condition(joined(params, dtype), x, y, weight)[:2]
+        one_draw = lambda params, _: condition(join(params, rest, dtype), x, y, weight)[:2]
         whiten, alpha = map_members(one_draw, params, jnp.arange(num_draws))
         return GPState(params, jnp.where(weight[:, None] > 0, x, 0.0), whiten, alpha)
 
-    def predict(state: GPState, x: Float[Array, "n D"]) -> Gaussian:
-        return predict_rows(lambda params: joined(params, x.dtype), state, x)
-
-    def embed(state: GPState, x: Float[Array, "n D"]) -> GPRows:
-        return embed_rows(lambda params: joined(params, x.dtype), state, x)
-
-    def kernel(state: GPState, a: GPRows, b: GPRows) -> Float[Array, ""]:
-        return covariance(lambda params: joined(params, a.x.dtype), state, a, b)
-
-    return Learner(init, fit, predict, embed, kernel)
+    return gp_learner(process, num_draws, fit)
 
 
 def log_posterior(

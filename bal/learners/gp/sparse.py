@@ -16,12 +16,12 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
-from bal.learners.gp.conditioned import GPRows, GPState, covariance, dot, embed_rows, observe, predict_rows
+from bal.learners.gp.conditioned import GPState, dot, gp_learner, observe
 from bal.learners.gp.hyperparameters import Hyperparameters, given
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.numerics import first_argmax
-from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
+from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
 def sparse_gp(
@@ -64,48 +64,25 @@ def sparse_gp(
     fitted, rest = split(process)
     num_draws = hyperparameters.num_draws
 
-    def joined(params: PyTree, dtype: jnp.dtype) -> Process:
-        return join(params, rest, dtype)
-
-    def init(key: PRNGKey, data: Data) -> GPState:
-        del key
-        size, dtype = min(num_inducing, len(data.weight)), data.x.dtype
-        draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
-        params = jax.tree.map(draws, as_dtype(fitted, dtype))
-        whiten, alpha = (
-            jnp.zeros((num_draws, size, size), dtype),
-            jnp.zeros((num_draws, size, *data.y.shape[1:]), dtype),
-        )
-        return GPState(params, jnp.zeros((size, *data.x.shape[1:]), dtype), whiten, alpha)
-
     def fit(key: PRNGKey, state: GPState, data: Data) -> GPState:
         x, dtype, size = data.x, data.x.dtype, len(state.x)
         y, weight = data.y.astype(dtype), data.weight.astype(dtype)
-        inducing = lambda params: choose_inducing(joined(params, dtype), x, weight, size)
+        inducing = lambda params: choose_inducing(join(params, rest, dtype), x, weight, size)
         initial = as_dtype(fitted, dtype)
         first = inducing(initial)
 
         def objective(params: PyTree) -> Float[Array, ""]:
-            model = joined(params, dtype)
+            model = join(params, rest, dtype)
             bound = project(model, first, x, y, weight).bound
             return bound if log_prior is None else bound + log_prior(model)
 
         params = hyperparameters.choose(key, initial, state.params, objective)
         found = inducing(jax.tree.map(lambda leaf: leaf[0], params))
-        one_draw = lambda params, _: _whitened(project(joined(params, dtype), found, x, y, weight))
+        one_draw = lambda params, _: _whitened(project(join(params, rest, dtype), found, x, y, weight))
         whiten, alpha = map_members(one_draw, params, jnp.arange(num_draws))
         return GPState(params, found.x, whiten, alpha)
 
-    def predict(state: GPState, x: Float[Array, "n D"]) -> Gaussian:
-        return predict_rows(lambda params: joined(params, x.dtype), state, x)
-
-    def embed(state: GPState, x: Float[Array, "n D"]) -> GPRows:
-        return embed_rows(lambda params: joined(params, x.dtype), state, x)
-
-    def kernel(state: GPState, a: GPRows, b: GPRows) -> Float[Array, ""]:
-        return covariance(lambda params: joined(params, a.x.dtype), state, a, b)
-
-    return Learner(init, fit, predict, embed, kernel)
+    return gp_learner(process, num_draws, fit, capacity=num_inducing)
 
 
 class Inducing(NamedTuple):
