@@ -89,7 +89,8 @@ def run_seeds(
     in_axes: tuple = (None, None, None, 0),
     mesh: Mesh | None = None,
     seeds_per_call: int | None = None,
-    on_seeds: Callable[[int], None] | None = None,
+    on_seeds: Callable[[Log], None] | None = None,
+    skip: int = 0,
     **settings: Any,
 ) -> SeedRuns:
     """`bal.loop.run` for every key, compiled once; compile and run time are reported apart.
@@ -101,13 +102,16 @@ def run_seeds(
       mesh: devices to use, by default all local ones.
       seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
         devices. Fewer take less memory and let `on_seeds` report more often.
-      on_seeds: called with the number of seeds finished since the last call.
+      on_seeds: called with the logs of the seeds finished since the last call, for a record or a progress bar.
+      skip: seeds at the front that are not run, say because they are on record; the logs begin after them.
       settings: the static arguments of `run`.
 
     Raises:
       ValueError: a seed's start set repeats a row or leaves the pool, or the rounds ask for more rows than are present;
-        per-seed arguments of different lengths.
+        per-seed arguments of different lengths; no seed left to run.
     """
+    if not 0 <= skip < len(keys):
+        raise ValueError(f"expected to skip fewer than the {len(keys)} seeds, got skip={skip}")
     chosen = np.zeros((1, 0), np.int32) if start is None else np.asarray(start)
     asked = settings["num_rounds"] * settings["batch_size"] + (settings.get("num_initial", 0) if start is None else 0)
     check_budget(pool.present, chosen, asked)
@@ -116,15 +120,16 @@ def run_seeds(
     mapped = over_seeds(partial(run, **settings), (keys, pool, oracle, test, start), axes, mesh)
     wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
     size = -(-wanted // mapped.num_devices) * mapped.num_devices
-    pieces = [_rows(mapped.per_seed, first, size) for first in range(0, mapped.num_seeds, size)]
-    compiled = jax.jit(mapped.fn).lower(mapped.shared, pieces[0]).compile()
+    firsts = range(skip, mapped.num_seeds, size)
+    compiled = jax.jit(mapped.fn).lower(mapped.shared, _rows(mapped.per_seed, skip, size)).compile()
     ready = time.perf_counter()
     logs = []
-    for number, piece in enumerate(pieces):
-        logs.append(jax.block_until_ready(compiled(mapped.shared, piece)))
+    for first in firsts:
+        done = jax.block_until_ready(compiled(mapped.shared, _rows(mapped.per_seed, first, size)))
+        logs.append(jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done))
         if on_seeds is not None:
-            on_seeds(min(size, mapped.num_seeds - number * size))
-    log = jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[: mapped.num_seeds], *logs)
+            on_seeds(logs[-1])
+    log = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *logs)
     return SeedRuns(log, ready - begun, time.perf_counter() - ready)
 
 

@@ -1,7 +1,7 @@
 """What the experiment scripts share: devices, strategies by name, and a recorded study of several strategies.
 
-A study is one record a strategy under ``runs/<name>/``. A strategy whose record is finished is read back, not run
-again, so a study that was interrupted goes on where it stopped: type the same command.
+A study is one record a strategy under ``runs/<name>/``, on which seeds are as soon as they are finished. Seeds on
+record are read back, not run again, so a study that was interrupted goes on where it stopped: type the same command.
 """
 
 import os
@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from bal.acquisition import bald, margin, mean_std, predictive_entropy, vote_variation_ratio
 from bal.evaluation import accuracy, brier, comparison_table, ece, learning_curves, mixture_nll, mixture_probabilities
 from bal.events import log_events
-from bal.loop import seed_keys
+from bal.loop import Log, seed_keys
 from bal.query import Query, Stage, by_score
 from bal.records import Record, open_record
 from bal.rows import Over, dense
@@ -84,49 +84,38 @@ def run_study(
     """Run (or read back) every strategy over all seeds; returns metrics ``[S, R + 1]`` by strategy and name.
 
     `data` is (pool, oracle, test, start), `in_axes` as in `bal.seeds.run_seeds`, `settings` the static arguments of
-    `bal.loop.run` except the query.
+    `bal.loop.run` except the query. Every `seeds_per_call` seeds are written to disk.
     """
     curves = {}
     columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         for strategy, query in queries.items():
-            task = progress.add_task(strategy, total=num_seeds)
             with open_record(runs, name, {**config, "strategy": strategy}, fingerprint) as record:
-                if record.done:
-                    progress.update(task, completed=num_seeds, description=f"{strategy} (on record)")
-                else:
-                    _run_strategy(
-                        record,
-                        num_seeds,
-                        data,
-                        in_axes,
-                        seeds_per_call,
-                        partial(progress.advance, task),
-                        query,
-                        settings,
-                    )
+                finished = _num_finished(record)
+                shown = f"{strategy} (on record)" if finished == num_seeds else strategy
+                task = progress.add_task(shown, total=num_seeds, completed=finished)
+                if finished < num_seeds:
+                    keep = partial(_keep, record, partial(progress.advance, task))
+                    call = {"in_axes": in_axes, "seeds_per_call": seeds_per_call, "on_seeds": keep, "skip": finished}
+                    done = run_seeds(seed_keys(0, num_seeds), *data, query=query, **call, **settings)
+                    seconds = {"compile_seconds": done.compile_seconds, "run_seconds": done.run_seconds}
+                    record.append([{"kind": "timing", **seconds, "num_seeds": num_seeds - finished}])
+                if not record.done:
+                    record.finish({"num_seeds": num_seeds})
                 curves[strategy] = _curves(record, num_seeds)
     return curves
 
 
-def _run_strategy(
-    record: Record,
-    num_seeds: int,
-    data: tuple,
-    in_axes: tuple,
-    seeds_per_call: int,
-    on_seeds: Callable[[int], None],
-    query: Query,
-    settings: dict[str, Any],
-) -> None:
-    keys = seed_keys(0, num_seeds)
-    done = run_seeds(
-        keys, *data, in_axes=in_axes, seeds_per_call=seeds_per_call, on_seeds=on_seeds, query=query, **settings
-    )
-    finished = len({event["seed"] for event in record.events if event["kind"] == "round"})
-    for seed in range(finished, num_seeds):
-        record.append(log_events(jax.tree.map(lambda leaf, seed=seed: leaf[seed], done.log), seed))
-    record.finish({"compile_seconds": done.compile_seconds, "run_seconds": done.run_seconds, "num_seeds": num_seeds})
+def _num_finished(record: Record) -> int:
+    return len({event["seed"] for event in record.events if event["kind"] == "round"})
+
+
+def _keep(record: Record, advance: Callable[[int], None], log: Log) -> None:
+    """Append the logs of some seeds, which are numbered on from those on record."""
+    first, num = _num_finished(record), len(log.start)
+    seeds = [jax.tree.map(lambda leaf, place=place: leaf[place], log) for place in range(num)]
+    record.append([event for place, seed in enumerate(seeds) for event in log_events(seed, first + place)])
+    advance(num)
 
 
 def _curves(record: Record, num_seeds: int) -> dict[str, np.ndarray]:

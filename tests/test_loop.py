@@ -93,8 +93,10 @@ def test_events_of_a_compiled_run_are_those_of_an_eager_one(compiled):
 
 
 def test_eager_compiles_once(compiled):
-    run_eager(KEY, POOL, Y, TEST, **SETTINGS)
     parts = run_parts(LEARNER, QUERY, evaluate, dense)
+    for part in parts:
+        part.clear_cache()  # other tests, with other settings of jax, may have used them
+    run_eager(KEY, POOL, Y, TEST, **SETTINGS)
     assert [part._cache_size() for part in parts] == [1, 1, 1, 1]
 
 
@@ -110,11 +112,16 @@ def test_run_seeds_is_single_seed(compiled, num_devices):
     done = []
     mesh = device_mesh(num_devices)
     runs = run_seeds(keys, POOL, Y, TEST, mesh=mesh, seeds_per_call=1, on_seeds=done.append, **SETTINGS)
-    assert done == ([1, 1, 1] if num_devices == 1 else [2, 1])
+    assert [len(log.start) for log in done] == ([1, 1, 1] if num_devices == 1 else [2, 1])
     assert runs.log.indices.shape == (3, 4, 2)
     assert runs.compile_seconds > 0
     assert runs.run_seconds > 0
     same_run(jax.tree.map(lambda leaf: leaf[1], runs.log), compiled, 1e-3)
+    jax.tree.map(np.testing.assert_array_equal, runs.log, jax.tree.map(lambda *leaves: np.concatenate(leaves), *done))
+    rest = run_seeds(keys, POOL, Y, TEST, mesh=mesh, seeds_per_call=1, skip=1, **SETTINGS)
+    jax.tree.map(np.testing.assert_array_equal, rest.log, jax.tree.map(lambda leaf: leaf[1:], runs.log))
+    with pytest.raises(ValueError, match="skip fewer than the 3 seeds"):
+        run_seeds(keys, POOL, Y, TEST, skip=3, **SETTINGS)
 
 
 def test_per_seed_pools_and_starts():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bal.records import acquired, table
@@ -68,9 +69,13 @@ def test_digits_tiny(tmp_path):
     assert ((rows["metrics.accuracy"] >= 0) & (rows["metrics.accuracy"] <= 1)).all()
     for log in (tmp_path / "runs" / "digits").iterdir():
         assert all(len(set(ids.tolist())) == 20 for ids in acquired(log).values())
+    (log / "done.json").unlink()  # as if stopped after the first of two seeds
+    (log / "events.jsonl").write_bytes(b"".join((log / "events.jsonl").read_bytes().splitlines(True)[:3]))
     again = run("digits.py", *TINY, folder=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "on record" in again.stdout
+    for name, column in table(tmp_path / "runs").items():
+        np.testing.assert_array_equal(column, rows[name], name)
 
 
 def test_missing_data_says_how_to_get_it(tmp_path):
