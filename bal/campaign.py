@@ -46,6 +46,7 @@ class Campaign:
         *,
         capacity: int,
         num_classes: int | None = None,
+        num_outputs: int | None = None,
         cost: Values | None = None,
         pool_capacity: int | None = None,
         over: Over = dense,
@@ -59,18 +60,22 @@ class Campaign:
           x: pool inputs, a tree of arrays that lead with the rows.
           capacity: how many rows may ever be asked for or told; fixes the shapes, so all rounds share one program.
           num_classes: labels are integers in [0, num_classes); None = real numbers.
+          num_outputs: a label is an array of as many real numbers; None = one number, without an axis.
           cost: price of every row's label.
           pool_capacity: rows that the pool may grow to through `add`; by default it does not grow.
           record: an open `bal.records.Record`: every event is on disk before a call returns, and opening a campaign
             with the record of an earlier one continues it. Hand in all rows then, those added later included.
 
         Raises:
-          ValueError: rows that are not finite or do not share their leading axis, a capacity below 1.
+          ValueError: rows that are not finite or do not share their leading axis, a capacity below 1, both classes and
+            outputs.
         """
         check_rows(x)
+        if num_classes is not None and num_outputs is not None:
+            raise ValueError(f"expected num_classes or num_outputs, got {num_classes} and {num_outputs}; leave one out")
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1 label, got {capacity}")
-        self._key, self._num_classes, self._record = key, num_classes, record
+        self._key, self._num_classes, self._num_outputs, self._record = key, num_classes, num_outputs, record
         self._num_rows = num_rows(x)
         grow = (pool_capacity or self._num_rows) - self._num_rows
         if grow < 0:
@@ -79,7 +84,9 @@ class Campaign:
             x = jax.tree.map(lambda leaf: _pad(leaf, grow), x)
         present = np.arange(self._num_rows + grow) < self._num_rows
         self._pool = make_pool(x, present, _pad(_costs(cost, self._num_rows), grow, 1.0))
-        y_like = jnp.zeros(1, jnp.float32 if num_classes is None else jnp.int32)
+        y_like = jnp.zeros(
+            (1,) if num_outputs is None else (1, num_outputs), float if num_classes is None else jnp.int32
+        )
         self._parts = run_parts(learner, query, Posterior.predict, over)
         first = learner._replace(init=self._parts.init)
         self._carry: Carry = begin(key, first, query, self._pool, y_like, capacity)
@@ -156,7 +163,7 @@ class Campaign:
             integers or out of range; no room in the capacity. Nothing is stored then.
         """
         rows = check_row_ids(indices, self._num_rows)
-        y = check_labels(labels, len(rows), self._num_classes)
+        y = check_labels(labels, len(rows), self._num_classes, self._num_outputs)
         known = rows[np.isin(rows, self.indices)]
         if len(known):
             raise ValueError(f"row {known[0]} has a label already; labels are not overwritten")
@@ -263,7 +270,8 @@ class Campaign:
                 self._append(rows)
                 self._num_queries = event["queries"]
             elif event["kind"] == "tell":
-                self._answer(rows, check_labels(np.asarray(event["labels"]), len(rows), self._num_classes))
+                labels = np.asarray(event["labels"])
+                self._answer(rows, check_labels(labels, len(rows), self._num_classes, self._num_outputs))
             elif event["kind"] == "skip":
                 self._skip(rows)
         loaded = record.load_state()

@@ -56,15 +56,17 @@ def check_row_ids(indices: Values, num_rows: int) -> np.ndarray:
     return rows.astype(np.int32)
 
 
-def check_labels(labels: Values, count: int, num_classes: int | None) -> np.ndarray:
-    """Labels: one a row, class numbers below `num_classes`, or finite reals where that is None."""
+def check_labels(labels: Values, count: int, num_classes: int | None, num_outputs: int | None = None) -> np.ndarray:
+    """Labels: one a row, class numbers below `num_classes`, or finite reals, `num_outputs` of them if that is given."""
     y = np.atleast_1d(np.asarray(labels))
-    if y.shape != (count,):
+    if num_outputs is None and y.shape != (count,):
         raise ValueError(f"expected {count} labels, one for each row, got an array of shape {y.shape}")
+    if num_outputs is not None and y.shape != (count, num_outputs):
+        raise ValueError(f"expected {count} labels of {num_outputs} outputs each, got an array of shape {y.shape}")
     if num_classes is None:
         if not np.issubdtype(y.dtype, np.number) or not np.isfinite(y).all():
             raise ValueError(f"expected finite real labels, got {y.tolist()}; skip rows that have no label")
-        return y.astype(np.float32)
+        return y.astype(np.float64)
     if y.dtype == bool:
         y = y.astype(np.int32)
     if not np.issubdtype(y.dtype, np.integer):

@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gpjax.kernels import RBF
 from problem import CLASSES, KEY, LEARNER, QUERY, N, X, Y
 
-from bal.acquisition import epistemic_variance
+from bal.acquisition import epistemic_variance, over_outputs
 from bal.campaign import Campaign
 from bal.learners import ensemble, mlp, warm
+from bal.learners.gp import gp_regression, process
 from bal.query import Query, Stage, by_score
 from bal.records import open_record
 from bal.rows import streamed
@@ -182,11 +184,32 @@ def test_bad_calls(started, call, message):
         ({"cost": np.ones(3)}, "one positive cost for each of 40 rows"),
         ({"cost": np.zeros(N)}, "one positive cost for each of 40 rows"),
         ({"pool_capacity": 5}, "smaller than the 40 rows"),
+        ({"num_outputs": 2}, "expected num_classes or num_outputs, got 3 and 2"),
     ],
 )
 def test_bad_openings(changes, message):
     with pytest.raises(ValueError, match=message):
         open_campaign(**changes)
+
+
+def test_several_outputs_in_double_precision(tmp_path):
+    """A Gaussian process of two outputs: labels [2, 2], exact on record and after it is opened again."""
+    x, y = np.linspace(0, 1, 9)[:, None], np.random.default_rng(0).normal(size=(9, 2))
+    query = by_score(over_outputs(epistemic_variance), best)
+    with jax.enable_x64(True):
+        learner = gp_regression(process(RBF(lengthscale=0.3), noise=1e-6))
+        options = {"learner": learner, "query": query, "x": x, "num_classes": None, "num_outputs": 2}
+        with open_record(tmp_path, "outputs", {}) as record:
+            campaign = open_campaign(record=record, **options)
+            refuses(campaign, lambda c: c.tell([3, 6], y[[3, 6], 0]), "expected 2 labels of 2 outputs each")
+            campaign.tell([3, 6], y[[3, 6]])
+            rows = campaign.ask(1)
+            campaign.tell(rows, y[rows])
+        with open_record(tmp_path, "outputs", {}) as record:
+            again = open_campaign(record=record, **options)
+        np.testing.assert_array_equal(again.labels, y[[3, 6, 0]])  # the end farthest from a label
+        found = again.predict(x[[3, 6, 0]])
+    np.testing.assert_allclose(found.mean[:, 0], y[[3, 6, 0]], atol=1e-4)
 
 
 def answering(predictions) -> Learner:
