@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -81,7 +81,7 @@ def near(ours: Interval, published: float, tolerance: float) -> bool:
 def picture(name: str, num_panels: int) -> Iterator[list[Axes]]:
     """Panels side by side, written to ``figures/<name>.png`` and ``.pdf`` at the end."""
     size = figsizes.neurips2024(nrows=1, ncols=num_panels, rel_width=1.0, height_to_width_ratio=0.75)
-    style = {**size, **fontsizes.neurips2024(), **axes.lines(), **axes.grid(), "font.family": "DejaVu Sans"}
+    style: Any = {**size, **fontsizes.neurips2024(), **axes.lines(), **axes.grid(), "font.family": "DejaVu Sans"}
     with matplotlib.rc_context(style):
         figure = Figure()
         FigureCanvasAgg(figure)

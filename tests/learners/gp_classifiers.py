@@ -67,5 +67,5 @@ def run_approximate(model, method, link, x=X, y=Y, weight=None, start=None):
     weight = np.r_[np.ones(real) if weight is None else weight, np.zeros(empty)]
     start = np.zeros(9) if start is None else np.r_[start, np.zeros(empty)]
     given = data(np.r_[x, np.zeros((empty, 2))], np.r_[y, np.zeros(empty, int)], weight)
-    whiten, alpha, precision, log_evidence = program(method, link)(model, given, jnp.array(start))
-    return Approximation(whiten, alpha[:real], precision[:real], log_evidence)
+    whiten, alpha, precision, log_evidence, gap = program(method, link)(model, given, jnp.array(start))
+    return Approximation(whiten, alpha[:real], precision[:real], log_evidence, gap)

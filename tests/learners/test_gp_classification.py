@@ -252,6 +252,17 @@ def test_single_precision(method):
     np.testing.assert_allclose(narrow.alpha, wide.alpha, atol=1e-3)
 
 
+@pytest.mark.parametrize("method", [laplace, variational])
+def test_the_gap_tells_an_early_end(method):
+    early, late = (gp_classification(prior(), inference) for inference in (method(num_steps=1), method()))
+    gaps = [
+        learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data()), data()).gap for learner in (early, late)
+    ]
+    assert gaps[0].shape == (1,)
+    assert gaps[0][0] > 1e-3
+    assert gaps[1][0] < 1e-8
+
+
 def test_errors_teach():
     with pytest.raises(ValueError, match="make the process without noise"):
         gp_classification(process(gpjax.kernels.RBF(), noise=1.0))

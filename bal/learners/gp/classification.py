@@ -70,7 +70,8 @@ def gp_classification(
 
         params = hyperparameters.choose(key, as_dtype(fitted, dtype), state.params, objective)
         found = map_members(lambda params, _: classify(params), params, jnp.arange(num_draws))
-        return GPState(params, jnp.where(data.weight[:, None] > 0, data.x, 0.0), found.whiten, found.alpha)
+        x = jnp.where(data.weight[:, None] > 0, data.x, 0.0)
+        return GPState(params, x, found.whiten, found.alpha, found.gap)
 
     return gp_learner(process, num_draws, fit, lambda found: Latent(found.mean, found.variance))
 

@@ -24,13 +24,16 @@ from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
 class GPState(NamedTuple):
     """K draws of hyper-parameters, and for each what prediction needs of the labels: 0 where padded.
 
-    whiten is A and alpha is ``Aᵀ A (y - m)``, so that predicting is two products.
+    whiten is A and alpha is ``Aᵀ A (y - m)``, so that predicting is two products. gap says how far the approximation of
+    a classifier is from its own equations, 0 for regression: far above rounding means that it ended early. An
+    evaluation may log it, ``posterior.state.gap``.
     """
 
     params: PyTree
     x: Float[Array, "L D"]
     whiten: Float[Array, "K L L"]
     alpha: Float[Array, "K L *P"]
+    gap: Float[Array, "K"]
 
 
 class GPRows(NamedTuple):
@@ -115,7 +118,7 @@ def gp_learner(
         draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
         params = jax.tree.map(draws, as_dtype(fitted, dtype))
         x, alpha = ((size, *leaf.shape[1:]) for leaf in (data.x, data.y))
-        empty = (jnp.zeros(shape, dtype) for shape in (x, (num_draws, size, size), (num_draws, *alpha)))
+        empty = (jnp.zeros(shape, dtype) for shape in (x, (num_draws, size, size), (num_draws, *alpha), (num_draws,)))
         return GPState(params, *empty)
 
     def predict(state: GPState, x: Float[Array, "n D"]) -> PyTree:

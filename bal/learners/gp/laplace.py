@@ -15,6 +15,7 @@ from bal.learners.gp.sites import (
     Terms,
     find_sites,
     given_sites,
+    mismatch,
     weighted,
 )
 
@@ -44,7 +45,7 @@ def laplace(num_steps: int = 50) -> Inference:
         terms = expect(labels, mode)
         found = factor(gram, terms.precision)
         evidence = _log_joint(mode, terms, None) - 0.5 * found.log_det
-        return Approximation(found.whiten, mode.alpha, terms.precision, evidence)
+        return Approximation(found.whiten, mode.alpha, terms.precision, evidence, mismatch(mode, terms, sites))
 
     return Inference(approximate)
 

@@ -54,7 +54,7 @@ def gp_regression(
         )
         one_draw = lambda params, _: condition(join(params, rest, dtype), x, y, weight)[:2]
         whiten, alpha = map_members(one_draw, params, jnp.arange(num_draws))
-        return GPState(params, jnp.where(weight[:, None] > 0, x, 0.0), whiten, alpha)
+        return GPState(params, jnp.where(weight[:, None] > 0, x, 0.0), whiten, alpha, jnp.zeros(num_draws, dtype))
 
     return gp_learner(process, num_draws, fit)
 

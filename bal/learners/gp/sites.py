@@ -51,12 +51,16 @@ class Terms(NamedTuple):
 
 
 class Approximation(NamedTuple):
-    """whiten, alpha: see `bal.learners.gp.conditioned`; precision: λ; log_evidence: of the labels, or its bound."""
+    """whiten, alpha: see `bal.learners.gp.conditioned`; precision: λ; log_evidence: of the labels, or its bound.
+
+    gap: see `mismatch`; far above rounding where the ascent ended early.
+    """
 
     whiten: Float[Array, "L L"]
     alpha: Float[Array, "L"]
     precision: Float[Array, "L"]
     log_evidence: Float[Array, ""]
+    gap: Float[Array, ""]
 
 
 class Inference(NamedTuple):
@@ -103,6 +107,12 @@ def weighted(labels: Labels, value: Array, slope: Array, precision: Array) -> Te
     return Terms(*(labels.weight * t for t in (value, labels.sign * slope, precision)))
 
 
+def mismatch(at: Fitted, terms: Terms, sites: Sites) -> Float[Array, ""]:
+    """How far slopes and curvatures are from what the sites say, at most, over 1 + the largest mean: 0 = solved."""
+    slope, precision = jnp.abs(terms.slope - at.alpha), jnp.abs(terms.precision - sites.precision)
+    return jnp.maximum(slope.max(), precision.max()) / (1 + jnp.abs(at.mean).max())
+
+
 def find_sites(
     gram: Float[Array, "L L"],
     labels: Labels,
@@ -124,9 +134,8 @@ def find_sites(
         sites = Sites(*both)
         at = given_sites(gram, sites)
         terms = expect(labels, at)
-        gap = jnp.maximum(jnp.abs(terms.slope - at.alpha).max(), jnp.abs(terms.precision - sites.precision).max())
         target = jnp.stack(Sites(terms.slope + terms.precision * at.mean, terms.precision))
-        return target, objective(at, terms, sites), gap / (1 + jnp.abs(at.mean).max())
+        return target, objective(at, terms, sites), mismatch(at, terms, sites)
 
     def step(now: _Ascent) -> _Ascent:
         moved = now.step * (now.target - now.sites)

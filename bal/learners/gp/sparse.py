@@ -80,7 +80,7 @@ def sparse_gp(
         found = inducing(jax.tree.map(lambda leaf: leaf[0], params))
         one_draw = lambda params, _: _whitened(project(join(params, rest, dtype), found, x, y, weight))
         whiten, alpha = map_members(one_draw, params, jnp.arange(num_draws))
-        return GPState(params, found.x, whiten, alpha)
+        return GPState(params, found.x, whiten, alpha, jnp.zeros(num_draws, dtype))
 
     return gp_learner(process, num_draws, fit, capacity=num_inducing)
 

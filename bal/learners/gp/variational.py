@@ -16,6 +16,7 @@ from bal.learners.gp.sites import (
     Terms,
     find_sites,
     given_sites,
+    mismatch,
     weighted,
 )
 
@@ -29,9 +30,9 @@ def variational(num_nodes: int = 64, num_steps: int = 200) -> Inference:
     covariance is ``(K⁻¹ + Λ)⁻¹`` with ``Λ_i = -E_q ∂² log p(y_i | f_i)`` and the mean is ``m + K α`` with
     ``α_i = E_q ∂ log p(y_i | f_i)``: two numbers a label. Natural gradient ascent finds it with a Cholesky factor and a
     triangular solve, O(L³), a step. At prior variances far above 1000 it may end at `num_steps` short of the maximum,
-    with the best bound so far, and nothing says so. Slower than `laplace`, without its bias: the mode of a skewed
-    posterior is closer to zero than its mean. First derivatives of the bound in hyper-parameters are exact, second ones
-    are not.
+    with the best bound so far; the ``gap`` of the state, else rounding, then tells. Slower than `laplace`, without its
+    bias: the mode of a skewed posterior is closer to zero than its mean. First derivatives of the bound in
+    hyper-parameters are exact, second ones are not.
 
     Expectations are sums over equally spaced nodes within 7.5 standard deviations: for large variances, where the log
     likelihood bends within a fraction of a deviation, they are closer than Gauss-Hermite sums.
@@ -56,8 +57,9 @@ def variational(num_nodes: int = 64, num_steps: int = 200) -> Inference:
         expect = lambda labels, at: _expected(link, grid, labels, at)
         sites = jax.lax.stop_gradient(find_sites(gram, labels, alpha, expect, _bound, num_steps))
         at = given_sites(gram, sites)
-        bound = _bound(at, expect(labels, at), sites)
-        return Approximation(factor(gram, sites.precision).whiten, at.alpha, sites.precision, bound)
+        terms = expect(labels, at)
+        whiten, bound, gap = factor(gram, sites.precision).whiten, _bound(at, terms, sites), mismatch(at, terms, sites)
+        return Approximation(whiten, at.alpha, sites.precision, bound, gap)
 
     return Inference(approximate)
 
