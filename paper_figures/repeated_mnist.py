@@ -154,28 +154,30 @@ def count_repeats(start: np.ndarray, picks: np.ndarray) -> np.ndarray:
     return np.array(repeats)
 
 
+def prepare(data: Dataset, sizes: Sizes, num_seeds: int) -> tuple[tuple, tuple, np.ndarray]:
+    """Arrays and axes of all seeds for `run_seeds`, and the image of every row ``[S, N]``."""
+    parts = [seed_data(data, sizes, seed) for seed in range(num_seeds)]
+    x, y, original, x_test, y_test, start = (np.stack(part) for part in zip(*parts, strict=True))
+    axes: Any = Pool(x=0, present=None, cost=None)  # type: ignore[arg-type]
+    pool = Pool(jnp.asarray(x), jnp.ones(x.shape[1], bool), jnp.ones(x.shape[1]))
+    test = jnp.asarray(x_test), jnp.asarray(y_test)
+    return (pool, jnp.asarray(y), test, jnp.asarray(start, jnp.int32)), (axes, 0, 0, 0), original
+
+
 def run_all(config: Config, sizes: Sizes, data: Dataset) -> dict[str, Curves]:
     """Every strategy over all seeds."""
     num_seeds = config.seeds or sizes.num_seeds
-    parts = [seed_data(data, sizes, seed) for seed in range(num_seeds)]
-    x, y, original, x_test, y_test, start = (np.stack(part) for part in zip(*parts, strict=True))
-    present = jnp.ones(x.shape[1], bool)
-    axes: Any = Pool(x=0, present=None, cost=None)  # type: ignore[arg-type]
-    pool = Pool(jnp.asarray(x), present, jnp.ones(x.shape[1]))
-    arrays = (pool, jnp.asarray(y), (jnp.asarray(x_test), jnp.asarray(y_test)), jnp.asarray(start, jnp.int32))
+    arrays, in_axes, original = prepare(data, sizes, num_seeds)
     found = run_study(
         f"repeated-mnist-{config.network}", {**sizes._asdict(), "seeds": num_seeds}, data.fingerprint, queries(sizes),
-        num_seeds, arrays, (axes, 0, 0, 0), config.runs, Console(), seeds_per_call=2,
+        num_seeds, arrays, in_axes, config.runs, Console(), seeds_per_call=2,
         learner=learner(config, sizes), batch_size=BATCH, num_rounds=sizes.num_rounds, evaluate=evaluate,
         over=chunked(1_000),
     )  # fmt: skip
-    repeats = lambda one: np.stack(
-        [
-            count_repeats(*(original[seed][one[name][seed]] for name in ("start", "acquired")))
-            for seed in range(num_seeds)
-        ]
+    repeats = lambda start, acquired: np.stack(
+        [count_repeats(images[first], images[picks]) for images, first, picks in zip(original, start, acquired)]
     )
-    return {strategy: Curves(one["accuracy"], repeats(one)) for strategy, one in found.items()}
+    return {name: Curves(one["accuracy"], repeats(one["start"], one["acquired"])) for name, one in found.items()}
 
 
 def claims(found: dict[str, Curves], config: Config, is_mnist: bool) -> list[Claim]:
