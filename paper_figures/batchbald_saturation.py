@@ -30,7 +30,6 @@ from bal.learners import lenet, mc_dropout, mlp
 from bal.loop import begin, given_start, record_answers, seed_keys, step
 from bal.numerics import logmeanexp
 from bal.query import Query, Stage, predictions
-from bal.rows import chunked
 from bal.seeds import run_seeds
 from bal.selection import batch_information, batchbald
 from bal.typing import Learner, Pool
@@ -159,7 +158,7 @@ def published_data(num_seeds: int) -> Float[np.ndarray, "S R B"] | None:
     sizes = repeated_mnist.SIZES["cpu"]._replace(num_draws=10)
     arrays, in_axes, _ = repeated_mnist.prepare(data, sizes, num_seeds)
     runs = run_seeds(
-        seed_keys(0, num_seeds), *arrays, in_axes=in_axes, over=chunked(1_000),
+        seed_keys(0, num_seeds), *arrays, in_axes=in_axes, over=repeated_mnist.few_rows(),
         learner=repeated_mnist.learner(repeated_mnist.Config(network="conv"), sizes),
         query=repeated_mnist.queries(sizes)["batchbald"], batch_size=10, num_rounds=sizes.num_rounds,
     )  # fmt: skip

@@ -33,7 +33,7 @@ from bal.datasets import Dataset, MissingDataError, digits, mnist, split, start_
 from bal.evaluation import accuracy, mixture_probabilities
 from bal.learners import lenet, mc_dropout, mlp
 from bal.query import Query, Stage, by_score, predictions, score
-from bal.rows import chunked
+from bal.rows import Over, chunked
 from bal.selection import batchbald, best, power, random_uniform, shortlist
 from bal.typing import Learner, Pool, Posterior
 from experiments.common import run_study, use_all_cores
@@ -128,10 +128,15 @@ def learner(config: Config, sizes: Sizes) -> Learner:
     return mc_dropout(network, sizes.num_draws, optimizer=optax.adam(1e-3), num_steps=sizes.num_steps)
 
 
+def few_rows() -> Over:
+    """Rows at a time: on a CPU so few that the activations of the conv net stay in cache, nearly twice as fast."""
+    return chunked(50 if jax.default_backend() == "cpu" else 1_000)
+
+
 def evaluate(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
     """Accuracy of the mean prediction on the test images, a few of them at a time."""
     x, y = test
-    log_probs = chunked(500).map(lambda posterior, x: posterior.predict(x), (posterior,), x)
+    log_probs = few_rows().map(lambda posterior, x: posterior.predict(x), (posterior,), x)
     return {"accuracy": accuracy(mixture_probabilities(log_probs), y)}
 
 
@@ -172,7 +177,7 @@ def run_all(config: Config, sizes: Sizes, data: Dataset) -> dict[str, Curves]:
         f"repeated-mnist-{config.network}", {**sizes._asdict(), "seeds": num_seeds}, data.fingerprint, queries(sizes),
         num_seeds, arrays, in_axes, config.runs, Console(), seeds_per_call=2,
         learner=learner(config, sizes), batch_size=BATCH, num_rounds=sizes.num_rounds, evaluate=evaluate,
-        over=chunked(1_000),
+        over=few_rows(),
     )  # fmt: skip
     repeats = lambda start, acquired: np.stack(
         [count_repeats(images[first], images[picks]) for images, first, picks in zip(original, start, acquired)]
