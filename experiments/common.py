@@ -93,7 +93,8 @@ def run_study(
             with open_record(runs, name, {**config, "strategy": strategy}, fingerprint) as record:
                 finished = _num_finished(record)
                 shown = f"{strategy} (on record)" if finished == num_seeds else strategy
-                task = progress.add_task(shown, total=num_seeds, completed=finished)
+                task = progress.add_task(shown, total=num_seeds)
+                progress.update(task, completed=finished)
                 if finished < num_seeds:
                     keep = partial(_keep, record, partial(progress.advance, task))
                     call = {"in_axes": in_axes, "seeds_per_call": seeds_per_call, "on_seeds": keep, "skip": finished}
