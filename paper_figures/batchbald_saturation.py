@@ -5,8 +5,8 @@
 BatchBALD is the information of a batch about the *index of a draw*, so log K is its ceiling. Left: information over
 log K after each pick, median over rounds and seeds. Right: share of batches whose score falls at some pick, which the
 true quantity cannot do: with the usual estimate, joint entropies from labelings drawn anew at every pick, and with
-log K less the entropy that labels leave of the draw. `smoke` takes half a minute, `cpu` some minutes on two cores; both
-use the 8 x 8 digits and an MLP with dropout, and `cpu`, where ``BAL_DATA`` holds MNIST, for K = 10 also 2,500 of its
+log K less the entropy that labels leave of the draw. `smoke` takes half a minute, `cpu` eight minutes on two cores;
+both use the 8 x 8 digits and an MLP with dropout, and `cpu`, where ``BAL_DATA`` holds MNIST, for K = 10 also 2,500 of its
 images three times with noise and a LeNet of half the width. `paper` uses all images and the whole LeNet, as published,
 and is meant for an accelerator.
 """
@@ -210,18 +210,24 @@ def draw(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | None
     """Two panels."""
     picks = np.arange(1, 11)
     with picture(f"batchbald_saturation_{scale}", 2) as (left, right):
+        data = "Repeated MNIST" if scale == "paper" else "digits"
         for number, (k, batches) in enumerate(found.items()):
             share = batches.score.reshape(-1, 10) / math.log(k)
             low, middle, high = np.quantile(share, (0.25, 0.5, 0.75), axis=0)
-            left.plot(picks, middle, color=f"C{number}", label=f"K = {k}")
+            left.plot(picks, middle, color=f"C{number}", label=f"K = {k}, {data}")
             left.fill_between(picks, low, high, color=f"C{number}", alpha=0.2, linewidth=0)
             if k in PUBLISHED:
                 left.plot(PICKS, PUBLISHED[k], "x", color=f"C{number}")
         if published is not None:
             left.plot(picks, np.median(published, axis=(0, 1)), "k--", label="K = 10, Repeated MNIST")
         left.axhline(1.0, color="black", linewidth=0.5)
-        left.set(xlabel="pick", ylabel="information / log K", title="median and quartiles; crosses: published")
-        left.legend()
+        left.set(
+            xlabel="pick",
+            ylabel="information / log K",
+            title="median and quartiles; crosses: published",
+            ylim=(0, 1.05),
+        )
+        left.legend(loc="lower right", fontsize="x-small")
         places = np.arange(len(found))
         bars = [(falling(b.fresh_score).mean(), falling(b.score).mean()) for b in found.values()]
         right.bar(places - 0.2, [usual for usual, _ in bars], 0.4, label="labelings anew each pick")
