@@ -6,9 +6,9 @@ BatchBALD is the information of a batch about the *index of a draw*, so log K is
 log K after each pick, median over rounds and seeds. Right: share of batches whose score falls at some pick, which the
 true quantity cannot do: with the usual estimate, joint entropies from labelings drawn anew at every pick, and with
 log K less the entropy that labels leave of the draw. `smoke` takes half a minute, `cpu` eight minutes on two cores;
-both use the 8 x 8 digits and an MLP with dropout, and `cpu`, where ``BAL_DATA`` holds MNIST, for K = 10 also 2,500 of its
-images three times with noise and a LeNet of half the width. `paper` uses all images and the whole LeNet, as published,
-and is meant for an accelerator.
+both use the 8 x 8 digits and an MLP with dropout, and `cpu`, where ``BAL_DATA`` holds MNIST, for K = 10 also 2,500 of
+its images three times with noise and a LeNet of half the width. `paper` uses all images and the whole LeNet, as
+published, and is meant for an accelerator.
 """
 
 import math
