@@ -22,6 +22,8 @@ import numpy as np
 import optax
 import tyro
 from jaxtyping import Array, Float
+from rich.console import Console
+from rich.progress import track
 
 from bal.acquisition import expected_entropy
 from bal.datasets import digits, mnist, repeated, start_set
@@ -155,6 +157,7 @@ def published_data(num_seeds: int) -> Float[np.ndarray, "S R B"] | None:
     data, is_mnist = repeated_mnist.load()
     if not is_mnist:
         return None
+    Console().print("Repeated MNIST with the conv net: some minutes")
     sizes = repeated_mnist.SIZES["cpu"]._replace(num_draws=10)
     arrays, in_axes, _ = repeated_mnist.prepare(data, sizes, num_seeds)
     runs = run_seeds(
@@ -241,7 +244,7 @@ def main(config: Config) -> None:
     """Run, draw, judge."""
     use_all_cores()
     sizes = SIZES[config.scale]
-    found = {k: run_draws(config, sizes, k) for k in sizes.num_draws}
+    found = {k: run_draws(config, sizes, k) for k in track(sizes.num_draws, "every number of draws")}
     published = published_data(4) if config.scale == "cpu" else None
     draw(found, published, config.scale)
     report(claims(found, published, config.scale), f"BatchBALD saturation, scale {config.scale}")
