@@ -16,7 +16,7 @@ below random and the copies, but *not* BatchBALD above random: that takes the co
 
 Found at `cpu`: with the conv net BatchBALD is 0.028 above random in area, BALD repeats 47 of 120 picks and BatchBALD
 1.5, but after 140 labels BALD has caught up with random (below it in 4 of 6 seeds). With the MLP BALD is below random
-in 6 of 6 seeds, BatchBALD no better than random, and takes copies too, 8 of 120 against BALD's 48, nearly all inside a
+in 6 of 6 seeds, BatchBALD no better than random, and takes copies too, 9 of 120 against BALD's 48, nearly all inside a
 batch: where an image is ambiguous, a second label of it tells more than a new image.
 """
 
