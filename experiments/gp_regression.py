@@ -1,4 +1,4 @@
-"""Which acquisition function beats random for a Gaussian process? Twenty paired seeds in two minutes, any table.
+"""Which acquisition function beats random for a Gaussian process? Twenty paired seeds in a minute, any table.
 
     python experiments/gp_regression.py                                     # diabetes, which needs no folder
     python experiments/gp_regression.py --data yacht energy concrete        # tables of uci_regression.npz in BAL_DATA
