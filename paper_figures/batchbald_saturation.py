@@ -152,16 +152,16 @@ def run_draws(config: Config, sizes: Sizes, num_draws: int) -> Batches:
     return Batches(np.reshape(scores, shape), np.reshape(fresh, shape))
 
 
-def published_data(num_seeds: int) -> Float[np.ndarray, "S R B"] | None:
+def published_data(seed: int, num_seeds: int) -> Float[np.ndarray, "S R B"] | None:
     """Information over log K after each pick for K = 10 on Repeated MNIST with the conv net; None without MNIST."""
     data, is_mnist = repeated_mnist.load()
     if not is_mnist:
         return None
     Console().print("Repeated MNIST with the conv net: some minutes")
     sizes = repeated_mnist.SIZES["cpu"]._replace(num_draws=10)
-    arrays, in_axes, _ = repeated_mnist.prepare(data, sizes, num_seeds)
+    arrays, in_axes, _ = repeated_mnist.prepare(data, sizes, num_seeds, seed)
     runs = run_seeds(
-        seed_keys(0, num_seeds), *arrays, in_axes=in_axes, over=repeated_mnist.few_rows(),
+        seed_keys(seed, num_seeds), *arrays, in_axes=in_axes, over=repeated_mnist.few_rows(),
         learner=repeated_mnist.learner(repeated_mnist.Config(network="conv"), sizes),
         query=repeated_mnist.queries(sizes)["batchbald"], batch_size=10, num_rounds=sizes.num_rounds,
     )  # fmt: skip
@@ -245,7 +245,7 @@ def main(config: Config) -> None:
     use_all_cores()
     sizes = SIZES[config.scale]
     found = {k: run_draws(config, sizes, k) for k in track(sizes.num_draws, "every number of draws")}
-    published = published_data(4) if config.scale == "cpu" else None
+    published = published_data(config.seed, 4) if config.scale == "cpu" else None
     draw(found, published, config.scale)
     report(claims(found, published, config.scale), f"BatchBALD saturation, scale {config.scale}")
 

@@ -15,6 +15,7 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 os.environ.setdefault("MPLBACKEND", "agg")
+# most of the time goes into compiling small programs; `XLA_FLAGS= pytest` compiles them as users do
 QUICK = ("backend_optimization_level=0", "llvm_disable_expensive_passes=true", "cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(f"--xla_{flag}" for flag in QUICK))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes on two cores: more threads would fight
