@@ -89,6 +89,7 @@ def run_seeds(
     in_axes: tuple = (None, None, None, 0),
     mesh: Mesh | None = None,
     seeds_per_call: int | None = None,
+    on_compiled: Callable[[float], None] | None = None,
     on_seeds: Callable[[Log], None] | None = None,
     skip: int = 0,
     **settings: Any,
@@ -102,6 +103,7 @@ def run_seeds(
       mesh: devices to use, by default all local ones.
       seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
         devices. Fewer take less memory and let `on_seeds` report more often.
+      on_compiled: called with the seconds that compiling took, before the first seed runs.
       on_seeds: called with the logs of the seeds finished since the last call, for a record or a progress bar.
       skip: seeds at the front that are not run, say because they are on record; the logs begin after them.
       settings: the static arguments of `run`.
@@ -123,6 +125,8 @@ def run_seeds(
     firsts = range(skip, mapped.num_seeds, size)
     compiled = jax.jit(mapped.fn).lower(mapped.shared, _rows(mapped.per_seed, skip, size)).compile()
     ready = time.perf_counter()
+    if on_compiled is not None:
+        on_compiled(ready - begun)
     logs = []
     for first in firsts:
         done = jax.block_until_ready(compiled(mapped.shared, _rows(mapped.per_seed, first, size)))

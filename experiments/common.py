@@ -1,31 +1,38 @@
-"""What the experiment scripts share: devices, strategies by name, and a recorded study of several strategies.
+"""What the experiment scripts share: the command line, strategies by name, and a recorded study of several strategies.
 
 A study is one record a strategy under ``runs/<name>/``, on which seeds are as soon as they are finished. Seeds on
 record are read back, not run again, so a study that was interrupted goes on where it stopped: type the same command.
 """
 
 import os
-from collections.abc import Callable, Mapping
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
+import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from threadpoolctl import threadpool_limits
 
 from bal.acquisition import bald, margin, mean_std, predictive_entropy, vote_variation_ratio
+from bal.datasets import CorruptDataError, MissingDataError
 from bal.evaluation import accuracy, brier, comparison_table, ece, learning_curves, mixture_nll, mixture_probabilities
 from bal.events import log_events
 from bal.loop import Log, seed_keys
 from bal.query import Query, Stage, by_score
-from bal.records import Record, open_record
+from bal.records import CorruptRecordError, Record, RecordLockedError, open_record
 from bal.rows import Over, dense
-from bal.seeds import run_seeds
+from bal.seeds import SeedRuns, run_seeds
 from bal.selection import best, power, random_uniform
 from bal.typing import Pool, Posterior
 
@@ -38,6 +45,43 @@ STRATEGIES: dict[str, Query] = {
     "variation-ratio": by_score(vote_variation_ratio, best),
     "mean-std": by_score(mean_std, best),
 }
+
+Config = TypeVar("Config")
+ON_RECORD: dict[str, tuple[int, int]] = {}
+"""Finished seeds and all seeds of every strategy of the study that runs: what `start` says when it is stopped."""
+WRITING = threading.Lock()
+"""Held while events are written, so that stopping leaves no half of a line."""
+
+
+def start(main: Callable[[Config], None], config: type[Config], description: str | None) -> None:
+    """Run a script: options from the command line, then `main` with them.
+
+    Ctrl-C ends the process at once with one line and exit code 130, finished seeds kept. XLA compiles and runs where
+    Python sees no signal, so `main` gets a thread of its own and this one waits for the signal. Nothing is cleaned up,
+    for XLA's threads would crash meanwhile; records are made for that. Missing or damaged data and records, and a
+    record that another process is writing, end in their one line too.
+    """
+    options = tyro.cli(config, description=description)
+    try:
+        ThreadPoolExecutor(1).submit(main, options).result()
+    except KeyboardInterrupt:
+        WRITING.acquire(timeout=10)
+        leave()
+    except (MissingDataError, CorruptDataError, RecordLockedError, CorruptRecordError) as error:
+        raise SystemExit(str(error)) from None
+
+
+def leave() -> None:
+    """End the process as Ctrl-C does, with a line on what is kept."""
+    known = [sum(part) for part in zip(*ON_RECORD.values())]
+    kept = f"; type the same command again to go on: {known[0]} of {known[1]} seeds are on record" if known else ""
+    if sys.__stdout__ is not None and sys.__stdout__.isatty():
+        sys.__stdout__.write("\033[?25h\n")  # the cursor, which bars hide
+    for stream, text in ((sys.__stdout__, ""), (sys.__stderr__, f"stopped{kept}\n")):
+        if stream is not None:
+            stream.write(text)
+            stream.flush()
+    os._exit(130)
 
 
 def use_all_cores() -> None:
@@ -86,37 +130,68 @@ def run_study(
     `data` is (pool, oracle, test, start), `in_axes` as in `bal.seeds.run_seeds`, `settings` the static arguments of
     `bal.loop.run` except the query. Every `seeds_per_call` seeds are written to disk.
     """
+    ON_RECORD.update(dict.fromkeys(queries, (0, num_seeds)))
     curves = {}
-    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    with _progress(console, num_seeds) as show:
         for strategy, query in queries.items():
             with open_record(runs, name, {**config, "strategy": strategy}, fingerprint) as record:
-                finished = _num_finished(record)
-                shown = f"{strategy} (on record)" if finished == num_seeds else strategy
-                task = progress.add_task(shown, total=num_seeds)
-                progress.update(task, completed=finished)
-                if finished < num_seeds:
-                    keep = partial(_keep, record, partial(progress.advance, task))
-                    call = {"in_axes": in_axes, "seeds_per_call": seeds_per_call, "on_seeds": keep, "skip": finished}
-                    done = run_seeds(seed_keys(0, num_seeds), *data, query=query, **call, **settings)
-                    seconds = {"compile_seconds": done.compile_seconds, "run_seconds": done.run_seconds}
-                    record.append([{"kind": "timing", **seconds, "num_seeds": num_seeds - finished}])
+                if _num_finished(record) < num_seeds:
+                    run = partial(run_seeds, seed_keys(0, num_seeds), *data, query=query, in_axes=in_axes, **settings)
+                    _run_rest(record, num_seeds, partial(show, strategy), partial(run, seeds_per_call=seeds_per_call))
+                else:
+                    show(strategy, num_seeds, "on record")
                 if not record.done:
                     record.finish({"num_seeds": num_seeds})
                 curves[strategy] = _curves(record, num_seeds)
     return curves
 
 
+@contextmanager
+def _progress(console: Console, num_seeds: int) -> Iterator[Callable[[str, int, str], None]]:
+    """Yields ``show(strategy, finished, doing)``: a bar a strategy in a terminal, lines with the time in a log file."""
+    begun = time.monotonic()
+    if not console.is_terminal:
+
+        def line(strategy: str, finished: int, doing: str) -> None:
+            ON_RECORD[strategy] = finished, num_seeds
+            text = f"{time.monotonic() - begun:6.0f} s  {strategy}: {doing}, {finished} of {num_seeds} seeds"
+            console.print(text, soft_wrap=True)
+
+        yield line
+        return
+    doing = TextColumn("{task.fields[doing]}")
+    columns = (TextColumn("{task.description:<17}"), BarColumn(26), MofNCompleteColumn(), TimeElapsedColumn(), doing)
+    with Progress(*columns, console=console) as bars:
+        tasks = {}
+
+        def bar(strategy: str, finished: int, doing: str) -> None:
+            ON_RECORD[strategy] = finished, num_seeds
+            if strategy not in tasks:
+                tasks[strategy] = bars.add_task(strategy, total=num_seeds, doing=doing)
+            bars.update(tasks[strategy], completed=finished, doing=doing)
+
+        yield bar
+
+
 def _num_finished(record: Record) -> int:
     return len({event["seed"] for event in record.events if event["kind"] == "round"})
 
 
-def _keep(record: Record, advance: Callable[[int], None], log: Log) -> None:
-    """Append the logs of some seeds, which are numbered on from those on record."""
-    first, num = _num_finished(record), len(log.start)
-    seeds = [jax.tree.map(lambda leaf, place=place: leaf[place], log) for place in range(num)]
-    record.append([event for place, seed in enumerate(seeds) for event in log_events(seed, first + place)])
-    advance(num)
+def _run_rest(record: Record, num_seeds: int, show: Callable[[int, str], None], run: Callable[..., SeedRuns]) -> None:
+    """Run the seeds that are not on record; they are numbered on from those that are."""
+    finished = _num_finished(record)
+
+    def keep(log: Log) -> None:
+        first, num = _num_finished(record), len(log.start)
+        seeds = [jax.tree.map(lambda leaf, place=place: leaf[place], log) for place in range(num)]
+        with WRITING:
+            record.append([event for place, seed in enumerate(seeds) for event in log_events(seed, first + place)])
+        show(first + num, "running" if first + num < num_seeds else "done")
+
+    show(finished, "compiling")
+    done = run(skip=finished, on_compiled=lambda seconds: show(finished, "running"), on_seeds=keep)
+    seconds = {"compile_seconds": done.compile_seconds, "run_seconds": done.run_seconds}
+    record.append([{"kind": "timing", **seconds, "num_seeds": num_seeds - finished}])
 
 
 def _curves(record: Record, num_seeds: int) -> dict[str, np.ndarray]:

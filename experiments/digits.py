@@ -20,8 +20,7 @@ from typing import Literal
 
 import numpy as np
 import optax
-import tyro
-from common import STRATEGIES, evaluate, make_data, report, run_study, use_all_cores
+from common import STRATEGIES, evaluate, make_data, report, run_study, start, use_all_cores
 from rich.console import Console
 
 from bal.datasets import digits, start_set
@@ -113,4 +112,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

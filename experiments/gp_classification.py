@@ -23,8 +23,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
-from common import report, run_study, use_all_cores
+from common import report, run_study, start, use_all_cores
 from rich.console import Console
 
 from bal.acquisition import houlsby_bald, probit_bald, probit_entropy, probit_probability
@@ -140,4 +139,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

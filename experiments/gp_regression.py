@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-from common import report, run_study, use_all_cores
+from common import report, run_study, start, use_all_cores
 
 jax.config.update("jax_enable_x64", True)
 use_all_cores()  # before gpjax, which starts the devices when it is imported
@@ -34,7 +34,6 @@ use_all_cores()  # before gpjax, which starts the devices when it is imported
 # ruff: noqa: E402
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from gpjax.kernels import RBF, Matern52
 from gpjax.mean_functions import Constant
 from gpjax.parameters import PositiveReal
@@ -213,4 +212,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

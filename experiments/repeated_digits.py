@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import optax
-import tyro
 from batch_strategies import batch_strategies, prepare
-from common import distinct_share, evaluate, make_data, report, run_study, use_all_cores
+from common import distinct_share, evaluate, make_data, report, run_study, start, use_all_cores
 from rich.console import Console
 from rich.table import Table
 
@@ -121,4 +120,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

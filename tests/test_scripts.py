@@ -1,8 +1,10 @@
 """The scripts as a user meets them: help, wrong options, a tiny study, and the same study again."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,45 @@ def test_digits_tiny(tmp_path):
     assert "on record" in again.stdout
     for name, column in table(tmp_path / "runs").items():
         np.testing.assert_array_equal(column, rows[name], name)
+
+
+@pytest.mark.parametrize(
+    ("moment", "kept"), [("random: compiling, 0 of 6 seeds", "0 of 6"), ("random: running, 4 of 6 seeds", "4 of 6")]
+)
+def test_ctrl_c_says_how_to_go_on(moment, kept, tmp_path):
+    """Where Python sees no signal: while XLA compiles, and while it runs the rest of the seeds."""
+    options = [
+        "--strategies",
+        "random",
+        "--seeds",
+        "6",
+        "--rounds",
+        "1",
+        "--members",
+        "1",
+        "--hidden",
+        "9",
+        "--steps",
+        "4000",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, str(EXPERIMENTS / "digits.py"), *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert any(moment in line for line in process.stdout)  # written as it happens, though no terminal
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == f"stopped; type the same command again to go on: {kept} seeds are on record\n"
+    assert time.monotonic() - begun < 5
+    rows = table(tmp_path / "runs")
+    assert len(rows["round"]) == int(kept[0]) * 2
 
 
 def test_missing_data_says_how_to_get_it(tmp_path):
