@@ -14,7 +14,7 @@ PACKAGE = ROOT / "bal"
 LAYERS = [
     {"typing"},
     {"numerics"},
-    {"acquisition", "kernels", "labeled", "rows", "learners"},
+    {"acquisition", "fingerprint", "kernels", "labeled", "rows", "learners"},
     {"selection"},
     {"query"},
     {"candidate_sampler", "targets"},

@@ -1,0 +1,307 @@
+"""What rows and methods are, in a few digits: so that a resumed run notices that it is handed others.
+
+Rows are told by their bytes. A method (a function, or a tuple or dataclass of functions) is told by its code and by
+everything that its closures, defaults and module-level names hold. Libraries are told by name: their versions belong
+to the environment of a run.
+"""
+
+import dis
+import enum
+import functools
+import hashlib
+import sys
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from bal.typing import PyTree
+
+_CHUNK_BYTES = 64 * 2**20
+_LONG = 32  # longer sequences are told by a digest
+_PLAIN = bool | int | float | complex | slice | range | np.dtype | enum.Enum
+_CHECKERS = {"jaxtyping", "beartype"}  # whether shapes are checked is no part of a method
+
+
+def rows_digest(x: PyTree, count: int | None = None) -> str:
+    """Digest of the first `count` rows (all by default) of a tree of arrays: names, types, shapes and bytes.
+
+    Values are read as JAX would hold them (float64 as float32 unless ``jax_enable_x64``). Arrays outside of memory
+    (`numpy.memmap`, HDF5, anything that slices) are read in chunks.
+
+    >>> rows_digest(np.arange(6), 4) == rows_digest(np.arange(4)) != rows_digest(np.arange(4)[::-1])
+    True
+    """
+    seen = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(x):
+        n = leaf.shape[0] if count is None else count
+        dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
+        seen.update(f"{jax.tree_util.keystr(path)} {dtype} {(n, *leaf.shape[1:])}".encode())
+        source = np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
+        step = max(_CHUNK_BYTES // max(int(np.prod(leaf.shape[1:])) * leaf.dtype.itemsize, 1), 1)
+        for start in range(0, n, step):
+            seen.update(_bytes(source[start : min(start + step, n)], dtype))
+    return seen.hexdigest()[:16]
+
+
+def row_digests(x: PyTree, rows: Any) -> list[str]:
+    """Digest of each of some rows, to tell which of them differ.
+
+    >>> row_digests(np.array([5, 7, 5]), [0, 2]) == 2 * row_digests(np.array([5]), [0])
+    True
+    """
+    leaves = [(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in jax.tree.leaves(x)]
+    one = lambda row: hashlib.sha256(b"".join(_bytes(leaf[row], dtype) for leaf, dtype in leaves))
+    return [one(row).hexdigest()[:16] for row in np.asarray(rows).tolist()]
+
+
+def describe(method: Any) -> str:
+    """A text that says what a method is: one line a part, ``path: what``, the same in every process.
+
+    A function is its name and a digest of its code (not of comments, docstrings and line numbers), then what it
+    holds: closure, defaults, and the module-level names that it reads, but for those of libraries. Arrays are told by
+    a digest, settings by their value, and what cannot be looked into by its type. The first line names the version of
+    Python, because each has its own code.
+
+    >>> one, two = (functools.partial(max, limit) for limit in (1, 2))
+    >>> describe(one) == describe(functools.partial(max, 1))
+    True
+    >>> difference(describe(one), describe(two))
+    'method.args.0 was 1, is 2'
+    """
+    looked, said, done = _Look({}, {}, set()), set[str](), set[str]()
+    lines = [f"python: {sys.version_info.major}.{sys.version_info.minor}"]
+    lines += _lines("method", _look(looked, method), said)
+    while names := looked.names.keys() - done:
+        done.add(name := min(names))
+        lines += _lines(name, _look(looked, looked.names[name]), said)
+    return "\n".join(lines)
+
+
+def difference(before: str, after: str) -> str:
+    """The first part in which two descriptions differ, in words; empty if they are equal."""
+    old, new = (dict(line.split(": ", 1) for line in text.splitlines()) for text in (before, after))
+    for path in [*new, *old]:
+        if old.get(path) != new.get(path):
+            was, now = (texts.get(path, "absent") for texts in (old, new))
+            return f"{path} was {was}, is {now}"
+    return ""
+
+
+class _Node(NamedTuple):
+    """A part of a method: itself in words, its parts by name, and a digest of both."""
+
+    head: str
+    parts: tuple[tuple[str, "_Node"], ...]
+    digest: str
+
+
+class _Look(NamedTuple):
+    """What was looked at so far: nodes by id (with the object, to keep the id), module-level names, open objects."""
+
+    nodes: dict[int, tuple[Any, _Node]]
+    names: dict[str, Any]
+    open: set[int]
+
+
+def _lines(path: str, node: _Node, said: set[str]) -> Iterator[str]:
+    if node.parts and (node.digest in said or len(node.parts) > _LONG):
+        yield f"{path}: {node.head} {node.digest}"
+        return
+    said.add(node.digest)
+    yield f"{path}: {node.head}"
+    for name, part in node.parts:
+        yield from _lines(f"{path}.{name}", part, said)
+
+
+def _look(looked: _Look, value: Any) -> _Node:
+    """The node of any object; cycles are cut."""
+    if id(value) in looked.nodes:
+        return looked.nodes[id(value)][1]
+    if id(value) in looked.open:
+        return _node("itself")
+    looked.open.add(id(value))
+    head, parts = _tell(looked, value)
+    node = _node(head, tuple((str(name), _look(looked, part)) for name, part in parts))
+    looked.open.discard(id(value))
+    looked.nodes[id(value)] = (value, node)
+    return node
+
+
+def _node(head: str, parts: tuple = ()) -> _Node:
+    digest = hashlib.sha256("\n".join([head, *(f"{name} {part.digest}" for name, part in parts)]).encode())
+    return _Node(head, parts, digest.hexdigest()[:12])
+
+
+def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
+    """An object in words, and what is to be looked at inside."""
+    if value is None or value is Ellipsis or isinstance(value, _PLAIN):
+        return str(value), ()
+    if isinstance(value, str | bytes | PurePath):
+        text = str(value)
+        return (repr(text) if len(text) <= _LONG else f"text {_digest(text)}"), ()
+    if isinstance(value, types.ModuleType):
+        return f"module {value.__name__}", ()
+    if isinstance(value, type):
+        return _name(value), () if _is_library(value) else _class_parts(value)
+    if isinstance(value, types.FunctionType):
+        return _tell_function(looked, value)
+    if isinstance(value, functools.partial):
+        return "partial", [("func", value.func), ("args", value.args), ("keywords", value.keywords)]
+    if isinstance(value, types.MethodType):
+        return "method", [("self", value.__self__), ("function", value.__func__)]
+    if isinstance(value, property | staticmethod | classmethod):
+        return type(value).__name__, [("function", getattr(value, "fget", None) or value.__func__)]
+    if isinstance(value, set | frozenset):
+        return f"set {sorted(_look(looked, part).digest for part in value)}", ()
+    if isinstance(value, Mapping):
+        return _name(type(value)), sorted(((str(key), part) for key, part in value.items()), key=lambda pair: pair[0])
+    if isinstance(value, list | tuple):
+        parts = zip(getattr(value, "_fields", range(len(value))), value, strict=True)
+        return f"{_name(type(value))} of {len(value)}", [*_type_part(value), *parts]
+    if isinstance(value, jax.core.Tracer):
+        return "traced", ()
+    if hasattr(value, "__array__") and hasattr(value, "shape"):
+        return _tell_array(value)
+    return _tell_object(value)
+
+
+def _tell_function(looked: _Look, function: types.FunctionType) -> tuple[str, Iterable[tuple[str, Any]]]:
+    function = _unchecked(function)
+    if not _is_library(function):
+        for name in sorted(_names_read(function.__code__) & function.__globals__.keys()):
+            part = function.__globals__[name]
+            if isinstance(part, types.FunctionType | type):
+                name = _name(part)
+            elif not isinstance(part, types.ModuleType):
+                name = f"{function.__module__}.{name}"
+            if not _is_library(part):
+                looked.names.setdefault(name, part)
+    code = function.__code__
+    cells = [(name, _content(cell)) for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)]
+    defaults = [("defaults", function.__defaults__), ("defaults", function.__kwdefaults__)]
+    return f"{_name(function)} {_digest(_code(code))}", [*cells, *(pair for pair in defaults if pair[1])]
+
+
+def _tell_array(value: Any) -> tuple[str, Iterable[tuple[int, Any]]]:
+    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    array = np.asarray(value)
+    if array.dtype == object:
+        return f"objects {array.shape}", enumerate(array.ravel().tolist())
+    if array.ndim == 0:
+        return f"{array.dtype} {array.item()!r}", ()
+    return f"{array.dtype} {array.shape} {_digest(np.ascontiguousarray(array).tobytes())}", ()
+
+
+def _tell_object(value: Any) -> tuple[str, Iterable[tuple[str, Any]]]:
+    kind = type(value)
+    if hasattr(value, "get_params"):  # an estimator is its settings, whether it is fitted or not
+        return _name(kind), [*_type_part(value), *sorted(value.get_params(deep=False).items())]
+    if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType | np.ufunc):
+        return f"{getattr(value, '__module__', None)}.{value.__name__}", ()
+    wrapped = getattr(value, "__wrapped__", None)
+    if wrapped is not None and kind.__module__.split(".")[0] in {"functools", "jaxlib", "jax"} and callable(value):
+        rules = [(name, part) for name, part in _fields(value) if isinstance(part, types.FunctionType)]
+        return _name(kind), [("wrapped", wrapped), *(pair for pair in rules if not _is_library(pair[1]))]
+    return _name(kind), [*_type_part(value), *_fields(value)]
+
+
+def _fields(value: Any) -> list[tuple[str, Any]]:
+    """Attributes of an object; not what it remembers of its own: hashes, cached properties, names of Python's."""
+    found = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            found.setdefault(name, getattr(value, name, None))
+    made = lambda name: isinstance(getattr(type(value), name, None), functools.cached_property)
+    return [(name, found[name]) for name in sorted(found) if name[:2] != "__" and "hash" not in name and not made(name)]
+
+
+def _class_parts(kind: type) -> list[tuple[str, Any]]:
+    """Methods and constants of a class as they were written, not those that a decorator or base made; and its bases."""
+    found = []
+    for name, part in sorted(vars(kind).items()):
+        function = getattr(part, "fget", None) or getattr(part, "__func__", part)
+        if isinstance(function, types.FunctionType):
+            function = _unchecked(function)
+            written = (
+                function.__globals__.get("__name__") == kind.__module__ and function.__code__.co_filename[0] != "<"
+            )
+            found += [(name, part)] if written else []
+        elif isinstance(part, bool | int | float | str | tuple) and not name.startswith("_"):
+            found.append((name, part))
+    return [*found, *((f"base {number}", base) for number, base in enumerate(kind.__bases__) if not _is_library(base))]
+
+
+def _unchecked(function: types.FunctionType) -> types.FunctionType:
+    """The function behind a check of shapes."""
+    while function.__globals__.get("__name__", "").split(".")[0] in _CHECKERS and hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return function
+
+
+def _type_part(value: Any) -> list[tuple[str, Any]]:
+    return [] if _is_library(type(value)) or type(value) in (list, tuple) else [("type", type(value))]
+
+
+def _names_read(code: types.CodeType) -> set[str]:
+    """Module-level names that a code reads, that of inner functions included."""
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return names.union(*(_names_read(part) for part in code.co_consts if isinstance(part, types.CodeType)))
+
+
+def _code(code: types.CodeType) -> str:
+    """What a code does, as text without docstrings, names of files and numbers of lines."""
+    consts = list(code.co_consts)
+    if consts and isinstance(consts[0], str) and not code.co_name.startswith("<"):
+        consts[0] = None  # a docstring
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {counts} {[_constant(part) for part in consts]}"
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, types.CodeType):
+        return _code(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_constant, value))})"
+    if isinstance(value, frozenset):
+        return f"{{{', '.join(sorted(map(_constant, value)))}}}"
+    return repr(value)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return None
+
+
+def _is_library(value: Any) -> bool:
+    """Whether a function, a class or an object is part of Python or of an installed package other than this one."""
+    if hasattr(value, "__wrapped__"):  # compiled or remembered
+        return _is_library(value.__wrapped__)
+    if not isinstance(value, types.FunctionType | type | types.ModuleType):
+        return callable(value) and _is_library(type(value))
+    name = value.__name__ if isinstance(value, types.ModuleType) else value.__module__ or ""
+    top = name.split(".")[0]
+    if top == __name__.split(".")[0]:
+        return False
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    return top != "__main__" and (top in sys.stdlib_module_names or top == "builtins" or "-packages" in file)
+
+
+def _name(value: Any) -> str:
+    module = getattr(value, "__module__", "")
+    return value.__qualname__ if module == "builtins" else f"{module}.{value.__qualname__}"
+
+
+def _digest(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:12]
+
+
+def _bytes(values: Any, dtype: Any) -> bytes:
+    return np.ascontiguousarray(np.asarray(values), dtype).tobytes()

@@ -1,0 +1,188 @@
+"""Digests of rows and descriptions of methods: the same in every process, other after every edit that matters."""
+
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import LEARNERS, SELECTORS
+from flax import nnx
+from problem import LEARNER, QUERY
+from sklearn.ensemble import RandomForestClassifier
+
+from bal import fingerprint
+from bal.acquisition import bald, predictive_entropy
+from bal.fingerprint import describe, difference, row_digests, rows_digest
+from bal.learners import ensemble, mlp, network
+from bal.query import by_score
+from bal.selection import best, power, random_uniform
+
+X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+
+
+def test_equal_rows_have_equal_digests_wherever_they_lie(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", X)
+    on_disk = np.load(tmp_path / "x.npy", mmap_mode="r")
+    whole = rows_digest(X)
+    monkeypatch.setattr(fingerprint, "_CHUNK_BYTES", 100)  # 8 rows a chunk
+    for rows in (X, jnp.asarray(X), on_disk, np.asfortranarray(X), X.astype(np.float64)):
+        assert rows_digest(rows) == whole
+        assert row_digests(rows, [3, 7]) == row_digests(X, [3, 7])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [X[::-1], X[:-1], X + 1e-6, X.reshape(50, 3, 1), X.astype(np.float16), {"a": X}, X[:, ::-1], (X, X)],
+    ids=["order", "fewer", "values", "shape", "type", "name", "columns", "leaves"],
+)
+def test_other_rows_have_other_digests(other):
+    assert rows_digest(other) != rows_digest(X)
+
+
+def test_rows_behind_the_first_are_not_looked_at():
+    longer = {"a": np.concatenate([X, X]), "b": np.arange(100)}
+    assert rows_digest(longer, 50) == rows_digest({"a": X, "b": np.arange(50)})
+    assert row_digests(longer, [1])[0] != row_digests({"a": X, "b": np.arange(50)}, [2])[0]
+
+
+def test_descriptions_are_the_same_in_another_process(request):
+    """Other addresses, another order of sets; the same checks of shapes, which change the code of inner functions."""
+    checked = request.config.getoption("jaxtyping_packages").split(",", 1)
+    code = "\n".join(
+        [
+            "import sys; sys.path.insert(0, 'tests')",
+            f"import jaxtyping; jaxtyping.install_import_hook(*{checked})",
+            "from problem import LEARNER, QUERY",
+            "from cases import LEARNERS",
+            "from bal.fingerprint import describe",
+            "print('\\f'.join(map(describe, [QUERY, LEARNER, *LEARNERS.values()])))",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent.parent,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    there = done.stdout.removesuffix("\n").split("\f")
+    for text, method in zip(there, [QUERY, LEARNER, *LEARNERS.values()], strict=True):
+        assert difference(describe(method), text) == ""
+
+
+def test_no_two_methods_look_the_same():
+    methods = [*(case.learner for case in LEARNERS.values()), *(selector.select for selector in SELECTORS.values())]
+    assert len({describe(method) for method in methods}) == len(methods)
+
+
+SOURCE = '''
+"""A method."""
+from functools import lru_cache, partial
+import jax
+import jax.numpy as jnp
+
+SHARPNESS = 2.0
+
+def helper(x):
+    return x + 1
+
+class Net:
+    def __call__(self, x):
+        return helper(x) * 3
+
+def score(x, power=2):
+    """Score."""
+    inner = lambda y: y ** power
+    return inner(SHARPNESS * Net()(x))
+
+@lru_cache
+def make(scale):
+    @jax.jit
+    def scaled(x):
+        return scale * score(x)
+    return scaled
+
+method = (make(0.5), partial(score, power=3), jax.jit(score))
+'''
+
+
+def described(folder, source) -> str:
+    folder.mkdir()
+    (folder / "method.py").write_text(source)
+    spec = importlib.util.spec_from_file_location("method", folder / "method.py")
+    sys.modules["method"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return describe(module.method)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("return x + 1", "return x - 1", "method.helper"),
+        ("return x + 1", "return x + 2", "method.helper"),
+        ("* 3", "* 4", "method.Net.__call__"),
+        ("SHARPNESS = 2.0", "SHARPNESS = 3.0", "method.SHARPNESS was 2.0, is 3.0"),
+        ("power=2", "power=4", "defaults"),
+        ("power=3", "power=4", "keywords.power was 3, is 4"),
+        ("make(0.5)", "make(0.25)", "scale was 0.5, is 0.25"),
+        ("y ** power", "-(y ** power)", "score"),
+        ("scale * score", "scale + score", "scaled"),
+        ("import jax.numpy as jnp", "import jax.numpy as jnp  # a comment\n\n\n", ""),
+        ('"""Score."""', '"""Other words."""', ""),
+    ],
+)
+def test_edits(tmp_path, old, new, where):
+    assert old in SOURCE
+    changed = difference(described(tmp_path / "a", SOURCE), described(tmp_path / "b", SOURCE.replace(old, new)))
+    assert where in changed
+    assert bool(changed) == bool(where)
+
+
+class Plain(nnx.Module):
+    def __init__(self, width, rngs):
+        self.layer = nnx.Linear(2, width, rngs=rngs)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (by_score(bald, best), by_score(predictive_entropy, best)),
+        (by_score(bald, best), by_score(bald, random_uniform)),
+        (by_score(bald, power(1.0)), by_score(bald, power(2.0))),
+        (ensemble(mlp((8,), num_outputs=2), 3), ensemble(mlp((9,), num_outputs=2), 3)),
+        (ensemble(mlp((8,), num_outputs=2), 3), ensemble(mlp((8,), num_outputs=2), 3, num_steps=7)),
+        (optax.adam(1e-3), optax.adam(1e-2)),
+        (optax.adam(1e-3), optax.sgd(1e-3)),
+        (RandomForestClassifier(10), RandomForestClassifier(20)),
+        (Plain(3, nnx.Rngs(0)), Plain(3, nnx.Rngs(1))),
+        (np.arange(3), np.arange(4)),
+        (jax.random.key(0), jax.random.key(1)),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}),
+        ({1, 2}, {1, 3}),
+    ],
+)
+def test_settings(one, two):
+    assert difference(describe(one), describe(two))
+    assert describe(one) == describe(one)
+
+
+def test_equal_settings_made_twice_look_the_same():
+    make = lambda: (ensemble(network(functools.partial(Plain, 3)), 3), {"a": X, "b": {"x", "y", "z"}})
+    assert describe(make()) == describe(make())
+
+
+def test_cycles_end():
+    def loop(n):
+        return loop(n - 1) if n else knot
+
+    knot = [loop]
+    knot.append(knot)
+    assert "itself" in describe(loop)
