@@ -1,5 +1,4 @@
-"""Arrays in, arrays out: metrics, learning curves, statistics over paired seeds, tables, plots. Imports no
-JAX.
+"""Arrays in, arrays out: metrics, learning curves, statistics over paired seeds, tables, plots. Imports no JAX.
 
 The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.
 """
@@ -21,6 +20,7 @@ from bal.evaluation.statistics import (
     detectable_difference,
     holm,
     interquartile_mean,
+    judgment,
     paired_difference,
     verdict,
 )
@@ -40,6 +40,7 @@ __all__ = [
     "gaussian_nll",
     "holm",
     "interquartile_mean",
+    "judgment",
     "labels_to_target",
     "learning_curves",
     "mixture_nll",

@@ -46,6 +46,8 @@ def labels_to_target(
     [20.0, inf]
     """
     labels = support(labels, values)
+    if np.isnan(target):
+        raise ValueError("target must be a number, got NaN, which no curve reaches")
     reached = values >= target if higher_is_better else values <= target
     if sustained:
         reached = np.logical_and.accumulate(reached[:, ::-1], axis=1)[:, ::-1]
@@ -69,7 +71,7 @@ def censored_quantile(counts: Float[np.ndarray, "S"], quantile: float) -> float:
         raise ValueError(f"quantile must lie in (0, 1], got {quantile}")
     if counts.ndim != 1 or len(counts) == 0 or np.isnan(counts).any():
         raise ValueError(f"counts must be a vector [S] of numbers or inf, one a seed, got {counts!r}")
-    # The small slack keeps 0.1 * 30 = 3.0000000000000004 from asking for the fourth.
+    # The small slack keeps 0.07 * 100 = 7.000000000000001 from asking for the eighth.
     return float(np.sort(counts)[math.ceil(quantile * len(counts) - 1e-9) - 1])
 
 

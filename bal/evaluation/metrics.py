@@ -1,9 +1,10 @@
 """How good predictions for M test rows are: one scalar a metric.
 
 Every function works on numpy and on JAX arrays, also under `jax.jit` and `jax.vmap`: it takes its operations
-from the arrays' own namespace. Labels are integers ``0 .. C - 1``; their range cannot be checked under `jit`,
-and a label outside of it counts as a class of probability zero. Nothing is clipped: a label that was given
-probability zero makes the negative log likelihood infinite.
+from the arrays' own namespace. Labels are integers ``0 .. C - 1`` and probabilities sum to one: of numpy arrays
+both are checked. Of JAX arrays, which may be traced, labels outside the range make the metric NaN. One NaN among
+the predictions makes it NaN as well, and nothing is clipped: a label that was given probability zero makes the
+negative log likelihood infinite.
 """
 
 from typing import Any
@@ -17,8 +18,7 @@ Scalar = Float[Any, ""]
 
 
 def mixture_probabilities(log_probs: Float[Any, "M K C"]) -> Probs:
-    """Marginal predictive probabilities ``p_mc = mean_k exp(log_probs_mkc)``, in [0, 1], of K posterior
-    draws.
+    """Marginal probabilities of K posterior draws, ``p_mc = mean_k exp(log_probs_mkc)``, in [0, 1].
 
     >>> import numpy as np
     >>> mixture_probabilities(np.log([[[0.5, 0.5], [0.9, 0.1]]])).round(3).tolist()
@@ -38,7 +38,8 @@ def accuracy(probs: Probs, labels: Labels) -> Scalar:
     0.5
     """
     xp = _classification(probs, labels)
-    return xp.mean(xp.astype(xp.argmax(probs, axis=1) == labels, probs.dtype))
+    right = xp.mean(xp.astype(xp.argmax(probs, axis=1) == labels, probs.dtype))
+    return _where_valid(xp, right, probs, labels)
 
 
 def nll(probs: Probs, labels: Labels) -> Scalar:
@@ -53,28 +54,28 @@ def nll(probs: Probs, labels: Labels) -> Scalar:
     """
     xp = _classification(probs, labels)
     with np.errstate(divide="ignore"):
-        return -xp.mean(xp.log(xp.sum(xp.where(_one_hot(probs, labels), probs, 0), axis=1)))
+        loss = -xp.mean(xp.log(xp.sum(xp.where(_one_hot(probs, labels), probs, 0), axis=1)))
+    return _where_valid(xp, loss, probs, labels)
 
 
 def mixture_nll(log_probs: Float[Any, "M K C"], labels: Labels) -> Scalar:
-    """`nll` of the marginal of K draws, ``-mean_m log mean_k exp(log_probs_mk(y_m))``, by a stable
-    log-mean-exp.
+    """`nll` of the marginal of K draws, ``-mean_m log mean_k exp(log_probs_mk(y_m))``, without underflow.
 
     >>> import numpy as np
     >>> float(mixture_nll(np.array([[[0.0, -2000.0], [0.0, -2000.0]]]), np.array([1])))
     2000.0
     """
     xp = _namespace(log_probs, 3, "log_probs [M, K, C]")
-    _classification(log_probs[:, 0, :], labels)
+    _classification(mixture_probabilities(log_probs), labels)
     chosen = _one_hot(log_probs[:, 0, :], labels)[:, None, :]
     log_likelihood = xp.max(xp.where(chosen, log_probs, -np.inf), axis=2)
-    return -xp.mean(_log_mean_exp(xp, log_likelihood))
+    return _where_valid(xp, -xp.mean(_log_mean_exp(xp, log_likelihood)), log_probs, labels)
 
 
 def brier(probs: Probs, labels: Labels) -> Scalar:
-    """Brier score ``mean_m sum_c (p_mc - [y_m = c])^2``, in [0, 2]: the sum over classes, also for two of
-    them.
+    """Brier score ``mean_m sum_c (p_mc - [y_m = c])^2``, in [0, 2].
 
+    The sum is over all classes, also for two of them: twice the score of the positive class.
     Source: G. W. Brier, Verification of forecasts expressed in terms of probability, 1950.
 
     >>> import numpy as np
@@ -82,7 +83,8 @@ def brier(probs: Probs, labels: Labels) -> Scalar:
     1.25
     """
     xp = _classification(probs, labels)
-    return xp.mean(xp.sum((probs - xp.astype(_one_hot(probs, labels), probs.dtype)) ** 2, axis=1))
+    score = xp.mean(xp.sum((probs - xp.astype(_one_hot(probs, labels), probs.dtype)) ** 2, axis=1))
+    return _where_valid(xp, score, probs, labels)
 
 
 def ece(probs: Probs, labels: Labels, num_bins: int = 15) -> Scalar:
@@ -107,7 +109,8 @@ def ece(probs: Probs, labels: Labels, num_bins: int = 15) -> Scalar:
     edges = (np.arange(1, num_bins) / num_bins).astype(probs.dtype)[None, :]
     bins = xp.sum(xp.astype(confidence[:, None] > edges, np.int32), axis=1)
     member = bins[:, None] == np.arange(num_bins)[None, :]
-    return xp.sum(xp.abs(xp.sum(xp.where(member, gap[:, None], 0), axis=0))) / len(labels)
+    error = xp.sum(xp.abs(xp.sum(xp.where(member, gap[:, None], 0), axis=0))) / len(labels)
+    return _where_valid(xp, error, probs, labels)
 
 
 def rmse(mean: Float[Any, "M"], y: Float[Any, "M"]) -> Scalar:
@@ -123,8 +126,7 @@ def rmse(mean: Float[Any, "M"], y: Float[Any, "M"]) -> Scalar:
 
 
 def gaussian_nll(mean: Float[Any, "M K"], variance: Float[Any, "M K"], y: Float[Any, "M"]) -> Scalar:
-    """Negative log density ``-mean_m log mean_k N(y_m; mean_mk, variance_mk)`` in nats: of the mixture over
-    K draws.
+    """Negative log density of a mixture, ``-mean_m log mean_k N(y_m; mean_mk, variance_mk)``, in nats.
 
     `variance` is that of y (function and noise together). K = 1 gives the score of one Gaussian a row. The
     value depends on the units of y: subtract nothing, but add ``log(scale)`` to undo a standardization.
@@ -152,11 +154,25 @@ def _one_hot(probs: Probs, labels: Labels) -> Any:
     return labels[:, None] == np.arange(probs.shape[1])[None, :]
 
 
+def _where_valid(xp: Any, value: Scalar, predictions: Any, labels: Labels) -> Scalar:
+    """The value, or NaN where a prediction is NaN or a label is none of the classes: `argmax` takes NaN for class 0."""
+    outside = xp.any((labels < 0) | (labels >= predictions.shape[-1]))
+    return xp.where(outside | xp.any(xp.isnan(predictions)), np.nan, value)[()]
+
+
 def _classification(probs: Any, labels: Any) -> Any:
     xp = _namespace(probs, 2, "probabilities [M, C]")
+    if not xp.isdtype(probs.dtype, "real floating"):
+        raise TypeError(f"probabilities must be floating, got dtype {probs.dtype}; convert them first")
     if not xp.isdtype(labels.dtype, "integral"):
         raise TypeError(f"labels must be integer classes, got dtype {labels.dtype}; convert them first")
     _same_rows(probs, labels, "labels")
+    if isinstance(labels, np.ndarray) and ((labels < 0) | (labels >= probs.shape[1])).any():
+        found = f"{labels.min()} .. {labels.max()}"
+        raise ValueError(f"labels must be classes 0 .. {probs.shape[1] - 1}, got {found}; encode them first")
+    if isinstance(probs, np.ndarray) and ((total := probs.sum(axis=1)) < 0.99).any() | (total > 1.01).any():
+        worst = total[np.argmax(np.abs(total - 1))]
+        raise ValueError(f"probabilities must sum to 1 in every row, got {worst:.4g}; apply a softmax")
     return xp
 
 

@@ -1,7 +1,8 @@
 """Paired statistics over seeds: differences to a baseline with intervals, tests, and a verdict in words.
 
 One seed fixes split, start set and initial weights, and all strategies share it; so differences are taken
-seed by seed before anything is averaged.
+seed by seed before anything is averaged. A verdict needs the interval *and* the test: for few seeds the interval
+alone is too short, and of many strategies one is always lucky.
 """
 
 from typing import NamedTuple
@@ -35,10 +36,12 @@ def paired_difference(
 ) -> PairedDifference:
     """Mean over seeds of ``values - baseline``, its BCa bootstrap interval and sign-flip p-value.
 
-    9,999 resamples from `seed`. The interval of a mean is somewhat short for few seeds: for normal
-    differences a nominal 95% covers 93% at 20 seeds and 90% at 10. The test is exact up to 13 seeds (all
-    ``2^S`` sign patterns), sampled beyond, and its smallest value is ``2 / 2^S``. Where all differences are
-    equal the interval is that one point, and says nothing about new seeds.
+    9,999 resamples from `seed`. The interval of a mean is short for few seeds: for normal differences a
+    nominal 95% covers 93% at 20 seeds and 90% at 10. The test goes through all ``2^S`` sign patterns up to 13
+    seeds and through 9,999 random ones beyond, so its smallest value is ``2 / 2^S`` and then 2e-4, or m times
+    that after `holm` over m strategies. Its level is exact where differences are as likely as their negatives
+    when nothing separates the strategies. Where all differences are equal the interval is that one point, and
+    says nothing about new seeds.
     Raises ValueError for fewer than two seeds, different shapes, values that are not finite, or a confidence
     outside (0, 1). Source: B. Efron, Better bootstrap confidence intervals, JASA, 1987.
 
@@ -67,34 +70,70 @@ def paired_difference(
     return PairedDifference(mean, low, high, _sign_flip(differences, seed), len(differences), confidence)
 
 
-def verdict(difference: PairedDifference, baseline: str = "random", higher_is_better: bool = True) -> str:
-    """The comparison in words: better or worse than the baseline where the interval excludes zero, or
-    neither.
+def verdict(
+    difference: PairedDifference,
+    adjusted_p: float,
+    num_tests: int = 1,
+    baseline: str = "random",
+    higher_is_better: bool = True,
+) -> str:
+    """`judgment` and the numbers behind it.
 
-    "Not distinguishable" is no proof of equality. With fewer than 10 seeds the words say that the interval is
-    unreliable, and with equal differences that nothing varied.
+    With fewer than 10 seeds the words say that the interval is unreliable, and with equal differences that
+    nothing varied.
 
-    >>> verdict(PairedDifference(0.021, 0.006, 0.036, 0.01, 20, 0.95))
-    'better than random (+0.021, 95% interval [+0.006, +0.036], 20 seeds)'
+    >>> verdict(PairedDifference(0.021, 0.006, 0.036, 0.01, 20, 0.95), adjusted_p=0.01)
+    'better than random (+0.021, 95% interval [+0.006, +0.036], p = 0.010, 20 seeds)'
     """
     mean, low, high, _, num_seeds, confidence = difference
-    numbers = f"{mean:+.3f}, {100 * confidence:g}% interval [{low:+.3f}, {high:+.3f}], {num_seeds} seeds"
+    words = judgment(difference, adjusted_p, num_tests, baseline, higher_is_better)
+    numbers = f"{mean:+.3f}, {100 * confidence:g}% interval [{low:+.3f}, {high:+.3f}], p = {adjusted_p:.3f}"
+    numbers += f", {num_seeds} seeds"
     if low == high:
         numbers += ", all differences equal"
     if num_seeds < FEW_SEEDS:
         numbers += f", unreliable interval: fewer than {FEW_SEEDS} seeds"
-    return f"{judgment(difference, baseline, higher_is_better)} ({numbers})"
+    return f"{words} ({numbers})"
 
 
-def judgment(difference: PairedDifference, baseline: str = "random", higher_is_better: bool = True) -> str:
-    """The first words of `verdict`.
+def judgment(
+    difference: PairedDifference,
+    adjusted_p: float,
+    num_tests: int = 1,
+    baseline: str = "random",
+    higher_is_better: bool = True,
+) -> str:
+    """Better or worse than the baseline, not distinguishable from it, or too few seeds to tell.
 
-    >>> judgment(PairedDifference(0.021, -0.006, 0.036, 0.1, 20, 0.95))
+    Better or worse takes an interval without zero and ``adjusted_p <= 1 - confidence``, where `adjusted_p` is
+    the p-value after `holm` over the `num_tests` strategies compared (for a single one, the p-value itself). Then
+    the chance that any strategy of a table gets a wrong verdict is at most ``1 - confidence``.
+    "Not distinguishable" is no proof of equality. Seeds are too few where no differences could give such a
+    p-value: below 6 for one strategy at 95%, below 9 for eight.
+    Raises ValueError for an adjusted p-value below that of `difference` or above 1.
+
+    >>> judgment(PairedDifference(0.021, 0.006, 0.036, 0.02, 20, 0.95), adjusted_p=0.1, num_tests=5)
     'not distinguishable from random'
+    >>> judgment(PairedDifference(0.021, 0.006, 0.036, 0.0625, 5, 0.95), adjusted_p=0.0625)
+    'too few seeds to tell'
     """
-    if difference.low <= 0 <= difference.high:
+    if not difference.p_value <= adjusted_p <= 1:
+        raise ValueError(f"adjusted_p must lie between the p-value, {difference.p_value}, and 1, got {adjusted_p}")
+    level = 1 - difference.confidence + 1e-12  # 1 - 0.9 is just below 0.1
+    if num_tests * smallest_p_value(difference.num_seeds) > level:
+        return "too few seeds to tell"
+    if adjusted_p > level or difference.low <= 0 <= difference.high:
         return f"not distinguishable from {baseline}"
-    return f"{'better' if (difference.mean > 0) == higher_is_better else 'worse'} than {baseline}"
+    return f"{'better' if (difference.low > 0) == higher_is_better else 'worse'} than {baseline}"
+
+
+def smallest_p_value(num_seeds: int) -> float:
+    """The p-value of `paired_difference` where all differences have one sign: as small as it can be.
+
+    >>> smallest_p_value(5), smallest_p_value(6), smallest_p_value(20)
+    (0.0625, 0.03125, 0.0002)
+    """
+    return 2 / 2**num_seeds if 2**num_seeds <= RESAMPLES else 2 / (RESAMPLES + 1)
 
 
 def holm(p_values: Float[np.ndarray, "H"]) -> Float[np.ndarray, "H"]:
@@ -120,10 +159,9 @@ def holm(p_values: Float[np.ndarray, "H"]) -> Float[np.ndarray, "H"]:
 def detectable_difference(
     pilot_differences: Float[np.ndarray, "S"], num_seeds: int, power: float = 0.8, level: float = 0.05
 ) -> float:
-    """Smallest true mean difference that a two-sided paired t-test with `num_seeds` seeds finds with chance
-    `power`.
+    """Smallest true mean difference that a paired t-test over `num_seeds` seeds finds with chance `power`.
 
-    ``d = c s / sqrt(num_seeds)``, s the standard deviation (ddof = 1) of a pilot's paired differences, c the
+    ``d = c s / sqrt(num_seeds)``: the test is two-sided, s the standard deviation (ddof = 1) of a pilot's paired differences, c the
     non-centrality at which the t-test at `level` has that power; in units of the differences. Choose the
     number of seeds with it before a run.
     Raises ValueError for fewer than two pilot or planned seeds, or power and level outside ``level < power <
@@ -148,15 +186,17 @@ def detectable_difference(
 
 
 def interquartile_mean(values: Float[np.ndarray, "..."]) -> float:
-    """Mean of the middle half of all values: a quarter is cut from each end. Raises ValueError if there are
-    none.
+    """Mean of the middle half of all values: a quarter is cut from each end.
+
+    Raises ValueError if there are none, or if one is NaN, which would be cut away without a word.
 
     >>> import numpy as np
     >>> interquartile_mean(np.array([0.0, 1.0, 2.0, 100.0]))
     1.5
     """
-    if values.size == 0:
-        raise ValueError("interquartile_mean needs at least one value, got none")
+    if values.size == 0 or np.isnan(values).any():
+        found = f"{int(np.isnan(values).sum())} NaN" if values.size else "none"
+        raise ValueError(f"interquartile_mean needs at least one value and no NaN, got {found}; run what is missing")
     return float(scipy.stats.trim_mean(values.ravel(), 0.25))
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Real
 from rich.table import Table
 
 from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target
-from bal.evaluation.statistics import FEW_SEEDS, PairedDifference, holm, judgment, paired_difference
+from bal.evaluation.statistics import FEW_SEEDS, PairedDifference, holm, judgment, paired_difference, smallest_p_value
 
 
 class Comparison(NamedTuple):
@@ -19,12 +19,16 @@ class Comparison(NamedTuple):
     final, area: mean over seeds of the last value and of the area under the curve.
     difference: paired difference in area; None for the baseline itself.
     labels_to_target: median over seeds, inf where fewer than half arrive; None without a target.
+    adjusted_p: p-value of the difference after `holm` over all strategies; None for the baseline.
+    judgment: see `bal.evaluation.judgment`; "baseline" for the baseline.
     """
 
     final: float
     area: float
     difference: PairedDifference | None
     labels_to_target: float | None
+    adjusted_p: float | None
+    judgment: str
 
 
 def compare(
@@ -50,13 +54,17 @@ def compare(
             f"the baseline {baseline!r} is not among the curves {', '.join(curves)}; add it or name another"
         )
     areas = {name: area_under_curve(labels, values) for name, values in curves.items()}
+    differences = {name: paired_difference(area, areas[baseline]) for name, area in areas.items() if name != baseline}
+    adjusted = dict(zip(differences, holm(np.array([d.p_value for d in differences.values()])).tolist()))
 
     def row(name: str, values: np.ndarray) -> Comparison:
-        difference = None if name == baseline else paired_difference(areas[name], areas[baseline])
-        median = None
+        median, words = None, "baseline"
         if target is not None:
             median = censored_quantile(labels_to_target(labels, values, target, higher_is_better), 0.5)
-        return Comparison(float(values[:, -1].mean()), float(areas[name].mean()), difference, median)
+        if name != baseline:
+            words = judgment(differences[name], adjusted[name], len(differences), baseline, higher_is_better)
+        final, area = float(values[:, -1].mean()), float(areas[name].mean())
+        return Comparison(final, area, differences.get(name), median, adjusted.get(name), words)
 
     return {name: row(name, values) for name, values in curves.items()}
 
@@ -70,11 +78,11 @@ def comparison_table(
     metric: str = "accuracy",
     title: str | None = None,
 ) -> Table:
-    """A table to print with rich: one row a strategy, with the numbers of `Comparison` and a verdict in
-    words.
+    """A table to print with rich: one row a strategy, with the numbers of `Comparison` and its judgment.
 
-    The difference is that in area, in the units of the values. The interval is that of `paired_difference`;
-    the caption gives the p-values adjusted for the number of strategies (Holm) and warns below 10 seeds.
+    The difference is that in area, in the units of the values, with the interval of `paired_difference` and the
+    p-value adjusted for the number of strategies (Holm). The caption warns below 10 seeds, and says how many
+    it takes where they are too few for any verdict.
     Raises ValueError as `compare`.
 
     >>> import numpy as np
@@ -84,7 +92,7 @@ def comparison_table(
     (2, 'verdict')
     """
     comparisons = compare(labels, curves, baseline, target, higher_is_better)
-    header = ["strategy", f"final\n{metric}", "area\nunder\ncurve", f"area minus\n{baseline}"]
+    header = ["strategy", f"final\n{metric}", "area\nunder\ncurve", f"area minus\n{baseline} (Holm p)"]
     header += ["verdict"] if target is None else [f"labels\nto {target:g}", "verdict"]
     caption = rich.markup.escape(_caption(comparisons))
     table = Table(
@@ -105,31 +113,37 @@ def comparison_table(
             overflow="fold",
         )
     for name, item in comparisons.items():
-        cells = _cells(name, item, baseline, higher_is_better, float(labels[-1]))
+        cells = _cells(name, item, float(labels[-1]))
         table.add_row(*map(rich.markup.escape, cells))
     return table
 
 
-def _cells(name: str, item: Comparison, baseline: str, higher_is_better: bool, budget: float) -> list[str]:
-    difference, words = "", "baseline"
+def _cells(name: str, item: Comparison, budget: float) -> list[str]:
+    difference = ""
     if item.difference is not None:
         mean, low, high, *_ = item.difference
-        difference = f"{mean:+.3f}\n[{low:+.3f}, {high:+.3f}]"
-        words = judgment(item.difference, baseline, higher_is_better).replace(" from ", "\nfrom ")
+        p = "p < .001" if item.adjusted_p < 0.001 else f"p {item.adjusted_p:.3f}"
+        difference = f"{mean:+.3f} ({p})\n[{low:+.3f}, {high:+.3f}]"
     cells = [name, f"{item.final:.3f}", f"{item.area:.3f}", difference]
     if item.labels_to_target is not None:
         reached = np.isfinite(item.labels_to_target)
         cells.append(f"{item.labels_to_target:g}" if reached else f"> {budget:g}")
-    return [*cells, words]
+    return [*cells, item.judgment.replace(" from ", "\nfrom ").replace("seeds to", "seeds\nto")]
 
 
 def _caption(comparisons: Mapping[str, Comparison]) -> str:
-    differences = {name: item.difference for name, item in comparisons.items() if item.difference}
+    differences = [item.difference for item in comparisons.values() if item.difference]
     if not differences:
         return "only the baseline: nothing to compare"
-    num_seeds, confidence = next((d.num_seeds, d.confidence) for d in differences.values())
-    adjusted = holm(np.array([d.p_value for d in differences.values()]))
-    tests = ", ".join(f"{name} {p:.3f}" for name, p in zip(differences, adjusted))
-    caption = f"{num_seeds} paired seeds, {100 * confidence:g}% intervals; Holm-adjusted p: {tests}"
-    warning = f"; intervals unreliable: fewer than {FEW_SEEDS} seeds" if num_seeds < FEW_SEEDS else ""
-    return caption + warning
+    num_seeds, confidence, num_tests = differences[0].num_seeds, differences[0].confidence, len(differences)
+    lines = [
+        f"{num_seeds} paired seeds, {100 * confidence:g}% intervals; p adjusted for {num_tests} comparisons (Holm)"
+    ]
+    if num_seeds < FEW_SEEDS:
+        lines.append(f"intervals unreliable: fewer than {FEW_SEEDS} seeds")
+    smallest = lambda seeds: num_tests * smallest_p_value(seeds)
+    if smallest(num_seeds) > 1 - confidence:
+        enough = next((seeds for seeds in range(num_seeds, 15) if smallest(seeds) <= 1 - confidence), None)
+        take = f"at least {enough} seeds" if enough else "fewer strategies"
+        lines.append(f"no p below {min(1, smallest(num_seeds)):.3f} is possible: a verdict takes {take}")
+    return "\n".join(lines)

@@ -135,6 +135,41 @@ def test_jax_under_jit_and_vmap_equals_numpy(cases):
         jax.config.update("jax_numpy_rank_promotion", before)
 
 
+@pytest.mark.parametrize("metric", [*CLASSIFICATION, mixture_nll])
+def test_a_nan_prediction_makes_the_metric_nan(metric):
+    """Whichever class it stands for: argmax would take it for class 0, and the label's own probability is known."""
+    values = np.full((20, 4, 3) if metric is mixture_nll else (20, 3), 1 / 3)
+    values = np.log(values) if metric is mixture_nll else values
+    labels, compiled = np.zeros(20, int), jax.jit(metric)
+    for entries in (np.s_[7], np.s_[7, ..., 0], np.s_[7, ..., 2]):
+        bad = values.copy()
+        bad[entries] = np.nan
+        assert np.isnan(metric(bad, labels))
+        assert np.isnan(compiled(jnp.asarray(bad), jnp.asarray(labels)))
+
+
+@pytest.mark.parametrize("metric", [*CLASSIFICATION, mixture_nll])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_that_is_no_class_is_refused_or_makes_the_metric_nan(metric, label):
+    values = np.full((4, 2, 3) if metric is mixture_nll else (4, 3), 1 / 3)
+    values = np.log(values) if metric is mixture_nll else values
+    labels = np.array([0, 1, label, 2])
+    with pytest.raises(ValueError, match=r"labels must be classes 0 \.\. 2, got .*; encode them first"):
+        metric(values, labels)
+    assert np.isnan(jax.jit(metric)(jnp.asarray(values), jnp.asarray(labels)))
+
+
+def test_nan_in_a_regression_makes_the_metric_nan():
+    mean, variance, y = np.zeros((5, 2)), np.ones((5, 2)), np.zeros(5)
+    bad, bad_y = mean.copy(), y.copy()
+    bad[3, 1] = bad_y[3] = np.nan
+    for wrap in (lambda metric: metric, jax.jit):
+        arrays = [(bad, variance, y), (mean, variance + bad, y), (mean, variance, bad_y)]
+        assert all(np.isnan(wrap(gaussian_nll)(*some)) for some in arrays)
+        assert np.isnan(wrap(rmse)(bad[:, 1], y))
+        assert np.isnan(wrap(rmse)(y, bad_y))
+
+
 CHECKED = "|[Tt]ype-check"  # where annotations are checked at run time, that check speaks first
 
 
@@ -146,6 +181,13 @@ CHECKED = "|[Tt]ype-check"  # where annotations are checked at run time, that ch
         (lambda: brier(np.full(3, 0.5), np.array([0, 1, 0])), r"probabilities \[M, C\]"),
         (lambda: ece(np.full((0, 2), 0.5), np.zeros(0, int)), "at least one row"),
         (lambda: accuracy(np.full((2, 2), 0.5), np.array([0.0, 1.0])), "integer classes"),
+        (lambda: accuracy(np.full((2, 2), 0.5), np.array([[0], [1]])), r"labels must have shape \(2,\)"),
+        (lambda: brier(np.eye(2, dtype=int), np.array([0, 1])), "probabilities must be floating"),
+        (lambda: nll(np.log(np.full((2, 2), 0.5)), np.array([0, 1])), "must sum to 1 in every row, got -1.386"),
+        (lambda: ece(np.full((2, 4), 0.5), np.array([0, 1])), "must sum to 1 in every row, got 2"),
+        (lambda: mixture_nll(np.full((2, 3, 2), 0.5), np.array([0, 1])), "must sum to 1 in every row"),
+        (lambda: mixture_probabilities(np.zeros((0, 3, 2))), "at least one row"),
+        (lambda: rmse(np.zeros(0), np.zeros(0)), "at least one row"),
         (lambda: ece(np.full((2, 2), 0.5), np.array([0, 1]), num_bins=0), "num_bins"),
         (lambda: mixture_nll(np.zeros((2, 2)), np.array([0, 1])), r"log_probs \[M, K, C\]"),
         (lambda: rmse(np.zeros(3), np.zeros(2)), "y must have shape"),

@@ -57,6 +57,7 @@ def test_no_word_of_the_table_is_cut(width):
     assert max(map(len, text.splitlines())) <= width
     interval = compare(LABELS, study())["margin"].difference
     assert f"[{interval.low:+.3f}, {interval.high:+.3f}]" in text
+    assert f"{interval.mean:+.3f} (p < .001)" in text
 
 
 def test_table_says_what_separates_from_random():
@@ -71,8 +72,27 @@ def test_table_says_what_separates_from_random():
     ]
     assert cells["labels\nto 0.999"][0] == "> 110"
     assert "20 paired seeds" in table.caption
+    assert "p adjusted for 4 comparisons (Holm)" in table.caption
     assert "unreliable" not in table.caption
-    assert "unreliable" in comparison_table(LABELS, study(4)).caption
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "caption"),
+    [
+        (2, "no p below 1.000 is possible: a verdict takes at least 8 seeds"),
+        (5, "no p below 0.250 is possible: a verdict takes at least 8 seeds"),
+        (7, "no p below 0.062 is possible: a verdict takes at least 8 seeds"),
+        (8, None),
+    ],
+)
+def test_table_of_few_seeds_says_how_many_a_verdict_takes(num_seeds, caption):
+    table = comparison_table(LABELS, study(num_seeds), title="few")
+    verdicts = list(table.columns[-1].cells)[1:]
+    assert "unreliable" in table.caption
+    assert ("possible" in table.caption) == (caption is not None)
+    assert set(verdicts) == {"too few seeds\nto tell"} if caption else "better than random" in verdicts
+    assert caption is None or caption in table.caption
+    assert max(map(len, table.caption.splitlines())) <= 80
 
 
 def test_table_of_losses_turns_the_words_round():

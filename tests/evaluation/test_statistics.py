@@ -7,10 +7,13 @@ import scipy.stats
 
 from bal.evaluation import (
     PairedDifference,
+    compare,
     detectable_difference,
     holm,
     interquartile_mean,
+    judgment,
     paired_difference,
+    statistics,
     verdict,
 )
 
@@ -73,11 +76,13 @@ def test_equal_differences_are_stated_not_guessed():
         nothing = paired_difference(baseline, baseline)
     assert result.low == result.high == result.mean
     np.testing.assert_allclose(result.p_value, 2 / 2**12)
-    assert verdict(result) == (
-        "better than random (+0.020, 95% interval [+0.020, +0.020], 12 seeds, all differences equal)"
+    assert verdict(result, result.p_value) == (
+        "better than random (+0.020, 95% interval [+0.020, +0.020], p = 0.000, 12 seeds, all differences equal)"
     )
     assert (nothing.low, nothing.high, nothing.p_value) == (0, 0, 1)
-    assert verdict(nothing).startswith("not distinguishable from random")
+    assert verdict(nothing, 1.0).startswith("not distinguishable from random")
+    few = paired_difference(baseline[:5] + 0.02, baseline[:5])
+    assert verdict(few, few.p_value).startswith("too few seeds to tell (+0.020")
 
 
 @pytest.mark.parametrize(
@@ -97,34 +102,119 @@ def test_bad_arguments_are_refused(values, baseline, confidence, message):
 @pytest.mark.parametrize(
     ("low", "high", "higher_is_better", "words"),
     [
-        (0.006, 0.036, True, "better than random (+0.021, 95% interval [+0.006, +0.036], 20 seeds)"),
-        (0.006, 0.036, False, "worse than random (+0.021, 95% interval [+0.006, +0.036], 20 seeds)"),
-        (-0.036, -0.006, True, "worse than random (-0.021, 95% interval [-0.036, -0.006], 20 seeds)"),
-        (-0.036, -0.006, False, "better than random (-0.021, 95% interval [-0.036, -0.006], 20 seeds)"),
-        (
-            -0.01,
-            0.052,
-            True,
-            "not distinguishable from random (+0.021, 95% interval [-0.010, +0.052], 20 seeds)",
-        ),
-        (
-            0.0,
-            0.042,
-            True,
-            "not distinguishable from random (+0.021, 95% interval [+0.000, +0.042], 20 seeds)",
-        ),
+        (0.006, 0.036, True, "better than random (+0.021, 95% interval [+0.006, +0.036]"),
+        (0.006, 0.036, False, "worse than random (+0.021, 95% interval [+0.006, +0.036]"),
+        (-0.036, -0.006, True, "worse than random (-0.021, 95% interval [-0.036, -0.006]"),
+        (-0.036, -0.006, False, "better than random (-0.021, 95% interval [-0.036, -0.006]"),
+        (-0.01, 0.052, True, "not distinguishable from random (+0.021, 95% interval [-0.010, +0.052]"),
+        (0.0, 0.042, True, "not distinguishable from random (+0.021, 95% interval [+0.000, +0.042]"),
     ],
 )
 def test_verdict_words(low, high, higher_is_better, words):
-    difference = PairedDifference((low + high) / 2, low, high, 0.5, 20, 0.95)
-    assert verdict(difference, higher_is_better=higher_is_better) == words
+    difference = PairedDifference((low + high) / 2, low, high, 0.01, 20, 0.95)
+    assert verdict(difference, 0.03, 3, higher_is_better=higher_is_better) == words + ", p = 0.030, 20 seeds)"
+
+
+@pytest.mark.parametrize(
+    ("num_seeds", "num_tests", "adjusted_p", "confidence", "words"),
+    [
+        (20, 1, 0.05, 0.95, "better than random"),
+        (20, 1, 0.051, 0.95, "not distinguishable from random"),
+        (20, 1, 0.1, 0.9, "better than random"),
+        (20, 1, 0.02, 0.99, "not distinguishable from random"),
+        (6, 1, 2 / 64, 0.95, "better than random"),
+        (5, 1, 2 / 32, 0.95, "too few seeds to tell"),
+        (2, 1, 0.5, 0.95, "too few seeds to tell"),
+        (6, 2, 4 / 64, 0.95, "too few seeds to tell"),  # over two strategies no p-value can be smaller
+        (8, 6, 12 / 256, 0.95, "better than random"),
+        (8, 7, 14 / 256, 0.95, "too few seeds to tell"),
+        (7, 1, 2 / 128, 0.99, "too few seeds to tell"),
+        (20, 300, 300 * 2e-4, 0.95, "too few seeds to tell"),  # 9,999 sampled sign patterns
+    ],
+)
+def test_a_verdict_takes_the_interval_and_the_test(num_seeds, num_tests, adjusted_p, confidence, words):
+    """Whatever its interval, a difference gets no verdict against its test."""
+    smallest = min(adjusted_p, statistics.smallest_p_value(num_seeds))
+    assert judgment(PairedDifference(0.02, 0.01, 0.03, smallest, num_seeds, confidence), adjusted_p, num_tests) == words
+
+
+@pytest.mark.parametrize("num_seeds", [2, 5, 6, 13, 14, 20])
+def test_smallest_p_value_is_that_of_equal_signs(num_seeds):
+    positive = np.random.default_rng(0).uniform(1, 2, num_seeds)
+    reached = paired_difference(positive, np.zeros(num_seeds)).p_value
+    assert reached == pytest.approx(statistics.smallest_p_value(num_seeds), rel=1e-9)
+
+
+@pytest.mark.parametrize("adjusted_p", [0.005, 1.5, np.nan])
+def test_an_adjusted_p_value_is_no_smaller_than_the_p_value(adjusted_p):
+    with pytest.raises(ValueError, match=r"adjusted_p must lie between the p-value, 0\.01, and 1"):
+        judgment(PairedDifference(0.02, 0.01, 0.03, 0.01, 20, 0.95), adjusted_p)
+
+
+def false_verdicts(num_seeds, num_strategies, num_studies, draw=np.random.Generator.standard_normal):
+    """Number of studies with a verdict on any strategy, where none differs from random and seeds are shared."""
+    random, labels, found = np.random.default_rng(7), np.array([10, 20]), 0
+    for _ in range(num_studies):
+        values = 0.7 + 0.01 * draw(random, (num_strategies + 1, num_seeds, 1)) * np.ones(2)
+        curves = dict(zip(["random", *map(str, range(num_strategies))], values))
+        words = [one.judgment for one in compare(labels, curves).values()]
+        found += any("better" in word or "worse" in word for word in words)
+    return found
+
+
+def at_most(level, num_studies):
+    """Two standard errors above the level."""
+    return num_studies * level + 2 * np.sqrt(num_studies * level * (1 - level))
+
+
+@pytest.mark.parametrize(("num_seeds", "num_strategies", "allowed"), [(2, 1, 0), (5, 3, 0), (6, 1, None), (8, 3, None)])
+def test_no_difference_seldom_gets_a_verdict(num_seeds, num_strategies, allowed, monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 499)  # enough for every sign pattern of 8 seeds
+    found = false_verdicts(num_seeds, num_strategies, 100)
+    assert found <= (at_most(0.05, 100) if allowed is None else allowed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_strategies", [1, 4])
+@pytest.mark.parametrize("num_seeds", [6, 10, 20])
+def test_verdicts_on_no_difference_are_as_rare_as_stated(num_seeds, num_strategies):
+    num_studies = 1_000 if num_strategies == 1 else 400
+    assert false_verdicts(num_seeds, num_strategies, num_studies) <= at_most(0.05, num_studies)
+
+
+def test_a_clear_difference_gets_its_verdict():
+    random = np.random.default_rng(8)
+    start = random.normal(0.7, 0.05, (20, 1)) * np.ones(2)
+    curves = {"random": start, "good": start + 0.05 + random.normal(0, 0.02, (20, 1)), "same": start.copy()}
+    found = compare(np.array([10, 20]), curves)
+    assert [one.judgment for one in found.values()] == [
+        "baseline",
+        "better than random",
+        "not distinguishable from random",
+    ]
+    assert [one.adjusted_p for one in found.values()] == [None, pytest.approx(4e-4), 1.0]
 
 
 @pytest.mark.parametrize(("num_seeds", "warned"), [(9, True), (10, False)])
 def test_verdict_warns_below_ten_seeds(num_seeds, warned):
-    words = verdict(PairedDifference(0.02, 0.01, 0.03, 0.5, num_seeds, 0.9), baseline="entropy")
+    words = verdict(PairedDifference(0.02, 0.01, 0.03, 0.05, num_seeds, 0.9), 0.05, baseline="entropy")
     assert ("unreliable interval: fewer than 10 seeds" in words) == warned
     assert words.startswith("better than entropy (+0.020, 90% interval")
+
+
+def test_interval_of_skewed_differences_is_bias_corrected_and_accelerated():
+    """Efron's BCa by hand, from resamples of its own: the percentile interval lies far from it."""
+    differences = np.array([0.01, 0.02, 0.02, 0.03, 0.05, 0.08, 0.4])
+    means = np.random.default_rng(9).choice(differences, (200_000, 7)).mean(1)
+    shift = scipy.stats.norm.ppf((means < differences.mean()).mean() / 2 + (means <= differences.mean()).mean() / 2)
+    jackknife = (differences.sum() - differences) / 6
+    left = jackknife.mean() - jackknife
+    acceleration = (left**3).sum() / (6 * (left**2).sum() ** 1.5)
+    z = shift + scipy.stats.norm.ppf([0.025, 0.975])
+    expected = np.quantile(means, scipy.stats.norm.cdf(shift + z / (1 - acceleration * z)))
+    result = paired_difference(differences, np.zeros(7))
+    np.testing.assert_allclose([result.low, result.high], expected, atol=0.006)
+    assert np.quantile(means, 0.975) < expected[1] - 0.04
 
 
 def test_holm_by_hand_and_by_definition():
@@ -165,5 +255,6 @@ def test_detectable_difference_refuses_bad_arguments():
 def test_interquartile_mean_ignores_the_outer_quarters():
     values = np.array([[-1e9, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 1e9]])
     assert interquartile_mean(values) == 3.5
-    with pytest.raises(ValueError, match="at least one value"):
-        interquartile_mean(np.array([]))
+    for values in ([], [1.0, np.nan, 2.0, 3.0]):
+        with pytest.raises(ValueError, match="at least one value and no NaN"):
+            interquartile_mean(np.array(values))
