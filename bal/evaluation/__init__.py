@@ -14,13 +14,14 @@ from bal.evaluation.metrics import (
     nll,
     rmse,
 )
-from bal.evaluation.plots import learning_curves
+from bal.evaluation.plots import learning_curves, strategy_styles
 from bal.evaluation.statistics import (
     PairedDifference,
     detectable_difference,
     holm,
     interquartile_mean,
     judgment,
+    mean_interval,
     paired_difference,
     verdict,
 )
@@ -43,10 +44,12 @@ __all__ = [
     "judgment",
     "labels_to_target",
     "learning_curves",
+    "mean_interval",
     "mixture_nll",
     "mixture_probabilities",
     "nll",
     "paired_difference",
     "rmse",
+    "strategy_styles",
     "verdict",
 ]

@@ -1,25 +1,85 @@
 """Learning curves as a figure, drawn without pyplot: nothing global is changed, and no display is needed."""
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-import scipy.stats
 from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from tueplots import axes, figsizes, fontsizes
 from tueplots.constants.color import palettes
 
 from bal.evaluation.curves import support
+from bal.evaluation.statistics import Bounds, mean_interval
 
 # Seven colors and four line styles have no common divisor: 28 curves before a pair comes back.
-COLORS = [f"#{color}" for color in palettes.paultol_bright]
+COLORS = [f"#{color}" for color in [*palettes.paultol_vibrant[:6], "332288"]]
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 MARKERS = "os^Dv<>"
+MOST = len(COLORS) * len(LINE_STYLES)
+UNBOUNDED: Bounds = (-np.inf, np.inf)
+
+# The place of a strategy here is its look, in every picture; random is black. Those that meet in a picture are less
+# than 28 places apart.
+PALETTE = (
+    "bald", "epig", "batchbald", "entropy", "power-bald", "margin", "max-det", "alc", "badge", "bait", "k-center",
+    "variation-ratio", "mean-std", "softmax-bald", "softrank-bald", "gaussian-batch", "epig-batch", "acs-fw",
+    "sparse-greedy", "sparse-iht", "kmeans-pp", "lcmd", "k-medoids", "typiclust", "probcover", "cluster-margin",
+    "confident-coreset", "ranked-batch", "houlsby", "mutual-information", "variance", "lcmd-all-layers",
+    "remembered-bald",
+)  # fmt: skip
+
+
+def strategy_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Color, line style and marker of every strategy: one look in all pictures, no look twice in a picture.
+
+    Random is always black, the strategies of this package have looks of their own, and any other name gets one from
+    its letters, the next free one should it be taken. Order and case do not matter.
+    Raises ValueError for more than 28 names beside random.
+
+    >>> strategy_styles(["random", "BALD"])["BALD"] == strategy_styles(["epig", "bald"])["bald"]
+    True
+    >>> strategy_styles(["random"])["random"]["color"]
+    'black'
+    """
+    plain = {name: name.lower().replace(" ", "-") for name in names}
+    rank = {
+        name: PALETTE.index(name) if name in PALETTE else MOST + zlib.crc32(name.encode()) for name in plain.values()
+    }
+    known_first = sorted(
+        (name for name in plain if plain[name] != "random"), key=lambda name: (rank[plain[name]], name)
+    )
+    if len(known_first) > MOST:
+        raise ValueError(f"expected at most {MOST} strategies beside random, got {len(known_first)}; draw several")
+    styles = {name: {"color": "black", "linestyle": "solid", "marker": "o"} for name in plain}
+    taken: set[int] = set()
+    for name in known_first:
+        place = next(i % MOST for i in range(rank[plain[name]], rank[plain[name]] + MOST) if i % MOST not in taken)
+        taken.add(place)
+        styles[name] = {key: of[place % len(of)] for key, of in _LOOKS.items()}
+    return styles
+
+
+_LOOKS = {"color": COLORS, "linestyle": LINE_STYLES, "marker": MARKERS}
+
+
+def figure_settings(num_panels: int = 1, height_to_width_ratio: float = 0.5) -> dict[str, Any]:
+    """Settings of matplotlib for a figure of a paper: its width and fonts, the latter embedded as TrueType.
+
+    Publishers refuse the Type 3 fonts that matplotlib embeds by default.
+
+    >>> figure_settings()["pdf.fonttype"]
+    42
+    """
+    size = figsizes.neurips2024(nrows=1, ncols=num_panels, rel_width=1.0, height_to_width_ratio=height_to_width_ratio)
+    fonts = {**fontsizes.neurips2024(), "font.family": "DejaVu Sans", "pdf.fonttype": 42, "ps.fonttype": 42}
+    return {**size, **fonts, **axes.lines(), **axes.grid()}
 
 
 def learning_curves(
@@ -28,15 +88,17 @@ def learning_curves(
     curves: Mapping[str, Float[np.ndarray, "S R"]],
     ylabel: str,
     title: str | None = None,
+    bounds: Bounds = UNBOUNDED,
 ) -> None:
     """Writes a picture of mean learning curves, one a strategy; the suffix of `path` chooses png, pdf or svg.
 
-    The line is the mean over S seeds, the band its pointwise 95% t interval, ``mean +- t s / sqrt(S)``; one
-    seed has no band. Bands show each curve by itself: strategies share their seeds, so bands that overlap
-    say nothing about a difference, which `bal.evaluation.paired_difference` tests. The legend states what
-    the band is.
-    Raises ValueError if there are no curves or more than 28, or if counts and values do not fit (see
-    `support`).
+    The line is the mean over S seeds, the band its pointwise 95% t interval (`mean_interval`), within the `bounds`
+    of the metric: (0, 1) for an accuracy. One or two seeds have no band; two are drawn themselves, as thin lines.
+    Bands show each curve by itself: strategies share their seeds, so bands that overlap say nothing about a
+    difference, which `bal.evaluation.paired_difference` tests. The legend states what the band is. A strategy
+    looks the same in every picture (`strategy_styles`).
+    Raises ValueError if there are no curves or more than 28, if values leave the bounds, or if counts and values do
+    not fit (see `support`).
 
     >>> import pathlib, tempfile
     >>> import numpy as np
@@ -46,49 +108,55 @@ def learning_curves(
     ...     path.read_bytes()[1:4]
     b'PNG'
     """
-    most = len(COLORS) * len(LINE_STYLES)
-    if not 0 < len(curves) <= most:
-        raise ValueError(f"expected 1 .. {most} curves, got {len(curves)}; draw several figures")
-    size = figsizes.neurips2024(nrows=1, ncols=1, rel_width=1.0, height_to_width_ratio=0.5)
-    style: dict[Any, Any] = {**size, **fontsizes.neurips2024(), **axes.lines(), **axes.grid()}
-    with matplotlib.rc_context({**style, "font.family": "DejaVu Sans"}):
+    if not 0 < len(curves) <= MOST:
+        raise ValueError(f"expected 1 .. {MOST} curves, got {len(curves)}; draw several figures")
+    with matplotlib.rc_context(figure_settings()):
         figure = Figure()
         FigureCanvasAgg(figure)
         axis = figure.add_subplot(xlabel="labels", ylabel=ylabel, title=title or "")
-        for number, (name, values) in enumerate(curves.items()):
-            _draw(axis, number, name, support(labels, values), values)
+        styles = strategy_styles(curves)
+        for name, values in curves.items():
+            draw_curve(axis, support(labels, values), values, name, styles[name], bounds)
         axis.grid(alpha=0.3)
         figure.legend(
             loc="outside right center",
             frameon=False,
-            title=_band(curves),
+            title=band_title(curves),
             title_fontsize="small",
             handlelength=3,
         )
         figure.savefig(path, dpi=200)
 
 
-def _draw(axis: Axes, number: int, name: str, labels: np.ndarray, values: np.ndarray) -> None:
-    color = COLORS[number % len(COLORS)]
-    mean, num_seeds = values.mean(axis=0), len(values)
-    axis.plot(
-        labels,
-        mean,
-        label=name,
-        color=color,
-        linestyle=LINE_STYLES[number % len(LINE_STYLES)],
-        marker=MARKERS[number % len(MARKERS)],
-        markersize=2.5,
-        markevery=max(1, len(labels) // 10),
-    )
-    if num_seeds > 1:
-        half = scipy.stats.t.ppf(0.975, num_seeds - 1) * values.std(axis=0, ddof=1) / np.sqrt(num_seeds)
-        axis.fill_between(labels, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
+def draw_curve(
+    axis: Axes,
+    labels: Real[np.ndarray, "R"],
+    values: Float[np.ndarray, "S R"],
+    name: str,
+    style: Mapping[str, Any],
+    bounds: Bounds = UNBOUNDED,
+) -> None:
+    """One curve of `learning_curves` on an axis, whose ticks become whole numbers of labels."""
+    mean, low, high = mean_interval(values, bounds)
+    every = max(1, len(labels) // 10)
+    axis.plot(labels, mean, label=name, markersize=2.5, markevery=every, **style)
+    if len(values) == 2:
+        axis.plot(labels, values.T, color=style["color"], linestyle=style["linestyle"], linewidth=0.3)
+    if len(values) > 2:
+        axis.fill_between(labels, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
-def _band(curves: Mapping[str, np.ndarray]) -> str:
+def band_title(curves: Mapping[str, np.ndarray]) -> str:
+    """What lines and bands of `draw_curve` are, for a legend.
+
+    >>> band_title({"random": np.zeros((20, 3))}), band_title({"random": np.zeros((1, 3))})
+    ('mean of 20 seeds,\\nband: 95% t interval', 'one seed')
+    """
     fewest, most = min(map(len, curves.values())), max(map(len, curves.values()))
     if most == 1:
         return "one seed"
-    seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
-    return f"mean of {seeds} seeds,\nband: 95% t interval"
+    seeds = f"mean of {most} seeds" if fewest == most else f"mean of {fewest} to {most} seeds"
+    if most == 2:
+        return f"{seeds},\nthin: each of them"
+    return f"{seeds},\nband: 95% t interval" + ("\n(from 3 seeds on)" if fewest < 3 else "")

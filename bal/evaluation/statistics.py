@@ -15,6 +15,8 @@ from jaxtyping import Float
 FEW_SEEDS = 10
 RESAMPLES = 9999
 
+Bounds = tuple[float | int, float | int]
+
 
 class PairedDifference(NamedTuple):
     """Values minus baseline over S paired seeds, in units of the values.
@@ -161,8 +163,8 @@ def detectable_difference(
 ) -> float:
     """Smallest true mean difference that a paired t-test over `num_seeds` seeds finds with chance `power`.
 
-    ``d = c s / sqrt(num_seeds)``: the test is two-sided, s the standard deviation (ddof = 1) of a pilot's paired differences, c the
-    non-centrality at which the t-test at `level` has that power; in units of the differences. Choose the
+    ``d = c s / sqrt(num_seeds)``, in units of the differences: s is the standard deviation (ddof = 1) of a pilot's
+    paired differences, c the non-centrality at which the two-sided t-test at `level` has that power. Choose the
     number of seeds with it before a run.
     Raises ValueError for fewer than two pilot or planned seeds, or power and level outside ``level < power <
     1``.
@@ -183,6 +185,30 @@ def detectable_difference(
 
     effect = scipy.optimize.brentq(shortfall, 0.0, 10 * critical)
     return float(effect * pilot.std(ddof=1) / np.sqrt(num_seeds))
+
+
+def mean_interval(
+    values: Float[np.ndarray, "S ..."], bounds: Bounds = (-np.inf, np.inf), confidence: float = 0.95
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    """Mean over S seeds and the two ends of its t interval, ``mean +- t s / sqrt(S)``, cut off at `bounds`.
+
+    `bounds` is where values, and so their mean, can lie: (0, 1) for an accuracy. Cutting there leaves the coverage
+    as it is, for no mean lies outside. The ends are NaN below three seeds: of two, the interval is 13 standard
+    errors to either side, which says nothing.
+    Raises ValueError for values that are outside the bounds or NaN.
+
+    >>> [round(float(end), 2) for end in mean_interval(np.array([0.7, 0.9, 0.95]), bounds=(0, 1))]
+    [0.85, 0.52, 1.0]
+    """
+    if values.ndim == 0 or len(values) == 0 or not ((values >= bounds[0]) & (values <= bounds[1])).all():
+        raise ValueError(f"expected one value a seed within the bounds {bounds}, got {values!r}")
+    values = np.asarray(values, np.float64)
+    mean = values.mean(axis=0)
+    if len(values) < 3:
+        return mean, np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    quantile = scipy.stats.t.ppf(0.5 + confidence / 2, len(values) - 1)
+    half = quantile * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return mean, np.maximum(mean - half, bounds[0]), np.minimum(mean + half, bounds[1])
 
 
 def interquartile_mean(values: Float[np.ndarray, "..."]) -> float:

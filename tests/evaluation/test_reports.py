@@ -5,9 +5,11 @@ import warnings
 import matplotlib
 import numpy as np
 import pytest
+import scipy.stats
+from matplotlib.figure import Figure
 from rich.console import Console
 
-from bal.evaluation import compare, comparison_table, learning_curves, paired_difference
+from bal.evaluation import compare, comparison_table, learning_curves, paired_difference, plots
 
 LABELS = np.arange(10, 115, 5)
 
@@ -138,6 +140,88 @@ def test_figure_says_what_its_band_is(tmp_path):
     assert "one seed" in one
     assert "FillBetween" in many
     assert "FillBetween" not in one
+
+
+FREE = (-np.inf, np.inf)
+
+
+def drawn(values, bounds=FREE):
+    axis = Figure().add_subplot()
+    plots.draw_curve(axis, LABELS, values, "bald", plots.strategy_styles(["bald"])["bald"], bounds)
+    return axis
+
+
+def test_band_is_the_interval_of_the_mean():
+    """Not the spread of the seeds, which is sqrt(S) times as wide."""
+    values = study()["margin"]
+    (band,) = drawn(values).collections
+    corners = band.get_paths()[0].vertices
+    for place, label in enumerate(LABELS):
+        ends = corners[corners[:, 0] == label, 1]
+        expected = scipy.stats.ttest_1samp(values[:, place], 0).confidence_interval(0.95)
+        np.testing.assert_allclose([ends.min(), ends.max()], expected, rtol=1e-6)
+
+
+def test_band_of_an_accuracy_stays_in_its_range():
+    values = np.array([[0.2, 0.9], [0.9, 1.0], [1.0, 0.95]]).repeat([1, len(LABELS) - 1], axis=1)
+    free, bound = (drawn(values, bounds).collections[0].get_paths()[0].vertices[:, 1] for bounds in (FREE, (0, 1)))
+    assert free.min() < 0
+    assert free.max() > 1
+    assert (bound.min(), bound.max()) == (0, 1)
+    with pytest.raises(ValueError, match=r"within the bounds \(0, 1\)"):
+        drawn(values + 0.5, (0, 1))
+
+
+@pytest.mark.parametrize(("num_seeds", "lines", "bands"), [(1, 1, 0), (2, 3, 0), (3, 1, 1)])
+def test_two_seeds_are_drawn_themselves(num_seeds, lines, bands):
+    axis = drawn(study(num_seeds)["margin"])
+    assert (len(axis.lines), len(axis.collections)) == (lines, bands)
+
+
+def test_ticks_are_whole_numbers_of_labels():
+    axis = Figure().add_subplot()
+    style = plots.strategy_styles(["bald"])["bald"]
+    plots.draw_curve(axis, np.array([4, 5, 6, 7]), np.zeros((3, 4)), "bald", style)
+    ticks = axis.get_xticks()
+    np.testing.assert_array_equal(ticks, ticks.round())
+
+
+@pytest.mark.parametrize(("num_seeds", "words"), [(2, "thin: each of them"), (3, "band: 95% t interval")])
+def test_legend_tells_bands_from_seeds(num_seeds, words, tmp_path):
+    learning_curves(tmp_path / "few.svg", LABELS, study(num_seeds), "test accuracy")
+    assert words in (tmp_path / "few.svg").read_text()
+
+
+def test_pdf_embeds_truetype_fonts(tmp_path):
+    learning_curves(tmp_path / "curves.pdf", LABELS, study(), "test accuracy")
+    pdf = (tmp_path / "curves.pdf").read_bytes()
+    assert b"/Type3" not in pdf
+    assert b"/FontFile2" in pdf  # TrueType
+
+
+def look(style):
+    return style["color"], style["linestyle"]
+
+
+def test_a_strategy_has_one_look():
+    names = ["random", *plots.PALETTE[:20], "my own", "your-own"]
+    styles = plots.strategy_styles(names)
+    assert plots.strategy_styles(names[::-1]) == styles
+    assert len(set(map(look, styles.values()))) == len(names)
+    for subset in (names[:3], names[5:9]):
+        assert plots.strategy_styles(subset) == {name: styles[name] for name in subset}
+    assert plots.strategy_styles(["my own", "random"])["my own"] == plots.strategy_styles(["my own"])["my own"]
+    assert plots.strategy_styles(["Random", "Mutual information"]) == {
+        "Random": styles["random"],
+        "Mutual information": plots.strategy_styles(["mutual-information"])["mutual-information"],
+    }
+
+
+def test_no_look_comes_twice_in_a_picture():
+    names = ["random", *map(str, range(14)), *plots.PALETTE[-14:]]
+    assert len(set(map(look, plots.strategy_styles(names).values()))) == 29
+    with pytest.raises(ValueError, match="expected at most 28 strategies beside random, got 29"):
+        plots.strategy_styles([*names, "one more"])
 
 
 def test_figure_refuses_what_it_cannot_draw(tmp_path):
