@@ -5,7 +5,7 @@ seed by seed before anything is averaged. A verdict needs the interval *and* the
 alone is too short, and of many strategies one is always lucky.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -189,7 +189,7 @@ def detectable_difference(
 
 def mean_interval(
     values: Float[np.ndarray, "S ..."], bounds: Bounds = (-np.inf, np.inf), confidence: float = 0.95
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+) -> tuple[Float[Any, "..."], Float[Any, "..."], Float[Any, "..."]]:
     """Mean over S seeds and the two ends of its t interval, ``mean +- t s / sqrt(S)``, cut off at `bounds`.
 
     `bounds` is where values, and so their mean, can lie: (0, 1) for an accuracy. Cutting there leaves the coverage
