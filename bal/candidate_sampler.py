@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.labeled import is_labeled
 from bal.numerics import mask_scores, row_gumbel
-from bal.query import Query, Stage
+from bal.query import Query, Stage, all_equal
 from bal.rows import Over, take
 from bal.selection.top_k import take_best
 from bal.typing import Candidates, Pool, PRNGKey, PyTree, Round, Selection
@@ -97,7 +97,8 @@ def remembered(query: Query, num_candidates: int, exponent: float = 1.2, tempera
         eligible = candidates.eligible & scored.fresh[index]
         seen = candidates._replace(rows=scored.scores[index], eligible=eligible, context=scored.context)
         selection = base.select(key, seen, batch_size)
-        return selection._replace(log_q=None, info={**selection.info, "num_scored": scored.memory.num_scored})
+        told = {"num_scored": scored.memory.num_scored, "all_equal": all_equal(seen.rows, eligible, batch_size)}
+        return selection._replace(log_q=None, info={**selection.info, **told})
 
     stages = (Stage(None, select, context), *query.stages[1:])
     return Query(stages, _first_memory, lambda memory, seen: seen[0][0].context.memory)

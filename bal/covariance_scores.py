@@ -20,7 +20,7 @@ from bal.acquisition.joint import JOINT_BYTES
 from bal.kernels import cross_covariance, posterior_variance
 from bal.rows import Over, chunked
 from bal.selection.integrated_variance import TargetRows
-from bal.targets import Context, Targets
+from bal.targets import Context, Targets, check_targets
 from bal.typing import Gaussian, Posterior, PRNGKey, PyTree, Round
 
 
@@ -88,6 +88,7 @@ def _moments(posterior: Posterior, targets: PyTree, x: PyTree) -> tuple[Array, A
 
 
 def _in_blocks(block: Callable, posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
+    check_targets(context)
     there = context.predictions
     if not isinstance(there, Gaussian):
         got = type(there).__name__

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bal.rows import take
+from bal.arrays import as_rows
+from bal.rows import num_rows, take
 from bal.typing import PADDING, Data, Labeled, Pool, PyTree
 
 
@@ -90,13 +91,27 @@ def num_answered(log: Labeled) -> Int[Array, ""]:
     return jnp.sum(log.weight > 0).astype(jnp.int32)
 
 
-def make_pool(x: PyTree, present: Any = None, cost: Any = None) -> Pool:
+def make_pool(x: Any, present: Any = None, cost: Any = None) -> Pool:
     """A `Pool` over rows `x`, by default all present at unit cost. Arrays outside the device stay where they are.
+
+    Data frames and lists of rows become arrays, see `bal.arrays.as_rows`.
+
+    Raises:
+      ValueError: no rows, arrays of different lengths, `present` or `cost` that are not one for each row, a cost that
+        is not positive.
 
     >>> make_pool(jnp.zeros((3, 2))).present.tolist()
     [True, True, True]
     """
-    n = jax.tree.leaves(x)[0].shape[0]
-    present = jnp.ones(n, bool) if present is None else jnp.asarray(present, bool)
-    cost = jnp.ones(n) if cost is None else jnp.asarray(cost, jnp.float32)
+    x = as_rows(x)
+    if not jax.tree.leaves(x) or any(getattr(leaf, "ndim", 0) < 1 for leaf in jax.tree.leaves(x)):
+        raise ValueError(f"expected arrays that lead with the rows, got {type(x).__name__}; use np.asarray")
+    n = num_rows(x)
+    present = jnp.ones(n, bool) if present is None else jnp.asarray(as_rows(present, "flags of present rows"), bool)
+    cost = jnp.ones(n) if cost is None else jnp.asarray(as_rows(cost, "costs"), jnp.float32)
+    for name, leaf in (("present", present), ("cost", cost)):
+        if leaf.shape[-1:] != (n,):
+            raise ValueError(f"expected {name} of shape ({n},), one for each row, got {leaf.shape}")
+    if not isinstance(cost, jax.core.Tracer) and not bool((jnp.isfinite(cost) & (cost > 0)).all()):
+        raise ValueError("expected positive, finite costs: a cost of 0 would be worth any score")
     return Pool(x, present, cost)

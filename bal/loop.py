@@ -23,6 +23,11 @@ from bal.typing import Candidates, Labeled, Learner, Pool, Posterior, PRNGKey, P
 
 START, FIT, QUERY, INIT = 0, 1, 2, 3
 
+NO_START = (
+    "nothing would be labeled before the first query; give num_initial=10 for a random start set, or start, or "
+    "num_initial=0 where the learner's prior is to choose"
+)
+
 
 class Log(NamedTuple):
     """What a run did: R rounds of B picks, and R + 1 evaluations.
@@ -112,6 +117,15 @@ def draw_start(key: PRNGKey, pool: Pool, num_initial: int) -> Selection:
     return Selection(drawn.indices, jnp.full(num_initial, jnp.nan), drawn.valid)
 
 
+def first_rows(key: PRNGKey, pool: Pool, start: Any, num_initial: int | None) -> Selection:
+    """The start set: that of the caller, or one drawn at random."""
+    if start is not None:
+        return given_start(jnp.asarray(start, jnp.int32))
+    if num_initial is None:
+        raise ValueError(NO_START)
+    return draw_start(key, pool, num_initial)
+
+
 def given_start(indices: Int[Array, "S"]) -> Selection:
     """A start set chosen by the caller."""
     return Selection(indices, jnp.full(len(indices), jnp.nan), jnp.ones(len(indices), bool))
@@ -148,7 +162,7 @@ def run(
     query: Query,
     batch_size: int,
     num_rounds: int,
-    num_initial: int = 0,
+    num_initial: int | None = None,
     evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
     over: Over = dense,
 ) -> Log:
@@ -159,13 +173,17 @@ def run(
       pool: the candidates; an argument, never closed over, or it becomes a constant of the program.
       oracle: labels of all pool rows ``[N]``; only those of acquired rows are ever read.
       test: handed to `evaluate` with the posterior of each round.
-      start: pool rows labeled at the beginning; without it `num_initial` rows are drawn at random.
+      start: pool rows labeled at the beginning; without it `num_initial` rows are drawn at random, 0 where the
+        learner's prior is to choose.
       learner, query, batch_size, num_rounds, evaluate, over: static.
 
     Returns:
       The `Log`.
+
+    Raises:
+      ValueError: neither `start` nor `num_initial`. `bal.seeds.run_seeds` and `bal.eager.run_eager` check the rest.
     """
-    first = draw_start(key, pool, num_initial) if start is None else given_start(start)
+    first = first_rows(key, pool, start, num_initial)
     capacity = len(first.indices) + num_rounds * batch_size
     carry = begin(key, learner, query, pool, oracle, capacity)
     y_start = take(oracle, first.indices)

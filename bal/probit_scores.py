@@ -16,7 +16,7 @@ from bal.acquisition.joint import JOINT_BYTES
 from bal.acquisition.probit import probit_epig
 from bal.kernels import cross_covariance, posterior_variance
 from bal.rows import chunked
-from bal.targets import Targets
+from bal.targets import Targets, check_targets
 from bal.typing import Latent, Posterior, PyTree
 
 _in_float32 = partial(jax.tree.map, lambda leaf: leaf.astype(jnp.float32))
@@ -34,6 +34,7 @@ def probit_epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Flo
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning".
     """
+    check_targets(context)
     if not isinstance(context.predictions, Latent):
         got = type(context.predictions).__name__
         raise ValueError(f"expected a learner whose predictions are Latent, got {got}; use gp_classification")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from bal.labeled import is_known, is_labeled
 from bal.rows import Over, dense, num_rows, take
@@ -51,7 +51,13 @@ def score(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
 
     def score_rows(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n"]:
         del context
-        return acquisition(posterior.predict(x))
+        found = acquisition(posterior.predict(x))
+        if jnp.shape(found) != (num_rows(x),):
+            raise ValueError(
+                f"expected one score per row, [{num_rows(x)}], but {getattr(acquisition, '__name__', 'it')} "
+                f"returned {jax.tree.map(jnp.shape, found)}; a function that makes an acquisition must be called first"
+            )
+        return found
 
     return score_rows
 
@@ -86,6 +92,9 @@ def run_query(
 
     Rows that are absent, or have a place in the acquisition log (answered or pending), are never eligible. `log_q`
     is dropped behind a narrowing stage, because it would be conditional on a random shortlist.
+
+    ``info["all_equal"]`` is True where the scores of all rows that a stage could have picked were the same number, or
+    where all draws of the predictions that it was handed agree: its picks then follow from the order of the pool.
     """
     if not query.stages:
         raise ValueError("a query needs at least one stage, got none; see bal.query.by_score")
@@ -95,6 +104,7 @@ def run_query(
     known_x = take(round.pool.x, round.labeled.indices)
     known_weight = is_known(round.labeled).astype(round.labeled.weight.dtype)
     seen: list[tuple[Candidates, Selection]] = []
+    equal = []
     for number, stage in enumerate(query.stages):
         key_context, key_select = jax.random.split(jax.random.fold_in(key, number))
         context = None if stage.context is None else stage.context(key_context, round, over)
@@ -106,12 +116,35 @@ def run_query(
         candidates = Candidates(rows, index, eligible, cost, known, known_weight, context)
         selection = _select(over, stage.select, batch_size)(key_select, candidates)
         seen.append((candidates, selection))
+        if is_scores(rows) or (stage.rows is predictions and isinstance(rows, jax.Array)):
+            equal.append(all_equal(rows, eligible, len(selection.indices)))
         index, eligible, cost = index[selection.indices], selection.valid, cost[selection.indices]
         x = take(x, selection.indices)
     _, selection = seen[-1]
     memory = round.memory if query.remember is None else query.remember(round.memory, tuple(seen))
     log_q = selection.log_q if len(query.stages) == 1 else None
-    return selection._replace(indices=index, log_q=log_q), memory
+    info = {**selection.info, "all_equal": jnp.stack(equal).any()} if equal else selection.info
+    return selection._replace(indices=index, log_q=log_q, info=info), memory
+
+
+def is_scores(rows: Any) -> bool:
+    """Whether the rows of a stage are one score each."""
+    return isinstance(rows, jax.Array) and rows.ndim == 1 and jnp.issubdtype(rows.dtype, jnp.floating)
+
+
+def all_equal(rows: Float[Array, "n *rest"], eligible: Bool[Array, "n"], batch_size: int) -> Bool[Array, ""]:
+    """Whether scores ``[n]`` are the same number for all eligible rows, or predictions ``[n, K, C]`` for all draws.
+
+    False where no more rows are eligible than are asked for: then nothing is chosen. What is not a number is left out.
+
+    >>> all_equal(jnp.array([0.0, 0.0, 7.0]), jnp.array([True, True, False]), 1).item()
+    True
+    """
+    axis = 0 if rows.ndim == 1 else 1
+    usable = ~jnp.isnan(rows) & eligible.reshape(-1, *(1,) * (rows.ndim - 1))
+    low = jnp.min(jnp.where(usable, rows, jnp.inf), axis)
+    high = jnp.max(jnp.where(usable, rows, -jnp.inf), axis)  # below `low` where nothing is usable
+    return jnp.all(high <= low) & usable.any() & (eligible.sum() > batch_size)
 
 
 def _select(over: Over, select: Select, batch_size: int) -> Callable:

@@ -12,9 +12,12 @@ from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from bal.checks import check_budget
-from bal.loop import Log, run
-from bal.typing import Pool, PyTree
+from bal.checks import check_keys
+from bal.doors import check_task, seed_axes, warn_of_oddities
+from bal.loop import Log, no_metrics, run
+from bal.query import Query
+from bal.rows import Over, dense
+from bal.typing import Learner, Pool, Posterior, PyTree
 
 
 class SeedRuns(NamedTuple):
@@ -46,12 +49,12 @@ def over_seeds(fn: Callable, args: tuple, in_axes: tuple, mesh: Mesh | None = No
     """
     mesh = device_mesh() if mesh is None else mesh
     leaves, tree = jax.tree.flatten(args)
-    axes = _leaf_axes(in_axes, args)
-    lengths = {leaf.shape[0] for leaf, axis in zip(leaves, axes, strict=True) if axis == 0}
+    per_seed = jax.tree.leaves(seed_axes(in_axes, args))
+    lengths = {leaf.shape[0] for leaf, own in zip(leaves, per_seed, strict=True) if own}
     if len(lengths) != 1:
         raise ValueError(f"expected one number of seeds in all per-seed arguments, got {sorted(lengths)}")
-    mapped = [number for number, axis in enumerate(axes) if axis == 0]
-    shared = [number for number, axis in enumerate(axes) if axis is None]
+    mapped = [number for number, own in enumerate(per_seed) if own]
+    shared = [number for number, own in enumerate(per_seed) if not own]
 
     def one_seed(shared_leaves: tuple, seed_leaves: tuple) -> Any:
         places = dict(zip(shared + mapped, (*shared_leaves, *seed_leaves), strict=True))
@@ -79,47 +82,78 @@ class OverSeeds(NamedTuple):
     num_devices: int
 
 
+class SeedsInterrupted(KeyboardInterrupt):
+    """Ctrl-C between two calls of `run_seeds`; `runs` holds the seeds that were finished, if any.
+
+    They are not lost: give ``skip=len(error.runs.log.start)`` to go on behind them.
+    """
+
+    def __init__(self, runs: SeedRuns | None, num_seeds: int):
+        num_finished = 0 if runs is None else len(runs.log.start)
+        super().__init__(f"stopped after {num_finished} of {num_seeds} seeds; go on with skip={num_finished}")
+        self.runs = runs
+
+
 def run_seeds(
     keys: Array,
     pool: Pool,
     oracle: PyTree,
     test: PyTree = None,
-    start: Array | None = None,
+    start: Any = None,
     *,
+    learner: Learner,
+    query: Query,
+    batch_size: int,
+    num_rounds: int,
+    num_initial: int | None = None,
+    evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
+    over: Over = dense,
     in_axes: tuple = (None, None, None, 0),
     mesh: Mesh | None = None,
     seeds_per_call: int | None = None,
     on_compiled: Callable[[float], None] | None = None,
     on_seeds: Callable[[Log], None] | None = None,
     skip: int = 0,
-    **settings: Any,
 ) -> SeedRuns:
     """`bal.loop.run` for every key, compiled once; compile and run time are reported apart.
+
+    Inputs, labels and settings are checked before anything is compiled, see `bal.doors`. A warning says afterwards if
+    the scores of a query were all equal or not numbers.
 
     Args:
       keys: one key a seed, see `bal.loop.seed_keys`.
       pool, oracle, test, start: as in `run`; `in_axes` says which of the four (or which of their leaves) lead with
         the seed. By default only `start` does.
+      learner, query, batch_size, num_rounds, num_initial, evaluate, over: as in `run`.
       mesh: devices to use, by default all local ones.
       seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
         devices. Fewer take less memory and let `on_seeds` report more often.
-      on_compiled: called with the seconds that compiling took, before the first seed runs.
+      on_compiled: called once with the seconds that compiling took, before the first seeds run.
       on_seeds: called with the logs of the seeds finished since the last call, for a record or a progress bar.
       skip: seeds at the front that are not run, say because they are on record; the logs begin after them.
-      settings: the static arguments of `run`.
 
     Raises:
-      ValueError: a seed's start set repeats a row or leaves the pool, or the rounds ask for more rows than are present;
-        per-seed arguments of different lengths; no seed left to run.
+      ValueError, TypeError: whatever cannot be right, in one sentence: keys, inputs that are not finite, labels that do
+        not fit the pool or the predictions, a start set that repeats a row or leaves the pool, no start set, more rows
+        asked for than are present, predictions that are not normalised, an `over` that cannot be compiled; per-seed
+        arguments of different lengths; no seed left to run.
+      SeedsInterrupted: Ctrl-C; it holds the seeds that were finished.
     """
+    check_keys(keys)
     if not 0 <= skip < len(keys):
         raise ValueError(f"expected to skip fewer than the {len(keys)} seeds, got skip={skip}")
-    chosen = np.zeros((1, 0), np.int32) if start is None else np.asarray(start)
-    asked = settings["num_rounds"] * settings["batch_size"] + (settings.get("num_initial", 0) if start is None else 0)
-    check_budget(pool.present, chosen, asked)
-    axes = (0, *in_axes[:3], None if start is None else in_axes[3])
+    settings = {"learner": learner, "query": query, "batch_size": batch_size, "num_rounds": num_rounds}
+    settings |= {"num_initial": num_initial, "evaluate": evaluate, "over": over}
+    in_axes = (*in_axes[:3], None if start is None else in_axes[3])
+    pool, oracle, test, start = check_task(pool, oracle, test, start, in_axes, **settings)
+    if over.place != "device" or callable(oracle):
+        got = "an oracle that is a function" if callable(oracle) else f"over={over.place}"
+        raise ValueError(
+            f"run_seeds compiles whole experiments, got {got}; "
+            "use run_eager for pools outside the device, host models and oracles that are asked"
+        )
     begun = time.perf_counter()
-    mapped = over_seeds(partial(run, **settings), (keys, pool, oracle, test, start), axes, mesh)
+    mapped = over_seeds(partial(run, **settings), (keys, pool, oracle, test, start), (0, *in_axes), mesh)
     wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
     size = -(-wanted // mapped.num_devices) * mapped.num_devices
     firsts = range(skip, mapped.num_seeds, size)
@@ -128,22 +162,22 @@ def run_seeds(
     if on_compiled is not None:
         on_compiled(ready - begun)
     logs = []
-    for first in firsts:
-        done = jax.block_until_ready(compiled(mapped.shared, _rows(mapped.per_seed, first, size)))
-        logs.append(jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done))
-        if on_seeds is not None:
-            on_seeds(logs[-1])
-    log = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *logs)
-    return SeedRuns(log, ready - begun, time.perf_counter() - ready)
+    together = lambda: SeedRuns(
+        jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *logs), ready - begun, time.perf_counter() - ready
+    )
+    try:
+        for first in firsts:
+            done = jax.block_until_ready(compiled(mapped.shared, _rows(mapped.per_seed, first, size)))
+            logs.append(jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done))
+            if on_seeds is not None:
+                on_seeds(logs[-1])
+    except KeyboardInterrupt:
+        raise SeedsInterrupted(together() if logs else None, mapped.num_seeds - skip) from None
+    runs = together()
+    warn_of_oddities(runs.log.info, runs.log.valid)
+    return runs
 
 
 def _rows(leaves: tuple, first: int, size: int) -> tuple:
     """A slice of the seeds; past the end the last seed is repeated, to be dropped again."""
     return tuple(leaf[jnp.minimum(jnp.arange(first, first + size), len(leaf) - 1)] for leaf in leaves)
-
-
-def _leaf_axes(in_axes: Any, args: Any) -> list[int | None]:
-    """The axis of every leaf of `args`, from a prefix tree in which None means shared."""
-    is_axis = lambda axis: axis is None or axis == 0
-    per_part = lambda axis, part: [axis] * len(jax.tree.leaves(part))
-    return jax.tree.leaves(jax.tree.map(per_part, in_axes, args, is_leaf=is_axis), is_leaf=lambda axis: axis is None)

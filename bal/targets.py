@@ -13,14 +13,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from bal.acquisition.epig import epig, gaussian_epig, jepig
+from bal.arrays import as_rows
 from bal.numerics import mean_log_probs
 from bal.query import predictions
 from bal.rows import Over, num_rows, take
 from bal.selection.joint_entropy import add_row, no_labels
-from bal.typing import Gaussian, Posterior, PRNGKey, PyTree, Round
+from bal.typing import Gaussian, Latent, Posterior, PRNGKey, PyTree, Round, Values
 
 Context = Callable[[PRNGKey, Round, Over], PyTree]
 
@@ -45,13 +47,14 @@ def targets(x_target: PyTree = None, weight: Float[Array, "M"] | None = None) ->
     if x_target is None:
         warnings.warn("no target rows given: the pool itself is the target of EPIG; pass x_target", stacklevel=2)
         return pool_targets(256)
-    weight = jnp.ones(num_rows(x_target)) if weight is None else weight
-    if len(weight) != num_rows(x_target):
-        raise ValueError(f"one weight a target row, got {len(weight)} weights for {num_rows(x_target)} rows")
+    x_target = as_rows(x_target, "target rows")
+    check_weights(weight, num_rows(x_target))
 
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
         del key
-        return Targets(over.map(predictions, (round.posterior, None), x_target), weight, x_target)
+        found = over.map(predictions, (round.posterior, None), x_target)
+        given = _equal_weights(found) if weight is None else jnp.asarray(weight, _equal_weights(found).dtype)
+        return Targets(found, given, x_target)
 
     return context
 
@@ -64,9 +67,31 @@ def pool_targets(num_targets: int) -> Context:
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
         logits = jnp.where(round.pool.present, 0.0, -jnp.inf)
         x = take(round.pool.x, jax.random.categorical(key, logits, shape=(num_targets,)))
-        return Targets(over.map(predictions, (round.posterior, None), x), jnp.ones(num_targets), x)
+        found = over.map(predictions, (round.posterior, None), x)
+        return Targets(found, _equal_weights(found), x)
 
     return context
+
+
+def _equal_weights(found: PyTree) -> Float[Array, "M"]:
+    """Ones, in the dtype of the predictions."""
+    leaf = jax.tree.leaves(found)[0]
+    return jnp.ones(leaf.shape[0], leaf.dtype)
+
+
+def check_weights(weight: Values | None, num_targets: int) -> None:
+    """Importance weights are one per target, finite, none negative, not all zero.
+
+    Raises:
+      ValueError: anything else.
+    """
+    if weight is None:
+        return
+    given = np.asarray(weight)
+    if given.shape != (num_targets,):
+        raise ValueError(f"expected one weight per target row, [{num_targets}], got weights of shape {given.shape}")
+    if not np.isfinite(given).all() or (given < 0).any() or not given.any():
+        raise ValueError("target weights must be finite, not negative and not all zero; they are importances")
 
 
 def sampled_targets(sample: Callable[[PRNGKey], PyTree]) -> Context:
@@ -74,7 +99,8 @@ def sampled_targets(sample: Callable[[PRNGKey], PyTree]) -> Context:
 
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
         x = sample(key)
-        return Targets(over.map(predictions, (round.posterior, None), x), jnp.ones(num_rows(x)), x)
+        found = over.map(predictions, (round.posterior, None), x)
+        return Targets(found, _equal_weights(found), x)
 
     return context
 
@@ -117,13 +143,68 @@ def joint_targets(context: Context, num_labelings: int = 1024) -> Context:
 
 
 def epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
-    """The row function of EPIG: `epig` or `gaussian_epig` of rows about the targets in the context."""
+    """The row function of EPIG: `epig` or `gaussian_epig` of rows about the targets in the context, in nats.
+
+    Rows and targets are joined by the posterior draws of a network or an ensemble. A Gaussian process joins them by
+    its covariance, which marginal predictions do not show: use `bal.covariance_scores.covariance_epig_scores` or
+    `bal.probit_scores.probit_epig_scores`.
+
+    Raises:
+      ValueError: a learner with a covariance of its own, predictions of one draw, or a context without targets: every
+        score would be 0.
+
+    >>> from bal.query import Stage
+    >>> from bal.selection import best
+    >>> Stage(epig_scores, best, context=pool_targets(256)).rows.__name__
+    'epig_scores'
+
+    Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning".
+    """
+    check_targets(context)
     found = posterior.predict(x)
+    if isinstance(found, Latent) or posterior.learner.kernel is not None:
+        better = (
+            "bal.probit_scores.probit_epig_scores"
+            if isinstance(found, Latent)
+            else ("bal.covariance_scores.covariance_epig_scores")
+        )
+        raise ValueError(
+            "epig_scores joins rows and targets by posterior draws, but this learner joins them by a covariance, which "
+            f"its {type(found).__name__} predictions do not hold; use {better}"
+        )
+    num_draws = jax.tree.leaves(found)[0].shape[1]
+    if num_draws < 2:
+        raise ValueError(
+            f"epig_scores joins rows and targets by posterior draws, but this learner has {num_draws} of them: every "
+            "score would be 0; use an ensemble or Monte-Carlo dropout of several draws"
+        )
     if isinstance(found, Gaussian):
         return gaussian_epig(found, context.predictions, context.weight)
     return epig(found, context.predictions, context.weight)
 
 
+def check_targets(context: PyTree) -> None:
+    """The context of a stage about targets is one.
+
+    Raises:
+      ValueError: anything but `Targets`.
+    """
+    if not isinstance(context, Targets):
+        raise ValueError(
+            f"this stage is about target rows, but its context is {type(context).__name__}; write "
+            "Stage(rows, select, context=targets(x_target)), or pool_targets(256)"
+        )
+
+
 def jepig_scores(posterior: Posterior, context: Float[Array, "S K"], x: PyTree) -> Float[Array, "n"]:
-    """The row function of joint EPIG, whose context comes from `joint_targets`."""
+    """The row function of joint EPIG, whose context comes from `joint_targets`.
+
+    Raises:
+      ValueError: any other context, or draws of which there is but one.
+    """
+    if not isinstance(context, jax.Array) or context.ndim != 2 or context.shape[1] < 2:
+        raise ValueError(
+            "jepig_scores needs log draw weights [labelings, draws] of several draws as its context, got "
+            f"{getattr(context, 'shape', type(context).__name__)}; use joint_targets(targets(x_target))"
+        )
     return jepig(posterior.predict(x), context)

@@ -13,14 +13,14 @@ PACKAGE = ROOT / "bal"
 
 LAYERS = [
     {"typing"},
-    {"numerics"},
+    {"arrays", "numerics"},
     {"acquisition", "fingerprint", "kernels", "labeled", "rows", "learners"},
     {"selection"},
     {"query"},
     {"candidate_sampler", "targets"},
     {"covariance_scores", "probit_scores"},
     {"loop"},
-    {"checkpoint", "checks", "events", "seeds"},
+    {"checkpoint", "checks", "doors", "events", "seeds"},
     {"eager"},
     {"campaign", "propose"},
 ]
