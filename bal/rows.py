@@ -5,7 +5,7 @@ differ in memory and in where the arrays live.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -16,7 +16,10 @@ from bal.numerics import in_row_blocks
 from bal.typing import PyTree
 
 DEFAULT_BUDGET = 256 * 2**20
-"""Bytes that one chunk of inputs and results may take when no chunk size is given."""
+"""Bytes that the chunks in work may take when no chunk size is given: inputs, temporaries and results."""
+
+_PROBES = (8, 64)  # rows of the small chunks whose temporaries the compiler is asked for
+_QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # buffers stay the same
 
 
 class Over(NamedTuple):
@@ -43,8 +46,12 @@ dense = Over(_dense, "device")
 def chunked(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Over:
     """Chunks of rows inside the compiled program, so that temporaries do not grow with the pool.
 
-    Without `chunk_size` it follows from `budget`, the bytes that inputs and results of one chunk may take. The last
-    chunk overlaps the one before.
+    Without `chunk_size` it follows from `budget`, the bytes that one chunk may take: inputs, results and whatever XLA
+    holds in between, such as the activations of a network. What does not grow with the chunk (the pool, the results
+    of all rows, parameters) comes on top, and under `vmap` every lane has a chunk of its own. The last chunk overlaps
+    the one before.
+
+    Raises ValueError, when traced, if the budget is too small for one row.
 
     >>> chunked(2).map(lambda a, x: a + x, (1,), jnp.arange(5)).tolist()
     [1, 2, 3, 4, 5]
@@ -62,7 +69,10 @@ def chunked(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Over
 def streamed(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Over:
     """Chunks read one after the other from arrays outside the device: `numpy.memmap`, HDF5, anything that slices.
 
-    Only the results are kept. One compilation serves all chunks; the next chunk is read while the device computes.
+    Only the results are kept, written where they stay. One compilation serves all chunks; the next chunk is read while
+    the device computes, so that two are in work at a time: `budget` counts both, each as in `chunked`.
+
+    Raises ValueError if the budget is too small for two chunks of one row.
 
     >>> streamed(2).map(lambda a, x: a + x, (1,), np.arange(5)).tolist()
     [1, 2, 3, 4, 5]
@@ -71,18 +81,19 @@ def streamed(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Ove
 
     def map_stream(fn: Callable, fixed: tuple, x: PyTree) -> PyTree:
         n = num_rows(x)
-        size = min(chunk_size or rows_within(fn, fixed, x, budget), n)
-        starts = [min(start, n - size) for start in range(0, n, size)]
+        size = min(chunk_size or rows_within(fn, fixed, x, budget, chunks=2), n)
         compiled = _compiled(fn)
-        results = []
-        for start in starts:
+        part = whole = None
+        for start in (min(start, n - size) for start in range(0, n, size)):
             piece = jax.tree.map(lambda leaf, start=start: np.asarray(leaf[start : start + size]), x)
-            results.append(compiled(*fixed, piece))
-            if len(results) > 2:
-                jax.block_until_ready(results[-3])  # at most two chunks in flight
-        keep = n - starts[-1] if len(starts) == 1 else n - size * (len(starts) - 1)
-        results[-1] = jax.tree.map(lambda leaf: leaf[size - keep :], results[-1])
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *results)
+            before, part = part, compiled(*fixed, piece)
+            if size == n:
+                return part
+            if whole is None:
+                whole = jax.tree.map(lambda leaf: jnp.zeros((n, *leaf.shape[1:]), leaf.dtype), part)
+            whole = _write(whole, part, start)
+            jax.block_until_ready(before)  # at most two chunks in work
+        return whole
 
     return Over(map_stream, "stream")
 
@@ -128,12 +139,55 @@ def num_rows(x: PyTree) -> int:
     return lengths.pop()
 
 
-def rows_within(fn: Callable, fixed: tuple, x: PyTree, budget: int) -> int:
-    """How many rows fit the budget, counting inputs and results; at least 1."""
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), leaf.dtype), x)
-    leaves = jax.tree.leaves((one, jax.eval_shape(lambda row: fn(*fixed, row), one)))
-    bytes_per_row = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-    return max(budget // max(bytes_per_row, 1), 1)
+def rows_within(fn: Callable, fixed: tuple, x: PyTree, budget: int, chunks: int = 1) -> int:
+    """The most rows for which `chunks` chunks fit the budget in bytes: inputs, temporaries and results.
+
+    Temporaries are what XLA says of the function compiled for 8 rows and, if that is not proof enough that all rows
+    fit, for 64: ``a + b n`` through both. Nothing runs. The answer is kept for each function and shape of a row.
+
+    Raises ValueError if one row is too much.
+    """
+    n = num_rows(x)
+    like = lambda tree: jax.eval_shape(lambda tree: tree, tree)
+    row = like(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), x))
+    leaves, tree = jax.tree.flatten((like(fixed), row))
+    few, some = _PROBES
+    temporary, ends = _chunk_bytes(fn, tree, tuple(leaves), few)
+    if chunks * n * (temporary / few + ends) <= budget:
+        return n
+    slope = max((_chunk_bytes(fn, tree, tuple(leaves), some)[0] - temporary) / (some - few), 0.0)
+    constant = max(temporary - few * slope, 0.0)
+    size = int((budget / chunks - constant) // max(slope + ends, 1))
+    if size < 1:
+        needed = -int(-chunks * (constant + slope + ends) // 1)
+        in_work = "one row takes" if chunks == 1 else f"{chunks} chunks in work, of one row each, take"
+        raise ValueError(
+            f"budget={budget} bytes is too small: {in_work} {needed} bytes of inputs, temporaries and results; "
+            "give at least that, or set chunk_size"
+        )
+    return size
+
+
+@lru_cache(maxsize=64)
+def _chunk_bytes(fn: Callable, tree: Any, leaves: tuple, size: int) -> tuple[int, int]:
+    """Bytes of temporaries of `fn` on `size` rows, and of the inputs and results of one row."""
+    fixed, row = tree.unflatten(leaves)
+    rows = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), row)
+    traced, results = jax.make_jaxpr(fn, return_shape=True)(*fixed, rows)
+    inputs = [*traced.consts, *jax.tree.leaves((fixed, rows))]  # constants may belong to a surrounding trace
+    shapes = [jax.ShapeDtypeStruct(jnp.shape(leaf), leaf.dtype) for leaf in inputs]
+    call = lambda *leaves: jax.core.eval_jaxpr(
+        traced.jaxpr, leaves[: len(traced.consts)], *leaves[len(traced.consts) :]
+    )
+    memory: Any = jax.jit(call).lower(*shapes).compile(_QUICK).memory_analysis()
+    ends = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((rows, results)))
+    return memory.temp_size_in_bytes, ends // size
+
+
+@partial(jax.jit, donate_argnums=0)
+def _write(whole: PyTree, part: PyTree, start: Any) -> PyTree:
+    put = lambda whole, part: jax.lax.dynamic_update_slice_in_dim(whole, part, start, 0)
+    return jax.tree.map(put, whole, part)
 
 
 @lru_cache(maxsize=64)

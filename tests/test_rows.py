@@ -7,8 +7,11 @@ import pytest
 from problem import KEY, SETTINGS, N, Y
 
 from bal.labeled import make_pool
+from bal.learners import ensemble, lenet
 from bal.loop import no_metrics, run
+from bal.query import predictions
 from bal.rows import chunked, dense, host, num_rows, rows_within, streamed, take
+from bal.typing import Data, Posterior
 
 
 def double(offset, x):
@@ -47,19 +50,75 @@ def test_streaming_compiles_once_and_reads_only_slices():
     assert len(traces) == 1
 
 
-def test_rows_within_counts_inputs_and_results():
-    x = jnp.zeros((10, 4))
-    assert rows_within(lambda x: x.sum(-1), (), x, 200) == 10  # 16 bytes in, 4 out
-    assert rows_within(lambda x: x.sum(-1), (), x, 1) == 1
+def hidden(x):
+    """32 bytes in, 4 out, and 4 kB of activations in between."""
+    return jnp.sort(jnp.tanh(jnp.matmul(x, jnp.ones((8, 1024)))), -1)[:, 128]
+
+
+def peak_bytes(fn, *args):
+    memory = jax.jit(fn).lower(*args).compile().memory_analysis()
+    return memory.temp_size_in_bytes
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_rows_within_counts_what_is_between_inputs_and_results(chunks):
+    """The compiler's own figure for a chunk of the size that was chosen is within the budget, and near it."""
+    x, budget = jax.ShapeDtypeStruct((10**6, 8), jnp.float32), 2**22
+    size = rows_within(hidden, (), x, budget, chunks)
+    taken = chunks * (peak_bytes(hidden, jax.ShapeDtypeStruct((size, 8), jnp.float32)) + 36 * size)
+    assert 0.7 * budget < taken < 1.3 * budget
+
+
+def test_convolutions_are_counted():
+    """Activations of a LeNet on an image of 3 kB are 340 kB: a budget of 16 MB is fifty images, not five thousand."""
+    learner = ensemble(lenet(), 2)
+    data = Data(jnp.zeros((1, 28, 28, 1)), jnp.zeros(1, int), jnp.ones(1))
+    fixed = (Posterior(jax.eval_shape(learner.init, KEY, data), learner), None)
+    images = jax.ShapeDtypeStruct((60_000, 28, 28, 1), jnp.float32)
+    assert 25 < rows_within(predictions, fixed, images, 2**24) < 75
+
+
+def test_a_pool_within_the_budget_is_one_chunk():
+    assert rows_within(hidden, (), jnp.zeros((10, 8)), 2**22) == 10
+
+
+def test_a_function_may_close_over_traced_arrays():
+    total = jax.jit(lambda a, x: chunked(budget=1000).map(lambda x: a * x, (), x))
+    assert total(2.0, jnp.arange(300.0)).tolist() == [2.0 * n for n in range(300)]
+
+
+@pytest.mark.parametrize("over", [chunked(budget=100), streamed(budget=100)], ids=["chunked", "streamed"])
+def test_a_budget_below_one_row_is_refused(over):
+    with pytest.raises(
+        ValueError, match=r"budget=100 bytes is too small: .* take.? \d{4,5} bytes of inputs, temporaries"
+    ):
+        over.map(hidden, (), np.ones((9, 8), np.float32))
 
 
 def test_chunks_bound_the_memory_of_the_program():
-    """Temporaries of a scored pool follow the chunk, not the pool."""
+    """Temporaries of a scored pool follow the budget, not the pool."""
     x = jax.ShapeDtypeStruct((20_000, 8), jnp.float32)
-    sorted_middle = lambda x: jnp.sort(jnp.tanh(x @ jnp.ones((8, 256))), -1)[:, 128]
-    program = lambda over: jax.jit(lambda x: over.map(sorted_middle, (), x)).lower(x).compile()
-    temporary = lambda over: program(over).memory_analysis().temp_size_in_bytes
-    assert temporary(chunked(100)) < 2**20 < temporary(dense)
+    temporary = lambda over: peak_bytes(lambda x: over.map(hidden, (), x), x)
+    assert temporary(chunked(budget=2**20)) < 1.3 * 2**20 < 2**25 < temporary(dense)
+
+
+def test_a_stream_has_two_chunks_in_work():
+    """Chunk c is read only when chunk c - 2 is done, and every result lands in its place."""
+    done, read = [], []
+
+    class Reader:
+        shape, dtype = (7, 1), np.dtype(np.float32)
+
+        def __getitem__(self, rows):
+            read.append((rows.start, len(done)))
+            return np.arange(7, dtype=np.float32)[rows, None]
+
+    def fn(x):
+        jax.debug.callback(lambda first: done.append(float(first)), x[0, 0], ordered=True)
+        return 3 * x[:, 0]
+
+    assert streamed(1).map(fn, (), Reader()).tolist() == [0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0]
+    assert all(finished >= start - 1 for start, finished in read)
 
 
 def test_take_clips_and_reads_host_arrays_there():
