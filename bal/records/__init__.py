@@ -36,8 +36,9 @@ This package imports no jax: logs can be read anywhere.
 
 from bal.records.errors import CorruptRecordError, RecordLockedError
 from bal.records.log import LogReport, read_events
+from bal.records.opening import identity, open_record
 from bal.records.reading import acquired, table
-from bal.records.record import Record, identity, open_record
+from bal.records.record import Record
 
 __all__ = [
     "CorruptRecordError",

@@ -16,6 +16,7 @@ import numpy as np
 from bal.records.errors import CorruptRecordError
 
 _TAG = "$float"
+_MAX_BITS = 13_000  # Python writes and reads integers of up to 4,300 digits
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -28,6 +29,8 @@ def plain(value: Any, where: str) -> Any:
     >>> plain({"scores": np.float32([0.5, 2.0]), "ids": (1, 2)}, "event")
     {'scores': [0.5, 2.0], 'ids': [1, 2]}
     """
+    if type(value) is int and value.bit_length() > _MAX_BITS:
+        raise TypeError(f"{where}: expected an integer of at most 4,000 digits, got a longer one; store it as text")
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, np.ndarray | np.generic):
@@ -73,24 +76,30 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"bare {constant} is not JSON")
 
 
-def encode(value: Any, indent: int | None = None) -> bytes:
+_write = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_write_indented = json.JSONEncoder(sort_keys=True, separators=(",", ": "), allow_nan=False, indent=1).encode
+_read = json.JSONDecoder(parse_constant=_refuse).decode
+_read_tagged = json.JSONDecoder(object_hook=_untagged, parse_constant=_refuse).decode
+
+
+def encode(value: Any, indented: bool = False) -> bytes:
     """Canonical JSON of a `plain` value: sorted keys, ASCII, no white space unless indented."""
-    separators = (",", ":") if indent is None else (",", ": ")
-    text = json.dumps(_tagged(value), sort_keys=True, separators=separators, allow_nan=False, indent=indent)
-    return text.encode("ascii")
+    return (_write_indented if indented else _write)(_tagged(value)).encode("ascii")
 
 
 def decode(data: bytes) -> Any:
     """Inverse of `encode`; raises ValueError at anything it could not have written."""
     try:
-        return json.loads(data.decode("ascii"), object_hook=_untagged, parse_constant=_refuse)
+        # a tag can only be spelled out or escaped: whatever has neither needs no second look at its dicts
+        read = _read_tagged if b"$" in data or b"\\" in data else _read
+        return read(data.decode("ascii"))
     except (RecursionError, TypeError) as error:
         raise ValueError(str(error)) from error
 
 
 def seal(body: Any) -> bytes:
     """An indented JSON document ``{"body": ..., "sha256": digest of the body}``."""
-    return encode({"body": body, "sha256": hashlib.sha256(encode(body)).hexdigest()}, indent=1) + b"\n"
+    return encode({"body": body, "sha256": hashlib.sha256(encode(body)).hexdigest()}, indented=True) + b"\n"
 
 
 def unseal(data: bytes, name: str) -> Any:

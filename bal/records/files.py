@@ -45,10 +45,16 @@ def replace(path: Path, data: bytes) -> None:
                 _write_all(file.fileno(), data)
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-        except OSError:
+        except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Take a file away for good."""
+    path.unlink()
+    sync_folder(path.parent)
 
 
 def append(path: Path, data: bytes, size: int) -> None:

@@ -18,14 +18,15 @@ class LogReport(NamedTuple):
 
     valid_bytes: length of the longest prefix of intact lines.
     dropped_bytes: everything after it; 0 for a log that ends cleanly.
-    intact_after: intact lines among what was dropped. 0 is a torn tail, as a kill leaves it; otherwise the
-    log
-        was damaged in its middle and finished rounds stand behind the damage.
+    intact_after: intact lines among what was dropped.
+    damaged_lines: lines among what was dropped that end in a newline and do not hold what was written. A kill leaves
+      none: the newline is written last, so a torn tail has 0. Otherwise the log was damaged.
     """
 
     valid_bytes: int
     dropped_bytes: int
     intact_after: int
+    damaged_lines: int
 
 
 def encode_line(event: dict[str, Any]) -> bytes:
@@ -48,15 +49,16 @@ def _decode_line(line: bytes) -> dict[str, Any] | None:
 def parse(data: bytes) -> tuple[list[dict[str, Any]], LogReport]:
     """The events in the longest prefix of intact lines, and what came after it."""
     *lines, _ = data.split(b"\n")
-    events, valid, intact_after = [], 0, 0
+    events, valid, intact_after, damaged = [], 0, 0, 0
     for n, line in enumerate(lines):
         event = _decode_line(line)
         if event is None:
             intact_after = sum(_decode_line(later) is not None for later in lines[n + 1 :])
+            damaged = len(lines) - n - intact_after
             break
         events.append(event)
         valid += len(line) + 1
-    return events, LogReport(valid, len(data) - valid, intact_after)
+    return events, LogReport(valid, len(data) - valid, intact_after, damaged)
 
 
 def read_events(path: str | Path) -> tuple[list[dict[str, Any]], LogReport]:
@@ -64,12 +66,12 @@ def read_events(path: str | Path) -> tuple[list[dict[str, Any]], LogReport]:
 
     Whatever the log holds, this keeps its longest prefix of intact lines and never raises; only a log that is
     not there is an error (FileNotFoundError). Nothing on disk is changed. `open_record` and `table` judge the
-    report: a torn tail is cut or passed over, damage in the middle is a `CorruptRecordError`.
+    report: a torn tail is cut or passed over, damage is a `CorruptRecordError`.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "events.jsonl").write_bytes(encode_line({"kind": "note", "text": "hello"}) + b"torn")
     >>> read_events(folder)
-    ([{'kind': 'note', 'text': 'hello'}], LogReport(valid_bytes=40, dropped_bytes=4, intact_after=0))
+    ([{'kind': 'note', 'text': 'hello'}], LogReport(valid_bytes=40, dropped_bytes=4, intact_after=0, damaged_lines=0))
     """
     return parse((Path(path) / LOG).read_bytes())

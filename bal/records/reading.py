@@ -14,17 +14,18 @@ from bal.records.log import LOG, LogReport, parse
 from bal.records.rounds import Progress, advance, check_events, valid_ids
 
 SCHEMA = 1
-CONFIG, DONE = "config.json", "done.json"
+CONFIG, DONE, REPLACED = "config.json", "done.json", ".replaced"
 
 _MISSING = object()
 _FIXED = ("name", "sha", "fingerprint", "done", "seed", "round", "seconds")
 
 
 class Contents(NamedTuple):
-    """All of a record that its files say and that has been checked."""
+    """All of a record that its files say and that has been checked; `log` are the bytes of its log."""
 
     config: dict[str, Any]
     fingerprint: str
+    log: bytes
     events: list[dict[str, Any]]
     report: LogReport
     progress: dict[int, Progress]
@@ -39,24 +40,37 @@ def describe(config: dict[str, Any], fingerprint: str) -> bytes:
 
 
 def _load_config(path: Path) -> dict[str, Any]:
-    data = (path / CONFIG).read_bytes()
+    try:
+        data = (path / CONFIG).read_bytes()
+    except FileNotFoundError as error:
+        if (path / LOG).exists() or (path / DONE).exists():
+            raise CorruptRecordError(f"{path / CONFIG} is gone; restore it from a copy") from error
+        raise FileNotFoundError(
+            f"{path} holds no record; pass the folder of one, `path` of what open_record returns"
+        ) from error
     digits = hashlib.sha256(data).hexdigest()[:12]
     if digits != path.name:
         raise CorruptRecordError(
             f"{path / CONFIG} has the checksum {digits}, not that of its folder; "
             "restore the file from a copy, or give the folder its own name back"
         )
-    body = decode(data)
-    if body["schema"] != SCHEMA:
-        raise CorruptRecordError(f"{path} has schema {body['schema']}, this version reads {SCHEMA}; use a newer `bal`")
+    try:
+        body = decode(data)
+        schema = body["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptRecordError(f"{path / CONFIG} is no configuration ({error}); restore it from a copy") from error
+    if schema != SCHEMA:
+        raise CorruptRecordError(f"{path} has schema {schema}, this version reads {SCHEMA}; use a newer `bal`")
+    if not isinstance(body.get("config"), dict) or not isinstance(body.get("fingerprint"), str):
+        raise CorruptRecordError(f"{path / CONFIG} lacks config or fingerprint; restore it from a copy")
     return body
 
 
 def _check_log(path: Path, events: list[dict[str, Any]], report: LogReport) -> dict[int, Progress]:
-    if report.intact_after:
+    if report.damaged_lines:
         raise CorruptRecordError(
             f"{path} is damaged at byte {report.valid_bytes}, before {report.intact_after} intact events; "
-            "restore it from a copy, or cut it at that byte to run the later rounds again"
+            "restore it from a copy, or cut it at that byte and delete state.npz to do what followed again"
         )
     progress: dict[int, Progress] = {}
     try:
@@ -73,19 +87,31 @@ def load(path: Path) -> Contents:
     record.
     """
     body = _load_config(path)
-    done = path / DONE
-    # the order matters beside a live writer: what is done cannot change any more
-    sealed = unseal(done.read_bytes(), str(done)) if done.exists() else None
+    # the order matters beside a live writer: what is done changes no more, unless it is reopened
+    seal = _seal(path)
     try:
         data = (path / LOG).read_bytes()
     except FileNotFoundError as error:
         raise CorruptRecordError(f"{path / LOG} is gone; restore it from a copy") from error
-    if sealed is not None and hashlib.sha256(data).hexdigest() != sealed["log_sha256"]:
-        raise CorruptRecordError(f"{path / LOG} has changed since the run finished; restore it from a copy")
     events, report = parse(data)
+    if seal is not None and (hashlib.sha256(data).hexdigest() != seal["log_sha256"] or report.dropped_bytes):
+        if _seal(path) != seal:
+            return load(path)
+        raise CorruptRecordError(f"{path / LOG} has changed since the run finished; restore it from a copy")
     progress = _check_log(path / LOG, events, report)
-    summary = None if sealed is None else sealed["summary"]
-    return Contents(body["config"], body["fingerprint"], events, report, progress, summary)
+    summary = None if seal is None else seal["summary"]
+    return Contents(body["config"], body["fingerprint"], data, events, report, progress, summary)
+
+
+def _seal(path: Path) -> dict[str, Any] | None:
+    try:
+        data = (path / DONE).read_bytes()
+    except FileNotFoundError:
+        return None
+    seal = unseal(data, str(path / DONE))
+    if not isinstance(seal, dict) or not isinstance(seal.get("summary"), dict) or "log_sha256" not in seal:
+        raise CorruptRecordError(f"{path / DONE} is no seal of a log; restore it from a copy")
+    return seal
 
 
 def acquired(path: str | Path) -> dict[int, np.ndarray]:
@@ -154,6 +180,13 @@ def _column(values: list[Any]) -> np.ndarray:
     return np.array(["" if value is _MISSING else encode(value).decode() for value in values], np.str_)
 
 
+def _records(root: Path) -> list[Path]:
+    """Every folder that holds a record, or what is left of one; what was set aside is hidden."""
+    found = {file.parent for file in root.glob(f"*/*/{CONFIG}")}
+    found |= {file.parent for file in root.glob(f"*/*/{LOG}") if file.stat().st_size}
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
+
+
 def table(root: str | Path) -> dict[str, np.ndarray]:
     """Every round of every record under `root` in long form: columns of one length, one entry a round.
 
@@ -172,7 +205,7 @@ def table(root: str | Path) -> dict[str, np.ndarray]:
     if not Path(root).is_dir():
         raise FileNotFoundError(f"{root} is not a folder; pass the root that was given to open_record")
     rows: list[dict[str, Any]] = []
-    for path in sorted(file.parent for file in Path(root).glob(f"*/*/{CONFIG}")):
+    for path in _records(Path(root)):
         try:
             rows += _rows(path)
         except (CorruptRecordError, OSError) as error:

@@ -1,9 +1,11 @@
-"""One run on disk: opened by its config, appended to round by round, finished once."""
+"""One run on disk: appended to round by round, finished once, reopened to grow."""
 
 import hashlib
-import re
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,16 +13,16 @@ from typing import Any
 import filelock
 import numpy as np
 
-from bal.records import files
-from bal.records.encoding import plain, seal, unseal
+from bal.records import files, lock
+from bal.records.encoding import plain, seal
 from bal.records.environment import environment
-from bal.records.errors import CorruptRecordError, RecordLockedError
+from bal.records.errors import CorruptRecordError
 from bal.records.log import LOG, encode_line
-from bal.records.reading import CONFIG, DONE, Contents, describe, load
+from bal.records.reading import DONE, Contents
+from bal.records.recovery import STATE, recover
 from bal.records.rounds import advance, check_events
 from bal.records.state import pack, unpack
-
-_ENV, _STATE, _LOCK, _TORN = "env.json", "state.npz", "lock", "events.torn"
+from bal.records.writers import changes, load_writers, sign, sign_state, written_by
 
 
 class Record:
@@ -29,15 +31,30 @@ class Record:
     path: its folder.
     done, summary: whether `finish` was called, and with what (None before).
     events: every event so far, as it reads back from disk.
+    written_by, changes: whose it is, and how the present code and settings differ ("source", "script", "packages.jax").
+
+    Its methods may be called from several threads.
     """
 
-    def __init__(self, path: Path, contents: Contents, lock: filelock.BaseFileLock | None):
+    def __init__(self, path: Path, contents: Contents, held: filelock.BaseFileLock | None):
         self.path = path
+        self._mutex = threading.RLock()
+        self._take(contents, held)
+
+    def _take(self, contents: Contents, held: filelock.BaseFileLock | None) -> None:
+        self._writers = self._found = load_writers(self.path)
         self.summary = contents.summary
         self._events = contents.events
         self._progress = contents.progress
         self._size = contents.report.valid_bytes
-        self._lock = lock
+        self._digest = hashlib.sha256(contents.log[: self._size])
+        self._lock = held
+        if held is not None and not self.done and contents.events and self.changes:
+            warnings.warn(
+                f"{self.path} was recorded by {self.written_by}; going on with {written_by([self._now])}; different: "
+                f"{', '.join(self.changes)}; open it with fresh=True (--fresh) to start over",
+                stacklevel=4,
+            )
 
     @property
     def done(self) -> bool:
@@ -45,13 +62,28 @@ class Record:
         return self.summary is not None
 
     @property
+    def written_by(self) -> str:
+        """The versions and commits that wrote what was there when the record was opened, in words."""
+        return written_by(self._found)
+
+    @property
+    def changes(self) -> list[str]:
+        """Names of what differs between those and the present environment; empty = the same code and settings."""
+        return changes(self._found, self._now) if self._found else ["source"]
+
+    @cached_property
+    def _now(self) -> dict[str, Any]:
+        return environment()
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         """Every event so far, in order."""
-        return list(self._events)
+        with self._mutex:
+            return list(self._events)
 
     def rounds(self, seed: int = 0) -> list[dict[str, Any]]:
         """The round events of one seed, in order: entry r is round r."""
-        return [event for event in self._events if event["kind"] == "round" and event["seed"] == seed]
+        return [event for event in self.events if event["kind"] == "round" and event["seed"] == seed]
 
     def append(self, events: Sequence[dict[str, Any]]) -> None:
         """Add events to the log; on return all of them are on disk, if this raises none of them is.
@@ -59,50 +91,96 @@ class Record:
         Events of kind "round" are held to the schema of this package, others need only the text ``kind``.
         Raises TypeError or ValueError at an event that may not follow, RuntimeError on a finished or closed
         record, and OSError naming the file when the disk refuses, which closes the record: open it again to
-        continue.
+        continue. So does an interrupt from the keyboard, whether or not the events have reached the disk by then.
         """
-        self._check_writable()
-        taken = [plain(event, f"events[{i}]") for i, event in enumerate(events)]
-        added = check_events(taken, self._progress)
-        data = b"".join(map(encode_line, taken))
-        try:
-            files.append(self.path / LOG, data, self._size)
-        except BaseException:
-            self.close()
-            raise
-        self._size += len(data)
-        self._events += taken
-        advance(self._progress, added)
+        with self._mutex:
+            self._check_writable()
+            taken = [plain(event, f"events[{i}]") for i, event in enumerate(events)]
+            added = check_events(taken, self._progress)
+            data = b"".join(map(encode_line, taken))
+            with self._writing():
+                files.append(self.path / LOG, data, self._size)
+                self._size += len(data)
+                self._digest.update(data)
+                self._events += taken
+                advance(self._progress, added)
 
     def save_state(self, round: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace the arrays kept beside the log; the old ones stay until the new ones are whole.
 
         The log is the truth: append the round first, and trust a loaded state only if its round is in the
-        log.
+        log. The length of the log at this moment is saved too: a log that later holds less is refused.
         """
-        self._check_writable()
-        files.replace(self.path / _STATE, pack(round, arrays))
+        with self._mutex:
+            self._check_writable()
+            data = pack(round, arrays, self._size, self._digest.hexdigest())
+            with self._writing():
+                files.replace(self.path / STATE, data)
+                self._writers = sign_state(self.path, self._writers)
 
     def load_state(self) -> tuple[int, dict[str, np.ndarray]] | None:
         """Round and arrays last saved, or None; raises CorruptRecordError if a bit has changed."""
-        file = self.path / _STATE
-        return unpack(file.read_bytes(), str(file)) if file.exists() else None
+        with self._mutex:
+            file = self.path / STATE
+            return unpack(file.read_bytes(), str(file))[:2] if file.exists() else None
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Declare the run finished, with a free-form summary; from here on the record is read only."""
-        self._check_writable()
-        summary = plain(summary, "summary")
-        data = (self.path / LOG).read_bytes()
-        if len(data) != self._size:
-            raise CorruptRecordError(f"{self.path / LOG} has changed under its writer; open the record again")
-        files.replace(self.path / DONE, seal({"log_sha256": hashlib.sha256(data).hexdigest(), "summary": summary}))
-        self.summary = summary
+        """Declare the run finished, with a free-form summary; from here on the record is read only.
+
+        Raises CorruptRecordError if the log is not, bit for bit, what was written to it.
+        """
+        with self._mutex:
+            self._check_writable()
+            if not isinstance(summary, dict):
+                raise TypeError(f"summary: expected a dict, got {type(summary).__name__}; use dataclasses.asdict")
+            summary = plain(summary, "summary")
+            found = hashlib.sha256((self.path / LOG).read_bytes()).hexdigest()
+            if found != self._digest.hexdigest():
+                raise CorruptRecordError(f"{self.path / LOG} has changed under its writer; open the record again")
+            with self._writing():
+                files.replace(self.path / DONE, seal({"log_sha256": found, "summary": summary}))
+                self.summary = summary
+
+    def reopen(self) -> None:
+        """Make a finished record grow: everything is verified and kept, and the record is unfinished again.
+
+        A study of 10 seeds becomes one of 20 by reopening, appending the rounds of the new seeds and calling `finish`
+        anew. `close` lets go of the lock, as does leaving the ``with`` block. Killed in between, the record is one
+        that may be opened and continued.
+
+        Raises RuntimeError if it is not finished, RecordLockedError if another writer has it open, CorruptRecordError
+        if a file was changed.
+
+        >>> import tempfile
+        >>> from bal.records import open_record
+        >>> root = tempfile.mkdtemp()
+        >>> with open_record(root, "study", {}) as record:
+        ...     record.append([{"kind": "note", "seeds": 10}])
+        ...     record.finish({"seeds": 10})
+        >>> with open_record(root, "study", {}) as record:
+        ...     record.reopen()
+        ...     record.append([{"kind": "note", "seeds": 20}])
+        ...     record.finish({"seeds": 20})
+        >>> record.summary, len(record.events)
+        ({'seeds': 20}, 2)
+        """
+        with self._mutex:
+            if not self.done:
+                raise RuntimeError(f"{self.path} is not finished; append to it as it is")
+            held = self._lock or lock.acquire(self.path)
+            self._lock = held
+            with self._writing():
+                contents = recover(self.path, load_writers(self.path))
+                if contents.summary is not None:  # another writer may have reopened it before this one
+                    files.remove(self.path / DONE)
+                self._take(contents._replace(summary=None), held)
 
     def close(self) -> None:
         """Let go of the lock; an unfinished record may be opened again and continued."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        with self._mutex:
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     def __enter__(self) -> "Record":
         return self
@@ -110,105 +188,22 @@ class Record:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         self.close()
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Change files and what is known of them together; closed if anything comes between."""
+        try:
+            if not self.done:
+                self._writers = sign(self.path, self._writers, self._now, len(self._events))
+            yield
+        except BaseException:
+            self.close()
+            raise
+
     def _check_writable(self) -> None:
         if self.done:
-            raise RuntimeError(f"{self.path} is finished and read only; start a run with another config or name")
+            raise RuntimeError(
+                f"{self.path} is finished and read only; reopen() it to add to it, "
+                "or start a run with another config or name"
+            )
         if self._lock is None:
             raise RuntimeError(f"{self.path} is closed; open the record again to continue it")
-
-
-def identity(config: dict[str, Any], fingerprint: str = "") -> str:
-    """SHA-256, in hexadecimal, of the canonical JSON of config, data fingerprint and schema version.
-
-    The order of keys and the difference between list, tuple and array do not matter; 1 and 1.0 differ. Its
-    first 12 digits name the record's folder. Raises TypeError naming the key of a value that JSON cannot hold
-    exactly.
-
-    >>> identity({"a": 1, "b": 2})[:12] == identity({"b": 2, "a": 1})[:12]
-    True
-    """
-    return hashlib.sha256(describe(config, fingerprint)).hexdigest()
-
-
-def _lock(path: Path) -> filelock.BaseFileLock:
-    lock = filelock.FileLock(path / _LOCK, thread_local=False)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout as error:
-        raise RecordLockedError(
-            f"{path} is being written by another process; wait for it, or use another config or name"
-        ) from error
-    return lock
-
-
-def _note_environment(path: Path) -> None:
-    """One entry for each environment that has written to the record, in order."""
-    file = path / _ENV
-    earlier = unseal(file.read_bytes(), str(file)) if file.exists() else []
-    now = environment()
-    if not earlier or earlier[-1] != now:
-        files.replace(file, seal([*earlier, now]))
-
-
-def _prepare(path: Path, description: bytes) -> None:
-    """The files of a record that has none yet; config.json comes last and makes the folder a record."""
-    _note_environment(path)
-    if not (path / CONFIG).exists():
-        (path / LOG).touch()
-        files.replace(path / CONFIG, description)
-        files.sync_folder(path.parent)
-        files.sync_folder(path.parent.parent)
-
-
-def _recover(path: Path) -> Contents:
-    contents = load(path)
-    if contents.summary is None and contents.report.dropped_bytes:
-        files.cut(path / LOG, contents.report.valid_bytes, path / _TORN)
-        warnings.warn(
-            f"{path / LOG}: cut a torn tail of {contents.report.dropped_bytes} bytes, kept in {_TORN}; "
-            f"continuing after {len(contents.events)} intact events",
-            stacklevel=3,
-        )
-    return contents
-
-
-def open_record(root: str | Path, name: str, config: dict[str, Any], fingerprint: str = "") -> Record:
-    """The record of one run, in the folder ``root/name/<first 12 digits of its identity>``.
-
-    A run is what `config` and `fingerprint` (a digest of its data) say: the same two continue the same
-    record, other values start another. Use it as a context manager. An unfinished record comes back with
-    every event that was appended; a half-written tail is cut off with a warning and kept in ``events.torn``.
-    A finished one comes back read only, ``done`` True.
-
-    Raises RecordLockedError if another writer has it open, CorruptRecordError if a file was changed,
-    ValueError for a name that is no plain folder name, TypeError for a config that JSON cannot hold, OSError
-    naming the path.
-
-    >>> import tempfile
-    >>> root = tempfile.mkdtemp()
-    >>> with open_record(root, "demo", {"learning_rate": 0.1}) as record:
-    ...     record.append([{"kind": "note", "text": "started"}])
-    >>> with open_record(root, "demo", {"learning_rate": 0.1}) as record:
-    ...     record.events
-    ...     record.finish({"accuracy": 0.9})
-    [{'kind': 'note', 'text': 'started'}]
-    >>> open_record(root, "demo", {"learning_rate": 0.1}).summary
-    {'accuracy': 0.9}
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_+=-][A-Za-z0-9._+=-]*", name):
-        raise ValueError(
-            f"expected a name of letters, digits and . _ + = - that makes one folder, got {name!r}; rename it"
-        )
-    description = describe(config, fingerprint)
-    path = Path(root) / name / hashlib.sha256(description).hexdigest()[:12]
-    if (path / DONE).exists():
-        return Record(path, load(path), None)
-    path.mkdir(parents=True, exist_ok=True)
-    lock = _lock(path)
-    try:
-        if not (path / DONE).exists():  # another writer may have finished it while this one came to the lock
-            _prepare(path, description)
-        return Record(path, _recover(path), lock)
-    except BaseException:
-        lock.release()
-        raise

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 _COUNTS = ("acquired", "training", "start", "validation")
+_BOUND = 2**63  # what a column of integers holds
 
 
 class Progress(NamedTuple):
@@ -21,11 +22,11 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value < _BOUND
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(value) is float or (type(value) is int and -_BOUND <= value < _BOUND)
 
 
 def _is_list(of: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -43,13 +44,13 @@ def _are_counts(value: Any) -> bool:
 _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kind": ("'round'", lambda value: value == "round"),
     "seed": ("an integer", _is_int),
-    "round": ("an integer >= 0", _is_count),
-    "acquired": ("a list of pool ids, integers >= 0", _is_list(_is_count)),
-    "scores": ("a list of numbers, NaN where a pick has none", _is_list(_is_number)),
+    "round": ("an integer >= 0, below 2^63", _is_count),
+    "acquired": ("a list of pool ids, integers >= 0 below 2^63", _is_list(_is_count)),
+    "scores": ("a list of numbers (integers within 64 bits), NaN where a pick has none", _is_list(_is_number)),
     "valid": ("a list of booleans", _is_list(lambda value: type(value) is bool)),
-    "metrics": ("a dict from names to numbers", _are_metrics),
-    "counts": (f"a dict of integers >= 0 with the keys {', '.join(_COUNTS)}", _are_counts),
-    "seconds": ("a number or None", lambda value: value is None or _is_number(value)),
+    "metrics": ("a dict from names to numbers (integers within 64 bits)", _are_metrics),
+    "counts": (f"a dict of integers >= 0, below 2^63, with the keys {', '.join(_COUNTS)}", _are_counts),
+    "seconds": ("a number (integers within 64 bits) or None", lambda value: value is None or _is_number(value)),
 }
 _OPTIONAL: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "labels": ("a list", _is_list(lambda value: True)),

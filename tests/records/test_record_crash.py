@@ -77,7 +77,7 @@ def test_cut_at_every_byte_leaves_the_longest_valid_prefix(small):
         events, report = parse(data[:length])
         whole = sum(end <= length for end in ends) - 1
         assert events == record.events[:whole]
-        assert report == (ends[whole], length - ends[whole], 0)
+        assert report == (ends[whole], length - ends[whole], 0, 0)
 
 
 def test_reopening_after_a_cut_keeps_the_cut_bytes_and_continues(small, tmp_path):
@@ -139,7 +139,7 @@ def test_damage_in_the_middle_is_an_error_and_cuts_nothing(small, tmp_path):
     (record.path / "events.jsonl").write_bytes(damaged)
     events, report = read_events(record.path)
     assert events == record.events[:1]
-    assert report == (ends[1], len(data) - ends[1], 1)
+    assert report == (ends[1], len(data) - ends[1], 1, 1)
     with pytest.raises(CorruptRecordError, match=f"damaged at byte {ends[1]}, before 1 intact"):
         open_record(tmp_path, "small", CONFIG)
     assert (record.path / "events.jsonl").read_bytes() == damaged

@@ -63,7 +63,7 @@ def test_each_environment_is_noted_once(tmp_path, monkeypatch):
         if nproc:
             monkeypatch.setenv("NPROC", nproc)
         with open_record(tmp_path, "run", {}) as record:
-            pass
+            record.append([{"kind": "note"}])
     first, second = json.loads((record.path / "env.json").read_text())["body"]
     assert "NPROC" not in first["variables"]
     assert second["variables"]["NPROC"] == "1"
@@ -147,8 +147,8 @@ def test_what_is_no_event_is_refused(tmp_path, events):
     [
         ({"round": 2}, ValueError, r"round 2 of seed 0 came too early; the next one must be round 1"),
         ({"round": 0}, ValueError, r"round 0 of seed 0 is already in the record"),
-        ({"round": -1}, TypeError, r"\.round: expected an integer >= 0, got -1"),
-        ({"round": True}, TypeError, r"\.round: expected an integer >= 0, got True"),
+        ({"round": -1}, TypeError, r"\.round: expected an integer >= 0, below 2\^63, got -1"),
+        ({"round": True}, TypeError, r"\.round: expected an integer >= 0, below 2\^63, got True"),
         ({"acquired": [3, 1, 5]}, ValueError, r"pool id 1 is acquired twice by seed 0"),
         ({"acquired": [3, 4, 3]}, ValueError, r"pool id 3 is acquired twice by seed 0"),
         ({"acquired": [3, 4, -5]}, TypeError, r"\.acquired: expected a list of pool ids"),
@@ -162,7 +162,7 @@ def test_what_is_no_event_is_refused(tmp_path, events):
             TypeError,
             r"\.counts: expected .* acquired, training, start, validation",
         ),
-        ({"seconds": "1"}, TypeError, r"\.seconds: expected a number or None"),
+        ({"seconds": "1"}, TypeError, r"\.seconds: expected a number .*or None"),
         ({"info": [1]}, TypeError, r"\.info: expected a dict"),
         ({"accuracy": 0.9}, ValueError, r"no key accuracy; put what is extra under 'info'"),
     ],

@@ -1,0 +1,29 @@
+"""One writer to a record: a lock that the operating system frees when its owner dies."""
+
+import os
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import filelock
+
+from bal.records.errors import RecordLockedError
+
+_LOCK = "lock"
+_held: WeakValueDictionary[tuple[int, Path], filelock.BaseFileLock] = WeakValueDictionary()
+
+
+def acquire(path: Path) -> filelock.BaseFileLock:
+    """The lock of the record in folder `path`, held; raises RecordLockedError at once if somebody has it."""
+    lock = filelock.FileLock(path / _LOCK, thread_local=False)
+    mine = (os.getpid(), path.resolve())
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        other = _held.get(mine)
+        if other is not None and other.is_locked:
+            message = "is open in this very process (an earlier cell, or an object that was kept); use or close() that"
+        else:
+            message = "is being written by another process; wait for it, or use another config or name"
+        raise RecordLockedError(f"{path} {message}") from error
+    _held[mine] = lock
+    return lock
