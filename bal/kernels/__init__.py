@@ -10,7 +10,7 @@ from bal.kernels.kernel import Kernel, KernelOf, kernel_sum, noisy, of, scaled_b
 from bal.kernels.learner import cross_covariance, learner_covariance, posterior_context, posterior_variance
 from bal.kernels.linear import draw_covariance, linear
 from bal.kernels.posterior import conditioned, given_known
-from bal.kernels.sketch import acs_features, sketch
+from bal.kernels.sketch import acs_features, key_context, sketch, sketched
 from bal.kernels.transforms import Transform, centred, map_rows, pool_only, scaled
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "given_known",
     "gradient",
     "kernel_sum",
+    "key_context",
     "last_layer_gradients",
     "layer_gradients",
     "learner_covariance",
@@ -42,4 +43,5 @@ __all__ = [
     "scaled",
     "scaled_by",
     "sketch",
+    "sketched",
 ]

@@ -1,13 +1,17 @@
 """Random features: projections that shorten features or gradients, and those of expected log-likelihoods."""
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.kernels.gradient import Factors, check_gradients
+from bal.kernels.gradient import check_gradients
 from bal.kernels.linear import flat
 from bal.kernels.transforms import Transform, check_features, map_rows
-from bal.typing import Candidates, PRNGKey
+from bal.numerics import in_row_blocks
+from bal.typing import Candidates, Posterior, PRNGKey, PyTree
 
 
 def sketch(num_features: int) -> Transform:
@@ -16,7 +20,12 @@ def sketch(num_features: int) -> Transform:
     Features ``[n, F]`` become ``φ R / √m``. Gradients, given as `Factors`, become the sum over layers of
     ``(a A) ⊙ (h H) / √m``, the sketch of an outer product from the sketches of its factors, so that neither the
     gradients ``[n, parameters]`` nor a projection of that length exist. The variance of ``k(x, x)`` is 2 k²/m for
-    features and 8 k²/m for the gradients of one layer.
+    features and 8 k²/m for the gradients of one layer. A row of NaN or infinity stays so and changes no other.
+
+    The factors of all rows are there before a transform sees them. Where they are too long for that, `sketched` makes
+    the same sketch a chunk at a time.
+
+    Raises ValueError for less than one feature, or rows that are neither an array nor gradients.
 
     Holzmüller et al. 2023; Kar and Karnick 2012, "Random Feature Maps for Dot Product Kernels".
 
@@ -24,20 +33,48 @@ def sketch(num_features: int) -> Transform:
     >>> sketch(5)(jax.random.key(0), candidates).rows.shape
     (2, 5)
     """
-    if num_features < 1:
-        raise ValueError(f"a sketch has at least 1 feature, got num_features={num_features}")
+    _check_length(num_features)
 
     def transform(key: PRNGKey, candidates: Candidates) -> Candidates:
-        if hasattr(candidates.rows, "reshape"):
-            project = lambda rows: _project(key, flat(rows), num_features)
-        else:
-            check_gradients(candidates.rows)
-            project = lambda rows: sum(
-                _project_outer(jax.random.fold_in(key, layer), block, num_features) for layer, block in enumerate(rows)
-            )
-        return map_rows(lambda rows: project(rows) / jnp.sqrt(num_features))(key, candidates)
+        return map_rows(lambda rows: _sketch(key, rows, num_features))(key, candidates)
 
     return transform
+
+
+@lru_cache
+def sketched(rows: Callable[[Posterior, PyTree, PyTree], PyTree], num_features: int) -> Callable:
+    """The row function that sketches what `rows` gives, so that a chunk's gradients are gone when the next comes.
+
+    For row functions without a context of their own, such as `layer_gradients` and `last_layer_gradients`; in
+    ``Stage(sketched(last_layer_gradients, 256), lcmd(linear), context=key_context)``. With the same key the rows are
+    those of `sketch` behind the stage; of ten members of 64 features and ten classes they take 1 kB in place of 3.
+
+    Raises ValueError for less than one feature, or where the stage has no key as its context.
+
+    >>> from bal.typing import Learner
+    >>> learner = Learner(None, None, lambda state, x: x)
+    >>> rows = sketched(lambda posterior, context, x: posterior.predict(x), 5)
+    >>> rows(Posterior(None, learner), jax.random.key(0), jnp.ones((2, 3))).shape
+    (2, 5)
+    """
+    _check_length(num_features)
+
+    def sketched_rows(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n m"]:
+        if context is None:
+            raise ValueError("sketched rows need a key, but the stage has no context; set context=key_context in it")
+        return _sketch(context, rows(posterior, None, x), num_features)
+
+    return sketched_rows
+
+
+def key_context(key: PRNGKey, round: PyTree, over: PyTree) -> PRNGKey:
+    """The context of a stage whose rows are random features: a key of the round, the same for every row.
+
+    >>> bool(key_context(jax.random.key(0), None, None) == jax.random.key(0))
+    True
+    """
+    del round, over
+    return key
 
 
 def acs_features(num_features: int, noise: float) -> Transform:
@@ -62,7 +99,7 @@ def acs_features(num_features: int, noise: float) -> Transform:
         check_features(candidates)
 
         def features(rows: Float[Array, "n F"]) -> Float[Array, "n J"]:
-            draws = _project(key, rows, num_features)
+            draws = _product(rows, _matrix(key, rows, num_features))
             ratio = jnp.sum(rows * rows, 1, keepdims=True) / noise
             return (0.5 * (jnp.log1p(ratio) - ratio) - draws * draws / (2 * noise)) / jnp.sqrt(num_features)
 
@@ -71,11 +108,34 @@ def acs_features(num_features: int, noise: float) -> Transform:
     return transform
 
 
-def _project(key: PRNGKey, rows: Float[Array, "n F"], num_features: int) -> Float[Array, "n m"]:
-    matrix = jax.random.normal(key, (rows.shape[1], num_features), rows.dtype)
+def _sketch(key: PRNGKey, rows: PyTree, num_features: int) -> Float[Array, "n m"]:
+    """In blocks of rows: all at once, XLA holds the products ``[n, m]`` of all layers."""
+    if hasattr(rows, "reshape"):
+        rows = flat(rows)
+        matrix = _matrix(key, rows, num_features)
+        project = lambda block: _product(block, matrix)
+    else:
+        check_gradients(rows)
+        keys = [jax.random.split(jax.random.fold_in(key, layer)) for layer in range(len(rows))]
+        matrices = [
+            (_matrix(k[0], layer.outer, num_features), _matrix(k[1], layer.inner, num_features))
+            for k, layer in zip(keys, rows)
+        ]
+        project = lambda block: sum(
+            _product(layer.outer, outer) * _product(layer.inner, inner)
+            for layer, (outer, inner) in zip(block, matrices)
+        )
+    return in_row_blocks(lambda block: project(block) / jnp.sqrt(num_features), rows)
+
+
+def _matrix(key: PRNGKey, rows: Float[Array, "n F"], num_features: int) -> Float[Array, "F m"]:
+    return jax.random.normal(key, (rows.shape[1], num_features), rows.dtype)
+
+
+def _product(rows: Float[Array, "n F"], matrix: Float[Array, "F m"]) -> Float[Array, "n m"]:
     return jnp.matmul(rows, matrix, precision="highest")
 
 
-def _project_outer(key: PRNGKey, block: Factors, num_features: int) -> Float[Array, "n m"]:
-    key_outer, key_inner = jax.random.split(key)
-    return _project(key_outer, block.outer, num_features) * _project(key_inner, block.inner, num_features)
+def _check_length(num_features: int) -> None:
+    if num_features < 1:
+        raise ValueError(f"a sketch has at least 1 feature, got num_features={num_features}")

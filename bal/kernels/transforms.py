@@ -1,7 +1,7 @@
 """Transforms: candidates in, candidates with other rows out, before a rule sees them (`bal.selection.transformed`).
 
 A transform is ``key, Candidates -> Candidates``; deterministic ones ignore the key. Sums over the pool run over the
-eligible rows without NaN, so that rows which may not be picked change nothing.
+eligible rows that are finite, so that rows which may not be picked change nothing, and a row of NaN spoils no other.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def centred(key: PRNGKey, candidates: Candidates) -> Candidates:
     [[-1.0], [1.0]]
     """
     rows = check_features(candidates)
-    live = (candidates.eligible & ~jnp.isnan(rows).any(1))[:, None]
+    live = (candidates.eligible & jnp.isfinite(rows).all(1))[:, None]
     mean = jnp.sum(jnp.where(live, rows, 0.0), 0, keepdims=True) / jnp.maximum(live.sum(), 1)
     return map_rows(lambda rows: rows - mean)(key, candidates)
 
@@ -83,5 +83,5 @@ def check_features(candidates: Candidates) -> Float[Array, "n F"]:
 
 def _mean_square(rows: Float[Array, "n F"], real: Array) -> Array:
     size = jnp.sum(rows * rows, 1)
-    live = real & ~jnp.isnan(size)
+    live = real & jnp.isfinite(size)
     return jnp.sum(jnp.where(live, size, 0.0)) / jnp.maximum(live.sum(), 1)

@@ -12,6 +12,7 @@ from bal.kernels import (
     conditioned,
     given_known,
     gradient,
+    key_context,
     linear,
     map_rows,
     nngp,
@@ -19,8 +20,10 @@ from bal.kernels import (
     pool_only,
     scaled,
     sketch,
+    sketched,
 )
-from bal.typing import Candidates
+from bal.rows import chunked, dense
+from bal.typing import Candidates, Learner, Posterior
 
 KEY = jax.random.key(0)
 N, L, F = 9, 5, 4
@@ -188,6 +191,54 @@ def test_rows_and_labeled_rows_share_a_sketch():
     out = sketch(2)(KEY, Candidates(x, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3), x, jnp.ones(3)))
     assert out.rows.tolist() == out.known.tolist()
     assert not np.allclose(out.rows, sketch(2)(jax.random.key(1), out._replace(rows=x, known=x)).rows)
+
+
+def many_factors(n):
+    """Gradients of three layers."""
+    return tuple(Factors(normal(layer, n, 2), normal(layer + 9, n, F)) for layer in range(3))
+
+
+def test_a_sketch_holds_one_result_not_one_for_each_layer():
+    """Beside the result XLA holds less than one more of its size, where the products of three layers would be six."""
+    n, m = 20_000, 64
+    c = Candidates(many_factors(n), jnp.arange(n), jnp.ones(n) > 0, jnp.ones(n))
+    memory = jax.jit(lambda c: sketch(m)(KEY, c).rows).lower(c).compile().memory_analysis()
+    assert memory.output_size_in_bytes == 4 * n * m
+    assert memory.temp_size_in_bytes < 4 * n * m
+
+
+def test_rows_sketched_in_chunks_are_those_of_the_transform():
+    learner = Learner(None, None, lambda state, x: x)
+    rows = sketched(lambda posterior, context, x: posterior.predict(x), 5)
+    gradients = many_factors(7)
+    expected = sketch(5)(KEY, Candidates(gradients, jnp.arange(7), jnp.ones(7) > 0, jnp.ones(7))).rows
+    fixed = (Posterior(None, learner), key_context(KEY, None, dense))
+    got = jax.jit(lambda gradients: chunked(3).map(rows, fixed, gradients))(gradients)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="set context=key_context"):
+        rows(Posterior(None, learner), None, gradients)
+
+
+@pytest.mark.parametrize("n", [24, 2_000])
+def test_one_row_that_is_not_finite_spoils_no_other(n):
+    """Rows of NaN and infinity stay so and are left out of every mean over the pool."""
+    x, real = np.array(normal(0, n, F)), np.ones(n, bool)
+    known = normal(1, L, F)
+    clean = Candidates(jnp.asarray(x), jnp.arange(n), jnp.ones(n) > 0, jnp.ones(n), known, jnp.ones(L))
+    x[3], x[5, 1], real[[3, 5]] = np.nan, np.inf, False
+    dirty = clean._replace(rows=jnp.asarray(x))
+    without = clean._replace(eligible=jnp.asarray(real))
+    transforms = (centred, lambda key, c: scaled(key, pool_only(key, c)), scaled, given_known(0.1), sketch(4))
+    transform = jax.jit(lambda c: [transform(KEY, c).rows for transform in (*transforms, acs_features(4, 0.1))])
+    for got, expected in zip(transform(dirty), transform(without), strict=True):
+        np.testing.assert_allclose(got[real], expected[real], rtol=1e-5, atol=1e-6)
+        assert not np.isfinite(got[~real]).all(1).any()
+
+
+def test_without_a_real_label_the_pool_sets_the_scale():
+    c = as_jax(features())._replace(known_weight=jnp.zeros(L))
+    factor = np.sqrt((wide(c.rows)[: N - 2] ** 2).sum(1).mean())
+    np.testing.assert_allclose(jax.jit(scaled)(KEY, c).rows, wide(c.rows) / factor, rtol=1e-5)
 
 
 def test_acs_features_have_the_derived_mean_kernel():
