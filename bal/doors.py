@@ -23,6 +23,9 @@ from bal.typing import Data, Latent, Learner, Pool, Posterior, PyTree
 
 _FEW = 8
 
+CHECKED_ROWS = 1000
+"""Rows whose predictions are looked at where they are made anyway."""
+
 
 def check_setup(learner: Any, query: Any, over: Any) -> None:
     """A learner, a query and an `Over`, and selectors that can be called as such.

@@ -13,13 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from bal.arrays import as_rows
 from bal.checkpoint import pack, rebuild
-from bal.checks import check_budget
+from bal.checks import check_key, check_predictions
+from bal.doors import CHECKED_ROWS, check_answers, check_task, predicted, warn_of_oddities
 from bal.events import events_log, round_event
+from bal.identity import run_identity, same_run
 from bal.labeled import num_answered
-from bal.loop import Carry, Log, acquire, begin, draw_start, fit, given_start, no_metrics, record_answers
+from bal.loop import Carry, Log, acquire, begin, first_rows, fit, no_metrics, record_answers
 from bal.query import Query
-from bal.rows import Over, dense, take
+from bal.rows import Over, dense, num_rows, take
 from bal.typing import Labeled, Learner, Pool, Posterior, PRNGKey, PyTree, Selection
 
 
@@ -47,7 +50,7 @@ def run_eager(
     query: Query,
     batch_size: int,
     num_rounds: int,
-    num_initial: int = 0,
+    num_initial: int | None = None,
     evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
     over: Over = dense,
     on_round: Callable[[dict], None] | None = None,
@@ -64,33 +67,49 @@ def run_eager(
       seed: the number of this run in the record.
 
     Raises:
-      ValueError: the start set and the rounds ask for more rows than are present, the start set repeats a row or
-        leaves the pool, or the record was made by a run that differs.
+      ValueError, TypeError: whatever cannot be right, as in `bal.seeds.run_seeds`; labels of an oracle that do not fit
+        the predictions; a record made by a run that differs: other key, rows, start set, labels, batch size, learner
+        or query. More rounds than on record are added.
     """
-    first = draw_start(key, pool, num_initial) if start is None else given_start(jnp.asarray(start, jnp.int32))
-    check_budget(pool.present, np.asarray(first.indices), num_rounds * batch_size)
+    check_key(key)
+    checked = {"learner": learner, "query": query, "batch_size": batch_size, "num_rounds": num_rounds}
+    checked |= {"num_initial": num_initial, "evaluate": evaluate, "over": over}
+    pool, oracle, test, start = check_task(pool, oracle, test, start, **checked)
+    first = first_rows(key, pool, start, num_initial)
     parts = run_parts(learner, query, evaluate, over)
     events = [] if record is None else record.rounds(seed)
-    y = _reveal(oracle, first, events, 0)
+    known = record is not None and same_run(record, seed, run_identity(key, pool, first, learner, query, batch_size))
+    y = _reveal(oracle, pool, learner, over, first, events, 0)
     carry = begin(key, learner._replace(init=parts.init), query, pool, y, len(first.indices) + num_rounds * batch_size)
-    carry, picks, next_round = rebuild(record, seed, events, carry, y) or (carry, first, 0)
+    resumed = rebuild(record, seed, events, carry, y) if known else None
+    carry, picks, next_round = resumed or (carry, first, 0)
+    picks_like, metrics = None, {}
     for number in range(next_round, num_rounds + 1):
-        y = y if number == 0 else _reveal(oracle, picks, events, number)
+        y = y if number == 0 else _reveal(oracle, pool, learner, over, picks, events, number)
         key_round = jax.random.fold_in(key, number)
         labeled = record_answers(carry.labeled, picks, y)
         state = parts.fit(key_round, pool, labeled, carry.state)
+        if over.place == "host":
+            _check_host(Posterior(state, learner), pool, oracle, labeled)
         metrics = parts.evaluate(state, test)
+        if record is not None and any(np.ndim(value) for value in metrics.values()):
+            raise ValueError("a record holds metrics that are numbers, but evaluate returned arrays; run without one")
         event = round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
         carry = Carry(labeled, state, carry.memory)
         if number < num_rounds:
             picks, memory = parts.acquire(key_round, pool, carry, batch_size)
-            carry = carry._replace(memory=memory)
+            carry, picks_like = carry._replace(memory=memory), picks
         _keep(events, event, record)
         if record is not None and number < num_rounds:
             record.save_state(number, pack(carry, picks, seed))
         if on_round is not None:
             on_round(event)
-    return events_log(events, y)
+    if picks_like is None:
+        picks_like = picks if num_rounds else _shapes(parts, pool, carry, batch_size, over)
+    log = events_log(events[: num_rounds + 1], y, picks_like, metrics)
+    if num_rounds:
+        warn_of_oddities(log.info, log.valid)
+    return log
 
 
 @lru_cache(maxsize=16)
@@ -116,16 +135,60 @@ def run_parts(learner: Learner, query: Query, evaluate: Callable, over: Over) ->
     return Parts(init, streamed_fit, evaluate_part, acquire_part)
 
 
-def _reveal(oracle: PyTree | Callable, picks: Selection, events: list[dict], number: int) -> Array:
+def _reveal(
+    oracle: PyTree | Callable,
+    pool: Pool,
+    learner: Learner,
+    over: Over,
+    picks: Selection,
+    events: list[dict],
+    number: int,
+) -> Array:
     """Labels of the picks: from the record if it has them, so that nobody is asked twice, else from the oracle."""
+    rows, valid = np.asarray(picks.indices), np.asarray(picks.valid)
     if number < len(events):
-        return jnp.asarray(np.asarray(events[number]["labels"]))
+        y = jnp.asarray(np.asarray(events[number]["labels"]))
+        if not callable(oracle):
+            _check_recorded(np.asarray(y), np.asarray(take(oracle, rows)), rows, valid, number)
+            y = y.astype(oracle.dtype)
+        return y
     if not callable(oracle):
-        return take(oracle, picks.indices)
-    y = jnp.asarray(oracle(np.asarray(picks.indices)))
-    if len(y) != len(picks.indices):
-        raise ValueError(f"the oracle was asked for {len(picks.indices)} labels and returned {len(y)}")
+        return take(oracle, rows)
+    y = jnp.asarray(as_rows(oracle(rows), "labels"))
+    if len(y) != len(rows):
+        raise ValueError(f"the oracle was asked for {len(rows)} labels and returned {len(y)}")
+    if over.place != "host":
+        y = check_answers(predicted(learner, pool.x, y)[1], y, rows)
     return y
+
+
+def _check_recorded(recorded: np.ndarray, given: np.ndarray, rows: np.ndarray, valid: np.ndarray, number: int) -> None:
+    differs = valid & (recorded != given.astype(recorded.dtype)).reshape(len(rows), -1).any(-1)
+    if differs.any():
+        place = int(differs.argmax())
+        raise ValueError(
+            f"round {number} of the record has label {recorded[place]} for row {rows[place]}, but the oracle says "
+            f"{given[place]}: resume with the labels of the record, or start a record of its own"
+        )
+
+
+def _check_host(posterior: Posterior, pool: Pool, oracle: PyTree | Callable, labeled: Labeled) -> None:
+    """What a model that cannot be traced predicts for some rows, and whether the labels fit that."""
+    some = take(pool.x, np.arange(min(num_rows(pool.x), CHECKED_ROWS)))
+    predictions = posterior.predict(jax.tree.map(np.asarray, some))
+    answered = np.asarray(labeled.weight) > 0
+    rows = np.asarray(labeled.indices)[answered] if callable(oracle) else np.flatnonzero(np.asarray(pool.present))
+    check_answers(predictions, labeled.y[answered] if callable(oracle) else take(oracle, rows), rows)
+    check_predictions(predictions, num_rows(some))
+
+
+def _shapes(parts: Parts, pool: Pool, carry: Carry, batch_size: int, over: Over) -> Selection:
+    """The picks of a run without rounds, of which there are none."""
+    if over.place == "device":
+        key = jax.random.key(0)
+        return jax.eval_shape(lambda pool, carry: parts.acquire(key, pool, carry, batch_size)[0], pool, carry)
+    number = jax.ShapeDtypeStruct((batch_size,), carry.labeled.weight.dtype)
+    return Selection(jax.ShapeDtypeStruct((batch_size,), jnp.int32), number, jax.ShapeDtypeStruct((batch_size,), bool))
 
 
 def _keep(events: list[dict], event: dict, record: Any) -> None:

@@ -29,7 +29,7 @@ def round_event(seed: int, number: int, picks: Selection, y: Any, metrics: dict,
         "scores": np.asarray(picks.scores),
         "valid": np.asarray(picks.valid),
         "labels": np.asarray(y),
-        "metrics": {name: float(value) for name, value in metrics.items()},
+        "metrics": {name: np.asarray(value)[()] for name, value in metrics.items()},
         "counts": {
             "acquired": training - num_start,
             "training": training,
@@ -59,23 +59,28 @@ def log_events(log: Log, seed: int) -> list[dict]:
     return events
 
 
-def events_log(events: list[dict], y_like: Array) -> Log:
-    """Stack the events of all rounds: entry r + 1 holds the picks of round r."""
+def events_log(events: list[dict], y_like: Array, picks_like: Selection, metrics_like: dict) -> Log:
+    """Stack the events of all rounds: entry r + 1 holds the picks of round r.
+
+    Shapes and dtypes are those of one round's labels, picks and metrics, also where there are no rounds to stack.
+    """
     start, *rest = events
-    stack = lambda name, dtype: jnp.asarray(np.array([event[name] for event in rest], dtype=dtype))
-    info = {name: jnp.asarray(np.array([event["info"][name] for event in rest])) for name in rest[0]["info"]}
+    stack = lambda values, like: jnp.asarray(np.array(values, like.dtype).reshape(len(rest), *like.shape))
+    pick = lambda name, like: stack([event[name] for event in rest], like)
+    told = {name: stack([event["info"][name] for event in rest], like) for name, like in picks_like.info.items()}
+    log_q, size = picks_like.log_q, picks_like.indices.shape
     return Log(
         start=jnp.asarray(np.asarray(start["acquired"], np.int32)),
         y_start=jnp.asarray(np.asarray(start["labels"], y_like.dtype)),
-        indices=stack("acquired", np.int32),
-        scores=stack("scores", np.float32),
-        valid=stack("valid", bool),
-        y=stack("labels", y_like.dtype),
-        log_q=info.pop("log_q", None),
-        info=info,
+        indices=pick("acquired", picks_like.indices),
+        scores=pick("scores", picks_like.scores),
+        valid=pick("valid", picks_like.valid),
+        y=stack([event["labels"] for event in rest], jax.ShapeDtypeStruct((*size, *y_like.shape[1:]), y_like.dtype)),
+        log_q=None if log_q is None else stack([event["info"]["log_q"] for event in rest], log_q),
+        info=told,
         metrics={
-            name: jnp.asarray(np.array([event["metrics"][name] for event in events], np.float32))
-            for name in start["metrics"]
+            name: jnp.asarray(np.array([event["metrics"][name] for event in events], np.asarray(like).dtype))
+            for name, like in metrics_like.items()
         },
         num_training=jnp.asarray(np.array([event["counts"]["training"] for event in events], np.int32)),
     )

@@ -20,7 +20,7 @@ LAYERS = [
     {"candidate_sampler", "targets"},
     {"covariance_scores", "probit_scores"},
     {"loop"},
-    {"checkpoint", "checks", "doors", "events", "seeds"},
+    {"checkpoint", "checks", "doors", "events", "identity", "seeds"},
     {"eager"},
     {"campaign", "propose"},
 ]
