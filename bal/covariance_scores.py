@@ -36,6 +36,7 @@ def alc_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array
 
     Cohn, Ghahramani and Jordan 1996, "Active Learning with Statistical Models".
     """
+    check_targets(context)
     return _in_blocks(_alc_block, posterior, context, x)
 
 
@@ -50,6 +51,7 @@ def covariance_epig_scores(posterior: Posterior, context: Targets, x: PyTree) ->
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning", its regression form.
     """
+    check_targets(context)
     return _in_blocks(_epig_block, posterior, context, x)
 
 
@@ -88,7 +90,6 @@ def _moments(posterior: Posterior, targets: PyTree, x: PyTree) -> tuple[Array, A
 
 
 def _in_blocks(block: Callable, posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
-    check_targets(context)
     there = context.predictions
     if not isinstance(there, Gaussian):
         got = type(there).__name__

@@ -207,7 +207,7 @@ def _check_view(
         return oracle  # its predictions are only known once it is fitted
     state, predictions = predicted(learner, pool.x, y)
     rows = np.flatnonzero(np.asarray(pool.present))
-    checked = check_answers(predictions, take(y, rows) if jax.tree.leaves(y) else y, rows)
+    checked = check_answers(predictions, jax.tree.map(lambda leaf: np.asarray(leaf)[rows], y), rows)
     metrics = jax.eval_shape(lambda state, test: evaluate(Posterior(state, learner), test), state, test)
     if not isinstance(metrics, dict):
         raise TypeError(f"evaluate must return a dict of named metrics, got {_named(metrics)}")

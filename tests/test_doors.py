@@ -1,0 +1,330 @@
+"""Wrong input at every door: one sentence from `run_seeds`, `run_eager` and `Campaign` alike, before anything compiles.
+
+A row is one wrong input, what it changes in a sound problem, and the words of the refusal; each is tried at every door
+where it can be handed in. Functions are unwrapped: a user's program does not check shapes at every call, as test runs
+do.
+"""
+
+import warnings
+from inspect import unwrap
+
+import gpjax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SIZES, N, X, Y, evaluate
+
+from bal.acquisition import bald, epistemic_variance, predictive_entropy, probit_bald
+from bal.campaign import Campaign
+from bal.covariance_scores import alc_scores
+from bal.eager import run_eager
+from bal.labeled import make_pool
+from bal.learners import ensemble, gaussian, mlp
+from bal.learners.gp import gp_classification, gp_regression, process
+from bal.loop import no_metrics, seed_keys
+from bal.query import Query, Stage, by_score, predictions
+from bal.rows import dense, host, streamed
+from bal.seeds import SeedsInterrupted, run_seeds
+from bal.selection import batchbald, best, random_uniform
+from bal.targets import epig_scores, pool_targets
+from bal.typing import Gaussian, Learner
+
+X_POOL, LABELS = np.asarray(X), np.asarray(Y)
+REGRESSION = ensemble(mlp((4,), num_outputs=1), 2, num_steps=2, minibatch_size=4, likelihood=gaussian(0.1))
+BY_VARIANCE = by_score(epistemic_variance, best)
+PROCESS = gp_regression(process(gpjax.kernels.RBF(), noise=0.1))
+REAL = {"learner": REGRESSION, "query": BY_VARIANCE, "y": X_POOL[:, 0], "num_classes": None, "evaluate": no_metrics}
+CLASSIFIER = gp_classification(process(gpjax.kernels.RBF()))
+BINARY = {"learner": CLASSIFIER, "query": by_score(probit_bald, best), "y": LABELS % 2, "num_classes": 2}
+BINARY |= {"evaluate": no_metrics}
+
+
+def answering(predict):
+    """A learner that predicts the same whatever it is fitted to."""
+    return Learner(lambda key, data: jnp.zeros(1), lambda key, state, data: state, lambda state, x: predict(len(x)))
+
+
+def log_softmax(*shape):
+    return jax.nn.log_softmax(jax.random.normal(jax.random.key(2), shape))
+
+
+def by_seeds(x, y, test, start, key, num_classes, **settings):
+    keys = key if key is not KEY else seed_keys(0, 2)
+    starts = start if start is None else np.tile(start, (2, 1))
+    return unwrap(run_seeds)(keys, make_pool(x), y, test, starts, **settings)
+
+
+def by_rounds(x, y, test, start, key, num_classes, **settings):
+    return unwrap(run_eager)(key, make_pool(x), y, test, start, **settings)
+
+
+def by_people(x, y, test, start, key, num_classes, *, learner, query, batch_size, num_initial, over, **settings):
+    campaign = Campaign.__new__(Campaign)
+    unwrap(Campaign.__init__)(campaign, key, learner, query, x, capacity=12, num_classes=num_classes, over=over)
+    rows = np.arange(4) if start is None else start
+    unwrap(Campaign.tell)(campaign, rows, np.asarray(y)[np.asarray(rows)] if np.ndim(y) else y)
+    return unwrap(Campaign.ask)(campaign, batch_size)
+
+
+DOORS = {"run_seeds": by_seeds, "run_eager": by_rounds, "Campaign": by_people}
+ALL, RUNS = tuple(DOORS), ("run_seeds", "run_eager")
+SOUND = {"x": X_POOL, "y": LABELS, "test": (X_POOL, LABELS), "start": None, "key": KEY, "num_classes": CLASSES}
+SOUND |= {"learner": LEARNER, "query": QUERY, "evaluate": evaluate, "over": dense, **SIZES}
+
+
+def changed(array, place, value):
+    array = array.copy()
+    array[place] = value
+    return array
+
+
+ROWS = [
+    ("NaN in the inputs", ALL, {"x": changed(X_POOL, 7, np.nan)}, "row 7 of the inputs holds NaN or infinity; drop or"),
+    ("one entry infinite", ALL, {"x": changed(X_POOL, (9, 1), np.inf)}, "row 9 of the inputs holds NaN or infinity"),
+    ("too large for float32", ALL, {"x": changed(X_POOL.astype(float), 3, 1e39)}, "row 3 .* too large for float32"),
+    ("no rows", ALL, {"x": X_POOL[:0], "y": LABELS[:0]}, "pool is empty|expected at least 1 row"),
+    ("text for inputs", ALL, {"x": X_POOL.astype(str)}, "expected the inputs as numbers, got <U.* encode"),
+    ("objects for inputs", ALL, {"x": X_POOL.astype(object)}, "expected the inputs as numbers, got object"),
+    ("complex inputs", ALL, {"x": X_POOL.astype(complex)}, "expected the inputs as numbers, got complex"),
+    ("ragged rows", ALL, {"x": [[0.0, 1.0], [2.0]]}, "a list of rows of one length"),
+    ("one number for a pool", ALL, {"x": np.float32(1.0)}, "arrays that lead with the rows"),
+    ("leaves of two lengths", ALL, {"x": (X_POOL, X_POOL[:5])}, "arrays that share their leading axis"),
+    ("labels of 1..C", ALL, {"y": LABELS + 1}, r"label 3 of row \d+ is out of range: expected classes in \[0, 3\)"),
+    ("labels of -1, 0, +1", ALL, {"y": LABELS - 1}, "label -1 of row .* is out of range"),
+    ("labels of -1 and +1", ALL, {**BINARY, "y": 2 * (LABELS % 2) - 1}, "label -1 of row .* is out of range"),
+    ("three classes, binary learner", RUNS, {**BINARY, "y": LABELS}, r"label 2 of row .* expected classes in \[0, 2\)"),
+    ("three classes, binary learner", ("Campaign",), {**BINARY, "num_classes": 3}, "predicts 2 classes"),
+    ("classes as floats", ALL, {"y": LABELS + 0.5}, "labels that are integer class numbers, got float"),
+    ("classes as text", ALL, {"y": np.array(list("abc"))[LABELS]}, "expected the labels as numbers, got <U1 such as"),
+    ("column of classes", ALL, {"y": LABELS[:, None]}, r"labels, one for each row, got .* 1\); a column"),
+    ("column of reals", ALL, {**REAL, "y": X_POOL[:, :1]}, r"labels, one for each row, got .* 1\); a column"),
+    ("NaN among real labels", ALL, {**REAL, "y": changed(X_POOL[:, 0], 2, np.nan)}, "row 2, nan, is not finite"),
+    ("too large a label", ALL, {**REAL, "y": changed(X_POOL[:, 0].astype(float), 2, 1e39)}, "too large for float32"),
+    ("complex labels", ALL, {**REAL, "y": X_POOL[:, 0].astype(complex)}, "expected the labels as numbers, got complex"),
+    ("fewer labels than rows", RUNS, {"y": LABELS[:10]}, "one label for each of 40 pool rows, got labels of length"),
+    ("a label for all", RUNS, {"y": 1}, "one label for each of 40 pool rows"),
+    ("logits", ALL, {"learner": answering(lambda n: jnp.ones((n, 2, CLASSES)))}, "normalised, got a row that sums to"),
+    ("probabilities", ALL, {"learner": answering(lambda n: jnp.full((n, 2, 3), 1 / 3))}, "take the log of probabi"),
+    ("[N, C, K]", ALL, {"learner": answering(lambda n: log_softmax(n, 4, 3).swapaxes(1, 2))}, "normalised|3 classes"),
+    ("no axis of draws", ALL, {"learner": answering(lambda n: log_softmax(n, CLASSES))}, "has one: add an axis"),
+    (
+        "a tuple predicted",
+        ALL,
+        {"learner": answering(lambda n: (log_softmax(n, 2, 3),))},
+        "predicts log probab.* tuple",
+    ),
+    (
+        "negative variance",
+        ALL,
+        {**REAL, "learner": answering(lambda n: Gaussian(jnp.zeros((n, 1)), -jnp.ones((n, 1)), jnp.ones((n, 1))))},
+        "variance is negative",
+    ),
+    ("acquisition for a query", ALL, {"query": bald}, r"expected a Query, got .* bald; use bal.query.by_score"),
+    ("selector for a query", ALL, {"query": best}, "expected a Query, got .* best"),
+    (
+        "factory for a selector",
+        ALL,
+        {"query": Query((Stage(None, batchbald),))},
+        r"factory must be called .* batchbald\(\)",
+    ),
+    ("no stages", ALL, {"query": Query(())}, "at least one stage"),
+    ("network for a learner", ALL, {"learner": mlp((4,))}, "expected a Learner, got Network"),
+    ("text for over", ALL, {"over": "dense"}, "expected an Over .* got 'dense'"),
+    ("no picks", ALL, {"batch_size": 0}, "batch_size must be at least 1, got 0"),
+    ("batch_size 2.0", ALL, {"batch_size": 2.0}, "batch_size must be a whole number, got 2.0"),
+    ("batch_size True", ALL, {"batch_size": True}, "batch_size must be a whole number, got True"),
+    ("batch_size as text", ALL, {"batch_size": "2"}, "batch_size must be a whole number, got '2'"),
+    ("rounds below 0", RUNS, {"num_rounds": -1}, "num_rounds must be at least 0, got -1"),
+    ("half a round", RUNS, {"num_rounds": 2.5}, "num_rounds must be a whole number, got 2.5"),
+    ("no start", RUNS, {"num_initial": None}, "nothing would be labeled before the first query; give num_initial"),
+    ("a negative start", RUNS, {"num_initial": -4}, "num_initial must be at least 0"),
+    ("start outside", ALL, {"start": [0, N]}, r"row 40 is outside the pool: expected ids in \[0, 40\)"),
+    ("start twice", ALL, {"start": [3, 3]}, "row 3 is named twice"),
+    ("start of floats", ALL, {"start": [0.5, 1.5]}, "a list of integer row ids, got float"),
+    ("more than there is", RUNS, {"num_rounds": 30}, "4 start labels and 60 acquisitions need 64 rows, .* has 40"),
+    ("an int for a key", ("run_eager", "Campaign"), {"key": 5}, r"one key as jax.random.key\(0\) makes it, got 5"),
+    ("a raw key", ("run_eager", "Campaign"), {"key": jax.random.PRNGKey(0)}, "one key as .* got uint32 of shape"),
+    ("an int for keys", ("run_seeds",), {"key": 5}, r"one key per seed, \[seeds\], got 5; use bal.loop.seed_keys"),
+    ("one key for keys", ("run_seeds",), {"key": jax.random.key(1)}, r"one key per seed, \[seeds\]"),
+    ("raw keys", ("run_seeds",), {"key": jax.random.split(jax.random.PRNGKey(0), 2)}, "one key per seed"),
+    ("an empty test set", RUNS, {"test": (X_POOL[:0], LABELS[:0])}, "the test set is empty"),
+    ("metrics without names", RUNS, {"evaluate": lambda posterior, test: jnp.zeros(2)}, "a dict of named metrics"),
+    ("evaluate is no function", RUNS, {"evaluate": "accuracy"}, "evaluate is called with a posterior"),
+    ("a streamed pool compiled", ("run_seeds",), {"over": streamed(8)}, "use run_eager for pools outside the device"),
+    (
+        "a function compiled",
+        ("run_seeds",),
+        {"y": lambda rows: rows},
+        "got an oracle that is a function; use run_eager",
+    ),
+    (
+        "scores per draw",
+        ALL,
+        {"query": by_score(lambda log_probs: log_probs.max(-1), best)},
+        r"one score per row, \[\d+\], but <lambda> returned \(\d+, 3\)",
+    ),
+    (
+        "EPIG of a process by draws",
+        ALL,
+        {**REAL, "learner": PROCESS, "query": Query((Stage(unwrap(epig_scores), best, pool_targets(4)),))},
+        "joins them by a covariance.* use bal.covariance_scores.covariance_epig_scores",
+    ),
+    (
+        "EPIG of a binary process by draws",
+        ALL,
+        {**BINARY, "query": Query((Stage(unwrap(epig_scores), best, pool_targets(4)),))},
+        "probit_epig_scores",
+    ),
+    (
+        "EPIG of one network",
+        ALL,
+        {
+            "learner": ensemble(mlp((4,), num_outputs=CLASSES), 1, num_steps=1),
+            "query": Query((Stage(unwrap(epig_scores), best, pool_targets(4)),)),
+        },
+        "this learner has 1 of them: every score would be 0",
+    ),
+    (
+        "ALC without targets",
+        ALL,
+        {**REAL, "learner": PROCESS, "query": Query((Stage(unwrap(alc_scores), best),))},
+        r"about target rows, but its context is NoneType; write .*targets\(x_target\)",
+    ),
+    ("classes for a regression", ("Campaign",), {**REAL, "num_classes": 3}, "predicts real numbers .* num_classes=3"),
+    ("no classes for a classifier", ("Campaign",), {"num_classes": None}, "predicts 3 classes .* got num_classes=None"),
+]
+PAIRS = [pytest.param(door, *row[2:], id=f"{row[0]}-{door}") for row in ROWS for door in row[1]]
+
+
+def test_the_table_is_long():
+    assert len(PAIRS) >= 60
+
+
+@pytest.mark.parametrize(("door", "change", "message"), PAIRS)
+def test_wrong_input_is_refused(door, change, message):
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
+        DOORS[door](**{**SOUND, **change})
+    assert "\n" not in str(caught.value), "one sentence"
+
+
+SAME = [
+    ("a list of rows", {"x": list(X_POOL)}),
+    ("a list of lists", {"x": X_POOL.tolist()}),
+    ("labels as a list", {"y": LABELS.tolist()}),
+    ("float64 inputs", {"x": X_POOL.astype(float)}),
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(("name", "change"), SAME, ids=[name for name, _ in SAME])
+def test_tables_and_lists_are_read_as_arrays(name, change, door):
+    picks = lambda found: found if isinstance(found, np.ndarray) else getattr(found, "log", found).indices
+    sound, other = (picks(DOORS[door](**{**SOUND, "num_rounds": 1, **some})) for some in ({}, change))
+    assert np.asarray(sound).tolist() == np.asarray(other).tolist()
+
+
+SAME_FOR_ALL = answering(lambda n: jnp.log(jnp.broadcast_to(jnp.array([0.2, 0.3, 0.5]), (n, 2, CLASSES))))
+
+
+def nan_for_some(x):
+    """Log probabilities that are NaN where the first input is positive."""
+    log_probs = log_softmax(len(x), 2, CLASSES)
+    return jnp.where((x[:, 0] > 0)[:, None, None], jnp.nan, log_probs)
+
+
+NAN_FOR_SOME = SAME_FOR_ALL._replace(predict=lambda state, x: nan_for_some(x))
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "query",
+    [by_score(bald, best), by_score(predictive_entropy, best), Query((Stage(predictions, batchbald()),))],
+    ids=["bald", "entropy", "batchbald"],
+)
+def test_scores_that_are_all_equal_are_warned_of_once(door, query):
+    """Rows are then picked by their place: whoever sorted the pool by class labels one class."""
+    with pytest.warns(UserWarning, match=r"all scores were equal.*do the posterior draws differ") as caught:
+        found = DOORS[door](**{**SOUND, "learner": SAME_FOR_ALL, "query": query, "evaluate": no_metrics})
+    assert len(caught) == 1
+    if door != "Campaign":
+        assert np.asarray(getattr(found, "log", found).info["all_equal"]).all()
+
+
+@pytest.mark.parametrize("door", RUNS)
+def test_scores_that_are_not_numbers_are_warned_of(door):
+    with pytest.warns(UserWarning, match=r"scores of up to \d+ rows were NaN|scores of the others are not numbers"):
+        found = DOORS[door](**{**SOUND, "learner": NAN_FOR_SOME, "evaluate": no_metrics})
+    log = getattr(found, "log", found)
+    picked = X_POOL[np.asarray(log.indices)[np.asarray(log.valid)]]
+    assert (picked[:, 0] <= 0).all()
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_sound_problem_warns_of_nothing(door):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        DOORS[door](**SOUND)
+        DOORS[door](**{**SOUND, "query": Query((Stage(None, random_uniform),))})
+
+
+def test_whole_numbers_and_truth_values_serve_as_labels():
+    """For a regression whole numbers are reals, for classes truth values are class numbers."""
+    counts = {**SOUND, **REAL, "num_rounds": 1}
+    whole, real = (by_rounds(**{**counts, "y": LABELS.astype(kind)}) for kind in (int, np.float32))
+    assert whole.y.dtype == real.y.dtype
+    assert whole.indices.tolist() == real.indices.tolist()
+    two = {**SOUND, "learner": ensemble(mlp((4,), num_outputs=2), 2, num_steps=2), "num_rounds": 1}
+    truth, number = (
+        by_rounds(**{**two, "evaluate": no_metrics, "y": (LABELS > 0).astype(kind)}) for kind in (bool, int)
+    )
+    assert truth.indices.tolist() == number.indices.tolist()
+
+
+def test_labels_of_absent_rows_may_be_anything():
+    """Places that a pool keeps for rows to come have no label yet."""
+    pool = POOL._replace(present=jnp.arange(N) < 30)
+    y = np.where(np.arange(N) < 30, LABELS, -1)
+    settings = {"learner": LEARNER, "query": QUERY, "batch_size": 2, "num_rounds": 1, "num_initial": 4}
+    assert (run_seeds(seed_keys(0, 2), pool, y, **settings).log.indices < 30).all()
+
+
+def test_an_oracle_that_is_asked_is_checked_as_it_answers():
+    asked = lambda answer: lambda rows: np.full(len(rows), answer)
+    settings = {**SOUND, "num_rounds": 1}
+    with pytest.raises(ValueError, match=r"label 7 of row \d+ is out of range"):
+        by_rounds(**{**settings, "y": asked(7)})
+    with pytest.raises(ValueError, match="expected the labels as numbers, got <U3"):
+        by_rounds(**{**settings, "y": asked("cat")})
+
+
+def test_a_host_model_that_lacks_a_class_is_refused():
+    """scikit-learn has one column per class that it has seen: read as the first classes they would be others."""
+    from sklearn.linear_model import LogisticRegression
+
+    def fit(key, state, data):
+        seen = np.asarray(data.weight) > 0
+        return LogisticRegression().fit(np.asarray(data.x)[seen], np.asarray(data.y)[seen])
+
+    predict = lambda model, x: np.log(model.predict_proba(x) + 1e-9)[:, None]
+    learner = Learner(lambda key, data: None, fit, predict)
+    settings = {"learner": learner, "evaluate": no_metrics, "over": host(), "num_initial": None}
+    start = np.flatnonzero(LABELS > 0)[:6]
+    with pytest.raises(ValueError, match=r"label 2 of row \d+ is out of range: expected classes in \[0, 2\)"):
+        by_rounds(**{**SOUND, **settings, "start": start})
+    with pytest.raises(ValueError, match="3 classes on the last axis, got 2"):
+        by_people(**{**SOUND, **settings, "start": start})
+
+
+def test_rounds_that_are_stopped_keep_the_seeds_that_were_finished():
+    def stop(log):
+        raise KeyboardInterrupt
+
+    settings = {"learner": LEARNER, "query": QUERY, "evaluate": evaluate, **SIZES}
+    keys, data = seed_keys(0, 4), (POOL, Y, (X, Y))
+    with pytest.raises(SeedsInterrupted, match="stopped after 2 of 4 seeds; go on with skip=2") as caught:
+        run_seeds(keys, *data, seeds_per_call=2, on_seeds=stop, **settings)
+    rest = run_seeds(keys, *data, seeds_per_call=2, skip=2, **settings)
+    whole = run_seeds(keys, *data, seeds_per_call=2, **settings)
+    both = jax.tree.map(lambda *leaves: np.concatenate(leaves), caught.value.runs.log, rest.log)
+    jax.tree.map(np.testing.assert_array_equal, both, whole.log)
