@@ -3,17 +3,23 @@
 ``root/name/<sha12>/`` is one run; sha12 are the first digits of the SHA-256 of its ``config.json``:
 
     config.json    canonical JSON of config, data fingerprint and schema version; written once, never edited
-    env.json       each environment that wrote to the record: versions, platform, git commit, variables
+    env.json       each environment that wrote to the record: versions, platform, digests of the package's source and of
+                   the script, commit, the variables that change bits, and how many events came before
     events.jsonl   append only, one event a line: "crc32 json\\n"; one fsync an append. The log is the truth
     events.torn    what was cut off behind the last intact event after a kill
-    state.npz      optional arrays of one round, replaced as a whole
-    done.json      written last: SHA-256 of the log, and a summary
+    state.npz      optional arrays of one round, replaced as a whole, with length and SHA-256 of the log at that time
+    done.json      written last: SHA-256 of the log, and a summary; taken away when a record is reopened to grow
     lock           held by the one writer
+
+``root/name/.replaced/`` holds runs that were started over; no reader looks there.
+
+Config and data make the identity, code does not: a record says whose it is, and opening it under other code is warned
+of. The number of seeds belongs into the summary rather than into the config, so that a study can grow.
 
 No file is ever unpickled. Changed bits are noticed by checksums, which are no defense against forgery.
 
-An event is a dict with the text ``kind``. Kinds other than "round" ("note", "timing", ...) are free-form. A
-round is
+An event is a dict with the text ``kind``. Kinds other than "round" ("note", "timing", ...) are free-form; those of a
+campaign ("ask", "tell", "skip", ...) are read by `answers`. A round is
 
     kind      "round"
     seed      int
@@ -34,6 +40,7 @@ read back as builtin types. Floats read back exactly; NaN and infinities are wri
 This package imports no jax: logs can be read anywhere.
 """
 
+from bal.records.campaigns import answers
 from bal.records.errors import CorruptRecordError, RecordLockedError
 from bal.records.log import LogReport, read_events
 from bal.records.opening import identity, open_record
@@ -46,6 +53,7 @@ __all__ = [
     "Record",
     "RecordLockedError",
     "acquired",
+    "answers",
     "identity",
     "open_record",
     "read_events",

@@ -106,8 +106,9 @@ def unseal(data: bytes, name: str) -> Any:
     """The body of a sealed document; raises CorruptRecordError if any byte of it has changed."""
     try:
         body = decode(data)["body"]
-    except (ValueError, KeyError, TypeError) as error:
+        sealed = seal(body)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptRecordError(f"{name} is not a sealed document ({error}); restore it from a copy") from error
-    if seal(body) != data:
+    if sealed != data:
         raise CorruptRecordError(f"{name} does not match its own checksum; restore it from a copy")
     return body

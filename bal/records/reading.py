@@ -16,6 +16,8 @@ from bal.records.rounds import Progress, advance, check_events, valid_ids
 SCHEMA = 1
 CONFIG, DONE, REPLACED = "config.json", "done.json", ".replaced"
 
+CAMPAIGN_KINDS = frozenset({"open", "ask", "tell", "skip", "add"})
+
 _MISSING = object()
 _FIXED = ("name", "sha", "fingerprint", "done", "seed", "round", "seconds")
 
@@ -57,7 +59,9 @@ def _load_config(path: Path) -> dict[str, Any]:
     try:
         body = decode(data)
         schema = body["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+        if encode(body) != data:
+            raise ValueError("its bytes are not canonical")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptRecordError(f"{path / CONFIG} is no configuration ({error}); restore it from a copy") from error
     if schema != SCHEMA:
         raise CorruptRecordError(f"{path} has schema {schema}, this version reads {SCHEMA}; use a newer `bal`")
@@ -145,14 +149,16 @@ def _flat(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}.{key}", value
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    contents = load(path)
-    if contents.report.dropped_bytes:
+def warn_of_torn_tail(path: Path, report: LogReport) -> None:
+    """For readers, who change nothing."""
+    if report.dropped_bytes:
         warnings.warn(
-            f"{path}: passed over a torn tail of {contents.report.dropped_bytes} bytes; "
-            "the run was killed or is still running",
+            f"{path}: passed over a torn tail of {report.dropped_bytes} bytes; the run was killed or is still running",
             stacklevel=3,
         )
+
+
+def _rows(path: Path, contents: Contents) -> list[dict[str, Any]]:
     run = {"name": path.parent.name, "sha": path.name, "fingerprint": contents.fingerprint}
     run |= {"done": contents.summary is not None} | dict(_flat(contents.config, "config"))
     return [
@@ -195,8 +201,8 @@ def table(root: str | Path) -> dict[str, np.ndarray]:
     column of numbers and "" in a column of text. A column of mixed kinds or of lists holds their JSON as
     text. Rows are sorted by name, sha, then in the order of the log.
 
-    Warns about each record that cannot be read, which is left out, and about each torn tail. Raises
-    FileNotFoundError if `root` is not a folder.
+    Warns about each record that cannot be read, which is left out, about each torn tail, and, once, of campaigns: they
+    have answers and no rounds, which `answers` reads. Raises FileNotFoundError if `root` is not a folder.
 
     >>> import tempfile
     >>> sorted(table(tempfile.mkdtemp()))
@@ -205,10 +211,22 @@ def table(root: str | Path) -> dict[str, np.ndarray]:
     if not Path(root).is_dir():
         raise FileNotFoundError(f"{root} is not a folder; pass the root that was given to open_record")
     rows: list[dict[str, Any]] = []
+    campaigns: list[Path] = []
     for path in _records(Path(root)):
         try:
-            rows += _rows(path)
+            contents = load(path)
         except (CorruptRecordError, OSError) as error:
             warnings.warn(f"left out of the table: {error}", stacklevel=2)
+            continue
+        warn_of_torn_tail(path, contents.report)
+        rows += _rows(path, contents)
+        if any(event["kind"] in CAMPAIGN_KINDS for event in contents.events):
+            campaigns.append(path)
+    if campaigns:
+        warnings.warn(
+            f"{len(campaigns)} of the records hold campaigns, which have answers and no rounds for this table; "
+            f'read each with bal.records.answers, the first with answers("{campaigns[0]}")',
+            stacklevel=2,
+        )
     names = dict.fromkeys([*_FIXED, *(name for row in rows for name in row)])
     return {name: _column([row.get(name, _MISSING) for row in rows]) for name in names}

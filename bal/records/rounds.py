@@ -25,7 +25,8 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < _BOUND
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """A float, or an integer that a column holds."""
     return type(value) is float or (type(value) is int and -_BOUND <= value < _BOUND)
 
 
@@ -34,7 +35,7 @@ def _is_list(of: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 def _are_metrics(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_number, value.values()))
+    return isinstance(value, dict) and all(map(is_number, value.values()))
 
 
 def _are_counts(value: Any) -> bool:
@@ -46,11 +47,11 @@ _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("an integer", _is_int),
     "round": ("an integer >= 0, below 2^63", _is_count),
     "acquired": ("a list of pool ids, integers >= 0 below 2^63", _is_list(_is_count)),
-    "scores": ("a list of numbers (integers within 64 bits), NaN where a pick has none", _is_list(_is_number)),
+    "scores": ("a list of numbers (integers within 64 bits), NaN where a pick has none", _is_list(is_number)),
     "valid": ("a list of booleans", _is_list(lambda value: type(value) is bool)),
     "metrics": ("a dict from names to numbers (integers within 64 bits)", _are_metrics),
     "counts": (f"a dict of integers >= 0, below 2^63, with the keys {', '.join(_COUNTS)}", _are_counts),
-    "seconds": ("a number (integers within 64 bits) or None", lambda value: value is None or _is_number(value)),
+    "seconds": ("a number (integers within 64 bits) or None", lambda value: value is None or is_number(value)),
 }
 _OPTIONAL: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "labels": ("a list", _is_list(lambda value: True)),
