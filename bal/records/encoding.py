@@ -29,9 +29,11 @@ def plain(value: Any, where: str) -> Any:
     >>> plain({"scores": np.float32([0.5, 2.0]), "ids": (1, 2)}, "event")
     {'scores': [0.5, 2.0], 'ids': [1, 2]}
     """
-    if type(value) is int and value.bit_length() > _MAX_BITS:
-        raise TypeError(f"{where}: expected an integer of at most 4,000 digits, got a longer one; store it as text")
-    if value is None or type(value) in (bool, int, float, str):
+    if value is None or type(value) in (bool, float, str):
+        return value
+    if type(value) is int:
+        if value.bit_length() > _MAX_BITS:
+            raise TypeError(f"{where}: expected an integer of up to 3,900 digits, got a longer one; store it as text")
         return value
     if isinstance(value, np.ndarray | np.generic):
         # a wider float does not fit the double that JSON gives back

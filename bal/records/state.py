@@ -7,6 +7,7 @@ saved, and the log's digest: a log that has lost what it then held is noticed.
 
 import hashlib
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -71,7 +72,7 @@ def _read(data: bytes) -> Saved:
         if sum(entry.file_size for entry in entries) > len(data):
             raise ValueError("entries larger than the file")
         for entry in entries:
-            _check_size(archive.read(entry), entry.filename)
+            _check_size(archive, entry)
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         arrays = {key.removeprefix(_PREFIX): file[key] for key in file.files if key.startswith(_PREFIX)}
         known = "log_size" in file
@@ -79,13 +80,12 @@ def _read(data: bytes) -> Saved:
         return Saved(int(file["round"]), arrays, log_size, log_sha256)
 
 
-def _check_size(data: bytes, name: str) -> None:
+def _check_size(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
     """Refuse a header that claims more than follows it, before numpy makes room for what it claims."""
-    stream = io.BytesIO(data)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, _, dtype = readers[np.lib.format.read_magic(stream)](stream)
-    size = dtype.itemsize
-    for length in shape:
-        size *= length  # Python's integers do not overflow
-    if size != len(data) - stream.tell():
-        raise ValueError(f"{name} claims {size} bytes and has {len(data) - stream.tell()}")
+    with archive.open(entry) as stream:
+        shape, _, dtype = readers[np.lib.format.read_magic(stream)](stream)
+        held = entry.file_size - stream.tell()
+    claimed = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
+    if claimed != held:
+        raise ValueError(f"{entry.filename} claims {claimed} bytes and has {held}")

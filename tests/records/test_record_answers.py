@@ -61,7 +61,7 @@ def test_a_frame_takes_the_answers(tmp_path):
 
 def test_what_holds_no_campaign_is_said(tmp_path):
     with pytest.raises(ValueError, match=r"no campaign; read it with bal\.records\.table"):
-        answers(leave(tmp_path, [make_round(0)], "study"))
+        answers(leave(tmp_path, [{"kind": "open", "seed": 0}, make_round(0)], "study"))
     assert len(answers(leave(tmp_path, [{"kind": "note"}]))["row"]) == 0
     with pytest.raises(FileNotFoundError, match="holds no record"):
         answers(tmp_path)
@@ -89,7 +89,7 @@ def test_the_table_of_rounds_points_to_the_answers(tmp_path):
     with pytest.warns(UserWarning, match=r"1 of the records hold campaigns.*answers\(") as caught:
         assert len(table(tmp_path)["round"]) == 0
     assert str(path) in str(caught[0].message)
-    leave(tmp_path, [make_round(0)], "study")
+    leave(tmp_path, [{"kind": "open", "seed": 0}, make_round(0)], "study")
     with pytest.warns(UserWarning, match="1 of the records"):
         assert len(table(tmp_path)["round"]) == 1
 
