@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import STRATEGIES
+from classification import STRATEGIES
 
 from bal.acquisition import bald, least_confidence, margin
 from bal.candidate_sampler import remembered

@@ -9,21 +9,23 @@ paired. Each strategy is one compiled program.
 
 Printed: a table that says in words which strategies beat random, by the area under the accuracy curve with a 95 %
 interval over seeds. Drawn: learning curves, in figures/. Kept: runs/digits/, every acquired row, score and metric.
-An interrupted study goes on where it stopped when the same command is typed again.
+An interrupted study goes on where it stopped when the same command is typed again, and grows with --seeds.
 
 Expected: margin, BALD and power-BALD above random; entropy, which asks for ambiguous digits, is not told from it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import optax
-from common import STRATEGIES, evaluate, make_data, report, run_study, start, use_all_cores
+from classification import STRATEGIES, evaluate, make_data
+from common import report, run_study, start, use_all_cores
+from options import at_least, check_pool, picture, positive, recorded, start_rows, with_random
 from rich.console import Console
 
-from bal.datasets import digits, start_set
+from bal.datasets import digits
 from bal.learners import ensemble, mlp
 
 Strategy = Literal["random", "entropy", "margin", "bald", "power-bald", "variation-ratio", "mean-std"]
@@ -61,6 +63,8 @@ class Config:
     """Folder of records."""
     figures: Path = Path("figures")
     """Folder of pictures."""
+    fresh: bool = False
+    """Run everything anew, whatever is on record; old records are set aside."""
 
 
 def split(y: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -71,16 +75,23 @@ def split(y: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray, np.nda
         test, pool = order[: config.test_size], np.sort(order[config.test_size :])
         tests.append(np.sort(test))
         pools.append(np.isin(np.arange(len(y)), pool))
-        starts.append(pool[start_set(y[pool], config.start_size, seed)])
+        starts.append(pool[start_rows(y[pool], config.start_size, seed)])
     return np.stack(pools), np.stack(tests), np.stack(starts)
 
 
+def check(config: Config, num_rows: int) -> None:
+    """Refuse options that cannot be meant, before any work."""
+    at_least(config, 1, "seeds", "rounds", "batch_size", "start_size", "test_size")
+    at_least(config, 1, "members", "hidden", "steps", "minibatch_size")
+    positive(config, "learning_rate", "target")
+    check_pool(num_rows - config.test_size, config.start_size, config.rounds, config.batch_size)
+    with_random(config.strategies)
+
+
 def main(config: Config) -> None:
-    console = Console()
-    if "random" not in config.strategies:
-        raise SystemExit("--strategies must name random: every other strategy is compared with it")
+    console, dataset = Console(), digits()
+    check(config, len(dataset.y))
     use_all_cores()
-    dataset = digits()
     data, in_axes = make_data(dataset.x, dataset.y, *split(dataset.y, config))
     learner = ensemble(
         mlp((config.hidden,), num_outputs=10),
@@ -89,12 +100,9 @@ def main(config: Config) -> None:
         num_steps=config.steps,
         minibatch_size=config.minibatch_size,
     )
-    settings = {
-        name: value for name, value in asdict(config).items() if name not in ("runs", "figures", "strategies", "target")
-    }
     curves = run_study(
         "digits",
-        settings,
+        recorded(config),
         dataset.fingerprint,
         {name: STRATEGIES[name] for name in config.strategies},
         config.seeds,
@@ -102,13 +110,14 @@ def main(config: Config) -> None:
         in_axes,
         config.runs,
         console,
+        fresh=config.fresh,
         seeds_per_call=4,
         learner=learner,
         batch_size=config.batch_size,
         num_rounds=config.rounds,
         evaluate=evaluate,
     )
-    report("digits", curves, config.target, config.figures, console)
+    report("digits", curves, config.target, picture(config, "digits"), console)
 
 
 if __name__ == "__main__":

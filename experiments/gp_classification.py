@@ -16,7 +16,7 @@ Expected: entropy and epig above random, epig the first to reach 0.9; bald and h
 about remote points, the more so the larger the pool (`paper_figures/two_bells.py`).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,10 +24,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from common import report, run_study, start, use_all_cores
+from options import at_least, check_pool, picture, positive, recorded, start_rows, with_random
 from rich.console import Console
 
 from bal.acquisition import houlsby_bald, probit_bald, probit_entropy, probit_probability
-from bal.datasets import Dataset, start_set, two_bells
+from bal.datasets import Dataset, two_bells
 from bal.evaluation import accuracy, brier, ece, nll
 from bal.probit_scores import probit_epig_scores
 from bal.query import Query, Stage, by_score
@@ -36,6 +37,7 @@ from bal.targets import targets
 from bal.typing import Learner, Pool, Posterior
 
 Strategy = Literal["random", "entropy", "bald", "houlsby", "epig"]
+TARGET_SEED = 20  # whatever the number of seeds, so that a study can grow
 METRICS = {"accuracy": accuracy, "nll": nll, "brier": brier, "ece": ece}
 
 
@@ -67,10 +69,12 @@ class Config:
     """Folder of records."""
     figures: Path = Path("figures")
     """Folder of pictures."""
+    fresh: bool = False
+    """Run everything anew, whatever is on record; old records are set aside."""
 
 
 def queries(config: Config) -> dict[str, Query]:
-    x_target = jnp.asarray(two_bells(config.num_targets, seed=config.seeds).x, jnp.float64)
+    x_target = jnp.asarray(two_bells(config.num_targets, seed=TARGET_SEED).x, jnp.float64)
     return {
         "random": Query((Stage(None, random_uniform),)),
         "entropy": by_score(probit_entropy, best),
@@ -99,29 +103,30 @@ def evaluate(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
 
 
 def make_data(config: Config) -> tuple[tuple, tuple, str]:
-    """Pool, labels, test points and start rows of every seed, their axes, and a fingerprint of all of them."""
+    """Pool, labels, test points and start rows of every seed, their axes, and a fingerprint of the first seed's."""
     sets = [two_bells(config.pool_size, config.test_size, seed) for seed in range(config.seeds)]
     every = Dataset(*(np.stack(part) for part in list(zip(*sets))[:4]), *sets[0][4:])  # type: ignore[arg-type]
-    starts = [start_set(data.y, config.start_size, seed) for seed, data in enumerate(sets)]
+    starts = [start_rows(data.y, config.start_size, seed) for seed, data in enumerate(sets)]
     x, x_test = (jnp.asarray(part, jnp.float64) for part in (every.x, every.x_test))
     pool = Pool(x, jnp.ones(config.pool_size, bool), jnp.ones(config.pool_size))
     data = (pool, jnp.asarray(every.y), (x_test, jnp.asarray(every.y_test)), jnp.asarray(np.stack(starts), jnp.int32))
     axes: Any = {"x": 0, "present": None, "cost": None}
-    return data, (Pool(**axes), 0, 0, 0), every.fingerprint
+    return data, (Pool(**axes), 0, 0, 0), sets[0].fingerprint
 
 
 def main(config: Config) -> None:
-    jax.config.update("jax_enable_x64", True)  # before any array is made
     console = Console()
-    if "random" not in config.strategies:
-        raise SystemExit("--strategies must name random: every other strategy is compared with it")
+    with_random(config.strategies)
+    at_least(config, 1, "seeds", "rounds", "pool_size", "start_size", "test_size", "num_targets")
+    positive(config, "lengthscale", "variance", "target")
+    check_pool(config.pool_size, config.start_size, config.rounds, 1)
+    jax.config.update("jax_enable_x64", True)  # before any array is made
     use_all_cores()
     data, in_axes, fingerprint = make_data(config)
     every = queries(config)
-    unrecorded = ("runs", "figures", "strategies", "target")
     curves = run_study(
         "gp_classification",
-        {name: value for name, value in asdict(config).items() if name not in unrecorded},
+        recorded(config),
         fingerprint,
         {name: every[name] for name in config.strategies},
         config.seeds,
@@ -129,13 +134,14 @@ def main(config: Config) -> None:
         in_axes,
         config.runs,
         console,
+        fresh=config.fresh,
         seeds_per_call=4,
         learner=learner(config),
         batch_size=1,
         num_rounds=config.rounds,
         evaluate=evaluate,
     )
-    report("gp_classification", curves, config.target, config.figures, console)
+    report("gp_classification", curves, config.target, picture(config, "gp_classification"), console)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ absolute errors on these two with that in mind; comparisons between strategies s
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
 from common import report, run_study, start, use_all_cores
+from options import at_least, check_pool, picture, positive, recorded, with_random
 
 jax.config.update("jax_enable_x64", True)
 use_all_cores()  # before gpjax, which starts the devices when it is imported
@@ -44,7 +45,7 @@ from rich.table import Table
 
 from bal.acquisition import epistemic_variance
 from bal.covariance_scores import alc_scores, covariance_epig_scores
-from bal.datasets import Dataset, MissingDataError, diabetes, split, standardize, uci_regression
+from bal.datasets import Dataset, diabetes, split, standardize, uci_regression
 from bal.evaluation import gaussian_nll, rmse
 from bal.kernels import learner_covariance, noisy, posterior_context
 from bal.learners.gp import gp_regression, maximum_likelihood, prior, process
@@ -91,6 +92,8 @@ class Config:
     """Folder of records."""
     figures: Path = Path("figures")
     """Folder of pictures."""
+    fresh: bool = False
+    """Run everything anew, whatever is on record; old records are set aside."""
 
 
 def queries(num_targets: int) -> dict[str, Query]:
@@ -140,8 +143,7 @@ def prepare(dataset: Dataset, config: Config) -> tuple[tuple, tuple]:
     targets that the learner sees.
     """
     pool_size = min(config.pool_size, len(dataset.y) - config.test_size)
-    if pool_size < config.start_size + config.rounds * config.batch_size:
-        raise SystemExit(f"{dataset.name} leaves {pool_size} rows for the pool; ask for fewer rounds or test rows")
+    check_pool(pool_size, config.start_size, config.rounds, config.batch_size)
     mean, scale = dataset.y.mean(dtype=np.float64), dataset.y.std(dtype=np.float64)
     seeds = []
     for seed in range(config.seeds):
@@ -178,22 +180,15 @@ def final(curves: dict[str, dict[str, np.ndarray]], title: str) -> Table:
 
 def main(config: Config) -> None:
     console = Console()
-    if "random" not in config.strategies:
-        raise SystemExit("--strategies must name random: every other strategy is compared with it")
-    shared = {
-        name: value
-        for name, value in asdict(config).items()
-        if name not in ("runs", "figures", "strategies", "target", "data")
-    }
+    with_random(config.strategies)
+    at_least(config, 1, "seeds", "rounds", "batch_size", "start_size", "pool_size", "test_size", "targets", "steps")
+    positive(config, "target")
     for name in config.data:
-        try:
-            dataset = load(name)
-        except MissingDataError as error:
-            raise SystemExit(str(error)) from None
+        dataset = load(name)
         data, in_axes = prepare(dataset, config)
         curves = run_study(
             f"gp-{name}",
-            {**shared, "data": name},
+            {**recorded(config), "data": name},
             dataset.fingerprint,
             {strategy: queries(config.targets)[strategy] for strategy in config.strategies},
             config.seeds,
@@ -201,13 +196,15 @@ def main(config: Config) -> None:
             in_axes,
             config.runs,
             console,
+            fresh=config.fresh,
             seeds_per_call=4,
             learner=learner(config, dataset.x.shape[1]),
             batch_size=config.batch_size,
             num_rounds=config.rounds,
             evaluate=evaluate,
         )
-        report(f"gp-{name}", curves, config.target, config.figures, console, metric="rmse", higher_is_better=False)
+        drawn = picture(replace(config, data=Config.data), f"gp-{name}")
+        report(f"gp-{name}", curves, config.target, drawn, console, metric="rmse", higher_is_better=False)
         console.print(final(curves, f"{name}: after {curves['random']['labels'][0, -1]} labels"))
 
 

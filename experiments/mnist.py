@@ -13,14 +13,17 @@ evaluated, the start set included; no validation labels are used, the weight dec
 on 100 more labels. The paper's own counts are of acquired labels only, see paper_figures.
 """
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import optax
-from common import STRATEGIES, evaluate, make_data, report, run_study, start, use_all_cores
+from classification import STRATEGIES, evaluate, make_data
+from common import report, run_study, start, use_all_cores
+from options import at_least, check_pool, picture, positive, with_random
 from rich.console import Console
 
 from bal.datasets import MissingDataError, fashion_mnist, mnist, start_set
@@ -58,7 +61,7 @@ class Config:
     """Options of the study."""
 
     scale: Literal["smoke", "cpu", "paper"] = "smoke"
-    """Size of everything: seeds, rounds, pool, network, draws."""
+    """Size of everything: seeds, rounds, pool, network, draws. Here cpu takes an hour, so that smoke is the default."""
     data: Literal["mnist", "fashion-mnist"] = "mnist"
     """Which images."""
     download: bool = False
@@ -77,6 +80,8 @@ class Config:
     """Folder of records."""
     figures: Path = Path("figures")
     """Folder of pictures."""
+    fresh: bool = False
+    """Run everything anew, whatever is on record; old records are set aside."""
 
 
 def candidates_first(query: Query, size: int) -> Query:
@@ -88,7 +93,18 @@ def images(
     config: Config, size: Size, num_seeds: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, str]:
     """Inputs and labels of pool and test rows together; per seed the pool flags, test rows and start rows."""
-    dataset = (mnist if config.data == "mnist" else fashion_mnist)(download=config.download)
+    load, file = (mnist, "mnist.npz") if config.data == "mnist" else (fashion_mnist, "fashion_mnist.npz")
+    try:
+        dataset = load(download=config.download)
+    except MissingDataError as error:
+        if config.download:  # which says itself what went wrong
+            raise
+        folder = os.environ.get("BAL_DATA")
+        where = f"is {folder!r}, which holds no such file" if folder else "is not set"
+        raise MissingDataError(
+            f"{file} was not found: the environment variable BAL_DATA {where}; set it to a folder that holds the file, "
+            "or add --download to fetch the images from OpenML"
+        ) from error
     assert dataset.x_test is not None
     assert dataset.y_test is not None
     keep = np.random.default_rng(0).permutation(len(dataset.x))[: size.pool]
@@ -102,16 +118,15 @@ def images(
 
 
 def main(config: Config) -> None:
-    console = Console()
-    if "random" not in config.strategies:
-        raise SystemExit("--strategies must name random: every other strategy is compared with it")
+    console, size = Console(), SIZES[config.scale]
+    with_random(config.strategies)
+    at_least(config, 0, "weight_decay")
+    at_least(config, 1, "batch_size", "seeds")
+    positive(config, "target")
+    check_pool(size.pool, 20, size.rounds, config.batch_size)
     use_all_cores()
-    size = SIZES[config.scale]
     num_seeds = config.seeds or size.seeds
-    try:
-        *arrays, fingerprint = images(config, size, num_seeds)
-    except MissingDataError as error:
-        raise SystemExit(str(error)) from None
+    *arrays, fingerprint = images(config, size, num_seeds)
     data, in_axes = make_data(*arrays)
     learner = mc_dropout(
         gal_cnn(10, size.channels, hidden=size.hidden),
@@ -120,18 +135,12 @@ def main(config: Config) -> None:
         num_steps=size.steps,
         minibatch_size=64,
     )
-    described = {
-        "scale": config.scale,
-        "data": config.data,
-        "seeds": num_seeds,
-        "batch_size": config.batch_size,
-        "weight_decay": config.weight_decay,
-        **size._asdict(),
-    }
+    sizes = {name: value for name, value in size._asdict().items() if name != "seeds"}
+    options = {name: getattr(config, name) for name in ("scale", "data", "batch_size", "weight_decay")}
     name = f"{config.data}-{config.scale}"
     curves = run_study(
         name,
-        {**described, "seeds": num_seeds},
+        {**options, **sizes},
         fingerprint,
         {strategy: candidates_first(STRATEGIES[strategy], size.candidates) for strategy in config.strategies},
         num_seeds,
@@ -139,13 +148,15 @@ def main(config: Config) -> None:
         in_axes,
         config.runs,
         console,
+        fresh=config.fresh,
         seeds_per_call=2,
         learner=learner,
         batch_size=config.batch_size,
         num_rounds=size.rounds,
         evaluate=partial(evaluate, over=chunked(200)),
     )
-    report(name, curves, config.target, config.figures, console)
+    unnamed = replace(config, scale=Config.scale, data=Config.data, download=False)  # as `name` has them, or no matter
+    report(name, curves, config.target, picture(unnamed, name), console)
 
 
 if __name__ == "__main__":

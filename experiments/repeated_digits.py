@@ -14,15 +14,20 @@ table says too where random, k-center or power sampling beat the sparse approxim
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import optax
-from batch_strategies import batch_strategies, prepare
-from common import distinct_share, evaluate, make_data, report, run_study, start, use_all_cores
+import scipy.stats
+from batch_strategies import Prepared, batch_strategies, prepare
+from classification import evaluate, make_data
+from common import report, run_study, start, use_all_cores
+from options import at_least, check_pool, picture, recorded, start_rows, with_random
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bal.datasets import digits, repeated, start_set
+from bal.datasets import digits, repeated
 from bal.learners import ensemble, mlp
 
 TEST = 597
@@ -54,6 +59,8 @@ class Config:
     """Folder of records."""
     figures: Path = Path("figures")
     """Folder of pictures."""
+    fresh: bool = False
+    """Run everything anew, whatever is on record; old records are set aside."""
 
 
 def split(y: np.ndarray, original: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,25 +72,56 @@ def split(y: np.ndarray, original: np.ndarray, config: Config) -> tuple[np.ndarr
         tests.append(np.sort(order[:TEST]))  # the first copy of each
         pool = np.flatnonzero(np.isin(original, order[TEST : TEST + config.images]))
         pools.append(np.isin(np.arange(len(y)), pool))
-        starts.append(pool[start_set(y[pool], 10, seed)])
+        starts.append(pool[start_rows(y[pool], 10, seed)])
     return np.stack(pools), np.stack(tests), np.stack(starts)
+
+
+class Distinct(NamedTuple):
+    """Share of distinct originals in a batch, with its interval over seeds, and of picks already labeled in a copy.
+
+    A single seed has no interval: NaN.
+    """
+
+    mean: float
+    low: float
+    high: float
+    repeats: float
+
+
+def distinct_share(acquired: np.ndarray, start: np.ndarray) -> Distinct:
+    """From the originals of all picks ``[S, R, B]`` and of the start set ``[S, S0]``."""
+    per_seed = np.array([[len(set(batch)) / len(batch) for batch in seed] for seed in acquired.tolist()]).mean(1)
+    if len(per_seed) > 1:
+        sem = scipy.stats.sem(per_seed)
+        low, high = per_seed.mean() + sem * np.array([-1, 1]) * scipy.stats.t.ppf(0.975, len(per_seed) - 1)
+    else:
+        low = high = np.nan
+    flat = np.concatenate([start, acquired.reshape(len(acquired), -1)], 1)
+    new = np.array([len(set(seed)) for seed in flat.tolist()]) - np.array([len(set(s)) for s in start.tolist()])
+    return Distinct(per_seed.mean(), low, high, 1 - (new / acquired[0].size).mean())
 
 
 def main(config: Config) -> None:
     console = Console()
-    use_all_cores()
-    dataset, original = repeated(digits(), config.copies, config.noise)
-    if config.images + TEST > original.max() + 1:
-        raise SystemExit(f"--images must leave {TEST} digits for the test: at most {original.max() + 1 - TEST}")
+    at_least(config, 1, "seeds", "rounds", "batch_size", "images", "copies", "members", "steps")
+    at_least(config, 0, "noise")
+    check_pool(config.images * config.copies, 10, config.rounds, config.batch_size)
+    if config.strategies:
+        with_random(config.strategies)
+    single = digits()
+    if config.images + TEST > len(single.y):
+        raise SystemExit(f"--images must leave {TEST} digits for the test: at most {len(single.y) - TEST}")
     network = mlp((48,), num_outputs=10)
-    queries = batch_strategies(prepare(dataset.x, 10), network)
-    unknown = set(config.strategies) - set(queries)
+    known = batch_strategies(Prepared(np.zeros(1, np.int32), 1.0), network)  # names only
+    unknown = set(config.strategies) - set(known)
     if unknown:
-        raise SystemExit(f"unknown strategies {sorted(unknown)}; known are {', '.join(queries)}")
+        raise SystemExit(f"unknown strategies {sorted(unknown)}; known are {', '.join(known)}")
+    dataset, original = repeated(single, config.copies, config.noise)
+    rows = split(dataset.y, original, config)
+    use_all_cores()
+    queries = batch_strategies(prepare(dataset.x, 10), network)
     chosen = {name: queries[name] for name in config.strategies or queries}
-    if "random" not in chosen:
-        raise SystemExit("--strategies must name random: every other strategy is compared with it")
-    data, in_axes = make_data(dataset.x, dataset.y, *split(dataset.y, original, config))
+    data, in_axes = make_data(dataset.x, dataset.y, *rows)
     learner = ensemble(
         network,
         config.members,
@@ -92,10 +130,9 @@ def main(config: Config) -> None:
         minibatch_size=32,
         bootstrap=True,
     )
-    names = ("seeds", "rounds", "batch_size", "images", "copies", "noise", "members", "steps")
     curves = run_study(
         "repeated-digits",
-        {name: getattr(config, name) for name in names},
+        recorded(config),
         dataset.fingerprint,
         chosen,
         config.seeds,
@@ -103,19 +140,23 @@ def main(config: Config) -> None:
         in_axes,
         config.runs,
         console,
+        fresh=config.fresh,
         seeds_per_call=10,
         learner=learner,
         batch_size=config.batch_size,
         num_rounds=config.rounds,
         evaluate=evaluate,
     )
-    report("repeated-digits", curves, 0.85, config.figures, console)
-    table = Table(title="distinct digits in a batch: mean over rounds and seeds, 95 % t interval over seeds")
-    for column in ("strategy", "distinct share", "interval", "copies of a digit already labeled, of all picks"):
+    report("repeated-digits", curves, 0.85, picture(config, "repeated-digits"), console)
+    table = Table(
+        title="distinct digits in a batch: mean over rounds and seeds, 95 % t interval over seeds", box=SIMPLE_HEAD
+    )
+    for column in ("strategy", "distinct\nshare", "interval", "repeats of a labeled\ndigit, of all picks"):
         table.add_column(column, justify="left" if column == "strategy" else "right")
     for name, values in curves.items():
         share = distinct_share(original[values["acquired"]], original[values["start"]])
-        table.add_row(name, f"{share.mean:.2f}", f"[{share.low:.2f}, {share.high:.2f}]", f"{share.repeats:.2f}")
+        interval = "" if np.isnan(share.low) else f"[{share.low:.2f}, {share.high:.2f}]"
+        table.add_row(name, f"{share.mean:.2f}", interval, f"{share.repeats:.2f}")
     console.print(table)
 
 
