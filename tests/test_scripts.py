@@ -1,69 +1,225 @@
-"""The scripts as a user meets them: help, wrong options, a tiny study, and the same study again."""
+"""The scripts as a user meets them: help, options that cannot be meant, tiny runs, Ctrl-C, and the same run again."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bal.records import acquired, table
 
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-TINY = [
-    "--strategies",
-    "random",
-    "bald",
-    "--seeds",
-    "2",
-    "--rounds",
-    "2",
-    "--members",
-    "2",
-    "--steps",
-    "5",
-    "--test-size",
-    "100",
-]
+ROOT = Path(__file__).parent.parent
+EXPERIMENTS = ROOT / "experiments"
+BENCHMARKS = EXPERIMENTS / "benchmarks"
+DATA = Path(os.environ.get("BAL_DATA", "."))
+
+STUDIES = {
+    "digits.py": "--strategies random bald --seeds 2 --rounds 2 --members 2 --steps 5 --test-size 100",
+    "mnist.py": "--scale smoke --strategies random --seeds 1",
+    "repeated_digits.py": "--strategies random power-bald --seeds 2 --rounds 2 --batch-size 3 --images 60 --copies 1"
+    " --members 2 --steps 5",
+    "gp_classification.py": "--strategies random epig --seeds 2 --rounds 2 --pool-size 40 --test-size 50"
+    " --num-targets 8",
+    "gp_regression.py": "--strategies random alc --seeds 2 --rounds 2 --steps 2 --targets 5 --pool-size 30 --target 5"
+    " --kernel rbf",
+}
+"""Every study, with the options of a run of seconds; each has a test below."""
+SMALL = {
+    "whole_loop.py": "--seeds 2 --devices 2 --rounds 1 --steps 2 --matrix 64",
+    "acquisition.py": "--rows 200 --draws 3 --classes 3 --repetitions 1",
+    "batch.py": "--parts scaling --methods k_center --steps 1 2",
+    "batch_diversity.py": "--num-rows 300 --num-features 4 --num-labeled 9 --batch-size 3 --num-shortlist 50"
+    " --rounds 1",
+    "batch_information.py": "--num-rows 30 --num-draws 4 --num-classes 3 --batch-size 2 --num-configurations 100"
+    " --epig-rows 30 --epig-draws 3 --num-targets 5 --repeats 1",
+    "batch_kernels.py": "--rows 99 --features 4 --classes 3 --labeled 9 --batch-size 3 --large-rows 99"
+    " --large-features 4 --large-batch-size 3 --rounds 1",
+    "batch_sparse.py": "--num-rows 99 --num-projections 4 --wolfe-steps 9 --batch-size 3 --bait-rows 99 --rounds 1",
+    "conv.py": "--num-steps 1 --num-members 2 --minibatch-size 2 --rounds 1",
+    "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1",
+}
+"""Every benchmark, with options for a run of seconds."""
+IN_ONE_PROCESS = (
+    ("whole_loop.py", "acquisition.py", "batch.py", "batch_diversity.py"),  # the first sets the number of devices
+    ("batch_information.py", "batch_kernels.py", "batch_sparse.py"),
+    ("conv.py",),
+    ("gp.py",),  # in float64
+)
 
 
-def run(script, *options, folder, **environment):
-    command = [sys.executable, str(EXPERIMENTS / script), *options]
-    environment = {**os.environ, "COLUMNS": "100", **environment}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+def scripts(folder):
+    return sorted(path.name for path in folder.glob("*.py") if "__main__" in path.read_text())
 
 
-SCRIPTS = sorted(path.name for path in EXPERIMENTS.glob("*.py") if "__main__" in path.read_text())
+def test_every_script_is_in_a_table():
+    assert scripts(EXPERIMENTS) == sorted(STUDIES)
+    assert scripts(BENCHMARKS) == sorted(SMALL) == sorted(sum(IN_ONE_PROCESS, ()))
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help_explains_itself(script, tmp_path):
-    result = run(script, "--help", folder=tmp_path)
+def run(command, folder, **environment):
+    """A Python process as a user starts it, in a terminal of 80 columns."""
+    environment = {**os.environ, "COLUMNS": "80", **environment}
+    return subprocess.run(
+        [sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, env=environment
+    )
+
+
+def study(name, options, folder, **environment):
+    return run([EXPERIMENTS / name, *options.split()], folder, **environment)
+
+
+def fits(text):
+    """No line is wider than the terminal and no word is cut; lines of paths, which are not wrapped, aside."""
+    lines = [line for line in text.splitlines() if "runs/" not in line and "figures/" not in line]
+    return "…" not in text and max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("path", [*(EXPERIMENTS / name for name in STUDIES), *(BENCHMARKS / name for name in SMALL)])
+def test_the_docstring_names_the_command(path):
+    assert f"\n    python {path.relative_to(ROOT)}" in path.read_text()
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_help_explains_itself(name, tmp_path):
+    result = study(name, "--help", tmp_path)
     assert result.returncode == 0
-    assert f"python experiments/{script}" in result.stdout
+    assert f"python experiments/{name}" in result.stdout
     assert "Folder of records" in result.stdout
+    assert "--fresh" in result.stdout
+
+
+ONE_AFTER_THE_OTHER = """
+import json, pathlib, runpy, sys
+for path, *options in json.loads(sys.argv[1]):
+    sys.argv, sys.path[0] = [path, *options], str(pathlib.Path(path).parent)
+    runpy.run_path(path, run_name="__main__")
+    print("finished", pathlib.Path(path).name, flush=True)
+"""
+
+
+@pytest.mark.parametrize("names", IN_ONE_PROCESS, ids=lambda names: names[0])
+def test_benchmarks(names, tmp_path):
+    commands = [[str(BENCHMARKS / name), *SMALL[name].split()] for name in names]
+    result = run(["-c", ONE_AFTER_THE_OTHER, json.dumps(commands)], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"finished (\S+)", result.stdout) == list(names)
+    assert fits(result.stdout), result.stdout
+
+
+NONSENSE = [
+    *((name, option) for name in STUDIES for option in ("--seeds 0", "--seeds -1")),
+    *((name, "--strategies bald") for name in STUDIES if name != "gp_regression.py"),
+    ("gp_regression.py", "--strategies alc"),
+    *((name, "--rounds 0") for name in STUDIES if name != "mnist.py"),
+    *((name, "--batch-size 0") for name in STUDIES if name != "gp_classification.py"),
+    *((name, "--target nan") for name in STUDIES if name != "repeated_digits.py"),
+    ("digits.py", "--rounds 500"),
+    ("digits.py", "--hidden 0"),
+    ("digits.py", "--members 0"),
+    ("digits.py", "--steps 0"),
+    ("digits.py", "--minibatch-size 0"),
+    ("digits.py", "--learning-rate -1"),
+    ("digits.py", "--learning-rate nan"),
+    ("digits.py", "--learning-rate inf"),
+    ("digits.py", "--start-size 0"),
+    ("digits.py", "--start-size 1296 --rounds 1"),
+    ("digits.py", "--start-size 1290 --rounds 1"),
+    ("digits.py", "--test-size 0"),
+    ("digits.py", "--test-size 1797"),
+    ("digits.py", "--test-size 9999"),
+    ("mnist.py", "--weight-decay -1"),
+    ("mnist.py", "--batch-size 999"),
+    ("repeated_digits.py", "--noise -0.1"),
+    ("repeated_digits.py", "--copies 0"),
+    ("repeated_digits.py", "--images 0"),
+    ("repeated_digits.py", "--images 1201"),
+    ("repeated_digits.py", "--members 0"),
+    ("repeated_digits.py", "--steps 0"),
+    ("repeated_digits.py", "--rounds 500"),
+    ("repeated_digits.py", "--strategies random nonsense"),
+    ("gp_classification.py", "--pool-size 10"),
+    ("gp_classification.py", "--start-size 0"),
+    ("gp_classification.py", "--test-size 0"),
+    ("gp_classification.py", "--num-targets 0"),
+    ("gp_classification.py", "--lengthscale 0"),
+    ("gp_classification.py", "--variance -1"),
+    ("gp_regression.py", "--start-size 0"),
+    ("gp_regression.py", "--pool-size 0"),
+    ("gp_regression.py", "--test-size 442"),
+    ("gp_regression.py", "--targets 0"),
+    ("gp_regression.py", "--steps 0"),
+    ("gp_regression.py", "--rounds 500"),
+    ("acquisition.py", "--rows 0"),
+    ("batch.py", "--steps 0"),
+    ("batch_diversity.py", "--batch-size 0"),
+    ("batch_information.py", "--num-classes 1"),
+    ("batch_information.py", "--num-configurations 99"),
+    ("batch_kernels.py", "--rounds 0"),
+    ("batch_sparse.py", "--num-projections 0"),
+    ("conv.py", "--num-members 0"),
+    ("whole_loop.py", "--seeds 0"),
+]
+REFUSE = """
+import importlib, json, sys
+import tyro
+from jax._src import xla_bridge
+for name, options in json.loads(sys.argv[1]):
+    script = importlib.import_module(name)
+    config = tyro.cli(script.Config, args=options)
+    started = xla_bridge.backends_are_initialized()  # gpjax starts them when it is imported
+    try:
+        script.main(config)
+    except SystemExit as error:
+        said = error.code
+    print(json.dumps([name, options, said, not started and xla_bridge.backends_are_initialized()]), flush=True)
+"""
+
+
+def test_options_that_cannot_be_meant_are_refused_before_any_work(tmp_path):
+    cases = [(name.removesuffix(".py"), options.split()) for name, options in NONSENSE]
+    path = os.pathsep.join(map(str, (EXPERIMENTS, BENCHMARKS, ROOT)))
+    result = run(["-c", REFUSE, json.dumps(cases)], tmp_path, PYTHONPATH=path)
+    assert result.returncode == 0, result.stdout[-1000:] + result.stderr
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(answers) == len(NONSENSE)
+    for name, options, said, worked in answers:
+        assert isinstance(said, str), (name, options, said)
+        assert "\n" not in said
+        assert not worked, (name, options)
+        option = options[0].removeprefix("--").split("-")[0]
+        assert option in said or "need" in said or "no start set" in said, (name, options, said)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--sede", "3"], "Unrecognized options"), (["--seeds", "x"], "invalid"), (["--strategies", "bald"], "random")],
+    [
+        ("--sede 3", "Unrecognized options"),
+        ("--seeds x", "invalid"),
+        ("--seeds 0", "--seeds must be at least 1, got 0"),
+    ],
 )
 def test_wrong_options_are_errors(options, message, tmp_path):
-    result = run("digits.py", *options, folder=tmp_path)
-    assert result.returncode != 0
+    result = study("digits.py", options, tmp_path)
+    assert result.returncode not in (0, 130)
     assert message in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_digits_tiny(tmp_path):
-    first = run("digits.py", *TINY, folder=tmp_path)
-    assert first.returncode == 0, first.stderr
-    assert "random" in first.stdout
-    assert "baseline" in first.stdout
-    assert (tmp_path / "figures" / "digits.png").stat().st_size > 10_000
+def test_digits(tmp_path):
+    result = study("digits.py", STUDIES["digits.py"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "baseline" in result.stdout
+    assert fits(result.stdout), result.stdout
+    drawn = [path.name for path in (tmp_path / "figures").iterdir()]
+    assert len(drawn) == 1
+    assert re.fullmatch(r"digits-[0-9a-f]{6}\.png", drawn[0])  # digits.png is that of the defaults
+    assert f"learning curves: figures/{drawn[0]}" in result.stdout
     rows = table(tmp_path / "runs")
     assert sorted(set(rows["seed"])) == [0, 1]
     assert len(rows["round"]) == 2 * 2 * 3
@@ -71,13 +227,57 @@ def test_digits_tiny(tmp_path):
     assert ((rows["metrics.accuracy"] >= 0) & (rows["metrics.accuracy"] <= 1)).all()
     for log in (tmp_path / "runs" / "digits").iterdir():
         assert all(len(set(ids.tolist())) == 20 for ids in acquired(log).values())
-    (log / "done.json").unlink()  # as if stopped after the first of two seeds
-    (log / "events.jsonl").write_bytes(b"".join((log / "events.jsonl").read_bytes().splitlines(True)[:3]))
-    again = run("digits.py", *TINY, folder=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert "on record" in again.stdout
-    for name, column in table(tmp_path / "runs").items():
-        np.testing.assert_array_equal(column, rows[name], name)
+        assert f"{log.relative_to(tmp_path)}" in result.stdout
+
+
+SAME_AGAIN = """
+import dataclasses, pathlib
+import digits, tyro
+from bal.acquisition import bald
+from bal.query import by_score
+from bal.selection import best
+
+def run(what, **changed):
+    print(f"run: {what}")
+    digits.main(dataclasses.replace(config, **changed))
+
+config = tyro.cli(digits.Config)
+run("one seed", seeds=1)
+run("two seeds")
+run("the same")
+for log in pathlib.Path("runs/digits").iterdir():  # as if stopped after the first of two seeds
+    (log / "done.json").unlink()
+    (log / "events.jsonl").write_bytes(b"".join((log / "events.jsonl").read_bytes().splitlines(True)[:4]))
+run("stopped")
+run("fresh", fresh=True)
+digits.STRATEGIES["bald"] = by_score(lambda log_probs: -bald(log_probs), best)
+run("other query")
+"""
+
+
+def test_a_study_grows_goes_on_is_read_back_and_runs_anew(tmp_path):
+    path = os.pathsep.join(map(str, (EXPERIMENTS, ROOT)))
+    result = run(["-c", SAME_AGAIN, *STUDIES["digits.py"].split()], tmp_path, PYTHONPATH=path)
+    assert result.returncode == 0, result.stderr
+    one, grown, same, stopped, fresh, other = re.split(r"run: .*\n", result.stdout)[1:]
+    assert "one seed: no intervals and no verdicts" in one
+    assert "baseline" not in one
+    assert "random: compiling, 1 of 2 seeds" in grown
+    assert "compiling" not in same + other
+    assert "bald: on record, 2 of 2 seeds" in same
+    assert same.count(", recorded by bal") == 2
+    assert "changed" not in grown + same + stopped
+    assert "bald: compiling, 1 of 2 seeds" in stopped
+    assert "bald: compiling, 0 of 2 seeds" in fresh
+    numbers = {text[text.index("test accuracy") :] for text in (grown, same, stopped, fresh, other)}
+    assert len(numbers) == 1
+    (line,) = [line for line in other.splitlines() if "changed" in line]  # the numbers are still those of bald
+    assert line.startswith("bald: runs/digits/")
+    assert "changed: another query (" in line
+    assert line.endswith("; --fresh runs it anew")
+    rows = table(tmp_path / "runs")
+    assert len(rows["round"]) == 2 * 2 * 3
+    assert len(list((tmp_path / "figures").iterdir())) == 2  # another number of seeds is another picture
 
 
 @pytest.mark.parametrize(
@@ -85,22 +285,9 @@ def test_digits_tiny(tmp_path):
 )
 def test_ctrl_c_says_how_to_go_on(moment, kept, tmp_path):
     """Where Python sees no signal: while XLA compiles, and while it runs the rest of the seeds."""
-    options = [
-        "--strategies",
-        "random",
-        "--seeds",
-        "6",
-        "--rounds",
-        "1",
-        "--members",
-        "1",
-        "--hidden",
-        "9",
-        "--steps",
-        "4000",
-    ]
+    options = ["--strategies", "random", "--seeds", "6", "--rounds", "1", "--members", "1", "--hidden", "9"]
     process = subprocess.Popen(
-        [sys.executable, str(EXPERIMENTS / "digits.py"), *options],
+        [sys.executable, str(EXPERIMENTS / "digits.py"), *options, "--steps", "4000"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -119,24 +306,78 @@ def test_ctrl_c_says_how_to_go_on(moment, kept, tmp_path):
     assert len(rows["round"]) == int(kept[0]) * 2
 
 
-def test_missing_data_says_how_to_get_it(tmp_path):
-    result = run("mnist.py", folder=tmp_path, BAL_DATA=str(tmp_path))
-    assert result.returncode != 0
+def test_a_record_that_is_being_written_ends_in_one_line(tmp_path):
+    code = "import sys, common, digits; common.start(digits.main, digits.Config, '')"
+    held = f"""
+import filelock, pathlib
+(folder,) = pathlib.Path("runs/digits").iterdir()
+(folder / "done.json").unlink()
+lock = filelock.FileLock(folder / "lock")
+lock.acquire()
+{code}
+"""
+    options = ["--strategies", "random", "--seeds", "1", "--rounds", "1", "--members", "1", "--steps", "1"]
+    path = os.pathsep.join(map(str, (EXPERIMENTS, ROOT)))
+    assert run(["-c", code, *options], tmp_path, PYTHONPATH=path).returncode == 0
+    result = run(["-c", held, *options], tmp_path, PYTHONPATH=path)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "being written" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "way_out"), [("mnist.py", "", "--download"), ("gp_regression.py", "--data yacht", "BAL_DATA")]
+)
+def test_missing_data_says_how_to_get_it(name, options, way_out, tmp_path):
+    result = study(name, options, tmp_path, BAL_DATA=str(tmp_path))
+    assert result.returncode == 1
     assert "BAL_DATA" in result.stderr
-    assert "download" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert way_out in result.stderr
+    assert "download=True" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_gp_classification_tiny(tmp_path):
-    options = ["--strategies", "random", "epig", "--seeds", "2", "--rounds", "2", "--pool-size", "40"]
-    result = run("gp_classification.py", *options, "--test-size", "50", "--num-targets", "8", folder=tmp_path)
+@pytest.mark.skipif(not (DATA / "mnist.npz").exists(), reason="needs mnist.npz in BAL_DATA")
+def test_mnist(tmp_path):
+    result = study("mnist.py", STUDIES["mnist.py"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert fits(result.stdout), result.stdout
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [20, 30, 40]
+
+
+def test_repeated_digits(tmp_path):
+    result = study("repeated_digits.py", STUDIES["repeated_digits.py"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert fits(result.stdout), result.stdout
+    shares = re.findall(r"(random|power-bald) +(\d\.\d\d) +\[\d\.\d\d, \d\.\d\d\] +(\d\.\d\d)", result.stdout)
+    assert shares == [("random", "1.00", "0.00"), ("power-bald", "1.00", "0.00")]  # no digit has a copy
+
+
+def test_gp_classification(tmp_path):
+    result = study("gp_classification.py", STUDIES["gp_classification.py"], tmp_path)
     assert result.returncode == 0, result.stderr
     assert "epig" in result.stdout
-    assert (tmp_path / "figures" / "gp_classification.png").stat().st_size > 10_000
+    assert fits(result.stdout), result.stdout
     rows = table(tmp_path / "runs")
     assert sorted(set(rows["counts.training"])) == [4, 5, 6]
     assert ((rows["metrics.accuracy"] >= 0) & (rows["metrics.accuracy"] <= 1)).all()
     assert (rows["metrics.nll"] > 0).all()
+
+
+def test_gp_regression(tmp_path):
+    result = study("gp_regression.py", STUDIES["gp_regression.py"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "> 12" not in result.stdout  # an error below 5 standard deviations is reached, since lower is better
+    assert fits(result.stdout), result.stdout
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [10, 11, 12]
+    assert ((rows["metrics.rmse"] > 0.5) & (rows["metrics.rmse"] < 3)).all()
+    assert ((rows["metrics.coverage"] > 0.2) & (rows["metrics.coverage"] <= 1)).all()
+    again = study("gp_regression.py", STUDIES["gp_regression.py"], tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "on record" in again.stdout
+    assert "changed" not in again.stdout
 
 
 @pytest.mark.slow
@@ -148,26 +389,3 @@ def test_two_bells_at_the_smallest_scale(tmp_path):
     assert result.stdout.count("compiled in") == 7
     assert "not testable at this scale" in result.stdout
     assert (tmp_path / "figures" / "two_bells_smoke.png").stat().st_size > 10_000
-
-
-def test_gp_regression_tiny(tmp_path):
-    options = ["--strategies", "random", "alc", "--seeds", "2", "--rounds", "2", "--steps", "2", "--targets", "5"]
-    options += ["--pool-size", "30", "--target", "5", "--kernel", "rbf"]
-    result = run("gp_regression.py", *options, folder=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "> 12" not in result.stdout  # an error below 5 standard deviations is reached, since lower is better
-    assert (tmp_path / "figures" / "gp-diabetes.png").stat().st_size > 10_000
-    rows = table(tmp_path / "runs")
-    assert sorted(set(rows["counts.training"])) == [10, 11, 12]
-    assert ((rows["metrics.rmse"] > 0.5) & (rows["metrics.rmse"] < 3)).all()
-    assert ((rows["metrics.coverage"] > 0.2) & (rows["metrics.coverage"] <= 1)).all()
-    again = run("gp_regression.py", *options, folder=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert "on record" in again.stdout
-
-
-def test_gp_regression_says_which_data_are_missing(tmp_path):
-    result = run("gp_regression.py", "--data", "yacht", folder=tmp_path, BAL_DATA=str(tmp_path))
-    assert result.returncode != 0
-    assert "BAL_DATA" in result.stderr
-    assert "Traceback" not in result.stderr

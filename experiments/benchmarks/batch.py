@@ -19,12 +19,11 @@ import batch_kernels
 import batch_sparse
 import jax
 import jax.numpy as jnp
-import tyro
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
-from timing import Program, compiled, least_seconds
+from timing import Program, at_least, compiled, least_seconds, start
 
 from bal.acquisition import epig
 from bal.kernels import Factors
@@ -32,8 +31,8 @@ from bal.selection import SparseRows, badge, batchbald, frank_wolfe, k_center, l
 from bal.typing import Candidates
 
 Part = Literal["information", "kernels", "sparse", "diversity", "scaling"]
+Method = Literal["batchbald", "epig", "k_center", "badge", "lcmd", "frank_wolfe"]
 BASE = {"N": 1_000, "B": 5, "K": 10}
-STEPS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,10 @@ class Config:
 
     parts: tuple[Part, ...] = ("information", "kernels", "sparse", "diversity", "scaling")
     """Parts of the benchmark."""
+    methods: tuple[Method, ...] = ("batchbald", "epig", "k_center", "badge", "lcmd", "frank_wolfe")
+    """Methods of the scaling curves."""
+    steps: tuple[int, ...] = (1, 2, 4, 8)
+    """Multiples of the base size; times are relative to the first."""
     figures: Path = Path("figures")
     """Folder of pictures."""
 
@@ -75,19 +78,21 @@ def program(method: str, n: int, b: int, k: int) -> Program:
     return compiled(lambda c: select(key, c, b), candidates(x, n))
 
 
-def scaling(console: Console, folder: Path) -> None:
+def scaling(console: Console, config: Config) -> None:
     """Times relative to the base size, as a table and a picture."""
-    table = Table("method", "grows", "ms at base", *(f"x{step}" for step in STEPS[1:]), title=f"scaling from {BASE}")
+    table = Table(
+        "method", "grows", "ms at base", *(f"x{step}" for step in config.steps[1:]), title=f"scaling from {BASE}"
+    )
     figure = Figure(figsize=(9, 3), layout="constrained")
     FigureCanvasAgg(figure)
     panels = dict(zip(BASE, figure.subplots(1, len(BASE), sharey=True), strict=True))
-    for method in ("batchbald", "epig", "k_center", "badge", "lcmd", "frank_wolfe"):
+    for method in config.methods:
         for size, axis in panels.items():
             if method == "epig" and size == "B":
                 continue  # scores rows, has no batch
-            sizes = [{**BASE, size: BASE[size] * step} for step in STEPS]
+            sizes = [{**BASE, size: BASE[size] * step} for step in config.steps]
             programs = {
-                str(step): program(method, s["N"], s["B"], s["K"]) for step, s in zip(STEPS, sizes, strict=True)
+                str(step): program(method, s["N"], s["B"], s["K"]) for step, s in zip(config.steps, sizes, strict=True)
             }
             times = list(least_seconds(programs, 7).values())
             table.add_row(method, size, f"{1e3 * times[0]:.2f}", *(f"{t / times[0]:.1f}" for t in times[1:]))
@@ -95,13 +100,15 @@ def scaling(console: Console, folder: Path) -> None:
             axis.set(xlabel={"N": "pool rows N", "B": "batch B", "K": "draws K (8K features)"}[size])
     next(iter(panels.values())).set(ylabel="ms, warm")
     figure.legend(loc="outside right center")
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "batch_scaling.png", dpi=150)
+    config.figures.mkdir(parents=True, exist_ok=True)
+    picture = config.figures / "batch_scaling.png"
+    figure.savefig(picture, dpi=150)
     console.print(table)
-    console.print(f"picture: {folder / 'batch_scaling.png'}")
+    console.print(f"picture: {picture}")
 
 
 def main(config: Config) -> None:
+    at_least(config, 1, "steps")
     console = Console()
     modules = {
         "information": batch_information,
@@ -112,10 +119,10 @@ def main(config: Config) -> None:
     for part in config.parts:
         console.rule(part)
         if part == "scaling":
-            scaling(console, config.figures)
+            scaling(console, config)
         else:
             modules[part].main(modules[part].Config())
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

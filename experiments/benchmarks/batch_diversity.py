@@ -14,10 +14,8 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import tyro
 from rich.console import Console
-from rich.table import Table
-from timing import compiled, least_seconds
+from timing import at_least, compiled, least_seconds, start, table
 
 from bal.numerics import in_row_blocks
 from bal.selection import ScoredFeatures, cluster_margin, k_means, k_medoids, probcover, ranked_batch, typiclust
@@ -69,6 +67,7 @@ def passes(x: jax.Array, count: int) -> jax.Array:
 
 
 def main(config: Config) -> None:
+    at_least(config, 1, "num_rows", "num_features", "num_labeled", "batch_size", "num_shortlist", "rounds")
     features, scored, clustered = problem(config)
     key, size, n = jax.random.key(1), config.batch_size, config.num_shortlist
     few = features._replace(
@@ -94,12 +93,12 @@ def main(config: Config) -> None:
     pairs, short, memory_pass = list(seconds.values())[:3]
     unit = dict(zip(programs, (pairs, short, memory_pass, pairs, pairs, pairs, short * size, memory_pass, memory_pass)))
     title = f"{config.num_rows} rows, {config.num_features} features, {config.num_labeled} labeled, {size} picks"
-    table = Table("program", "compile s", "run ms", "of its unit", "temporary MB", title=title)
+    found = table("program", "compile s", "run ms", "of its unit", "temporary MB", title=title)
     for name, (_, compile_seconds, megabytes) in made.items():
         ratio = f"{seconds[name] / unit[name]:.2f}"
-        table.add_row(name, f"{compile_seconds:.1f}", f"{seconds[name] * 1e3:.1f}", ratio, f"{megabytes:.1f}")
-    Console().print(table)
+        found.add_row(name, f"{compile_seconds:.1f}", f"{seconds[name] * 1e3:.1f}", ratio, f"{megabytes:.1f}")
+    Console().print(found)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

@@ -13,10 +13,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import tyro
 from rich.console import Console
-from rich.table import Table
-from timing import Program, compiled, least_seconds
+from timing import Program, at_least, compiled, least_seconds, start, table
 
 from bal.acquisition import epig, epig_by_entropies
 from bal.selection import batchbald, epig_batch, gaussian_batch
@@ -47,6 +45,8 @@ class Config:
     """Times that every program is timed; the least counts."""
 
 
+BLOCKS = 20
+"""Parts in which a yardstick multiplies."""
 YARDSTICKS = {
     "batchbald": ("matmul of one pick",),
     "batchbald, 1,000 labelings": ("matmul of one pick",),
@@ -69,7 +69,7 @@ def batch_programs(config: Config) -> dict[str, Program]:
     pool = Candidates(rows, jnp.arange(n), jnp.ones(n, bool), jnp.ones(n))
     flat = jnp.exp(rows).transpose(1, 0, 2).reshape(config.num_draws, -1)
     labelings = jax.random.uniform(jax.random.key(1), (config.num_configurations, config.num_draws))
-    blocks = labelings.reshape(-1, config.num_configurations // 20, config.num_draws)
+    blocks = labelings.reshape(-1, config.num_configurations // BLOCKS, config.num_draws)
     # Reduced at once: the whole product, 10,000 x 20,000 numbers, is never written to memory.
     product = lambda a, b: jax.lax.map(lambda some: jnp.matmul(some, b, precision="highest").sum(0), a).sum(0)
     targeted = pool._replace(
@@ -104,16 +104,21 @@ def epig_programs(config: Config) -> dict[str, Program]:
 
 def report(console: Console, title: str, programs: dict[str, Program], repeats: int) -> dict[str, float]:
     seconds = least_seconds(programs, repeats)
-    table = Table("program", "compile s", "seconds", "x yardstick", "temporary MiB", title=title)
+    found = table("program", "compile s", "seconds", "x yardstick", "temporary\nMiB", title=title)
     for name, program in programs.items():
         yardstick = sum(seconds[other] for other in YARDSTICKS.get(name, ()))
         times = f"{seconds[name] / yardstick:.2f}" if yardstick else ""
-        table.add_row(name, f"{program.compile_seconds:.1f}", f"{seconds[name]:.3f}", times, f"{program.megabytes:.1f}")
-    console.print(table)
+        found.add_row(name, f"{program.compile_seconds:.1f}", f"{seconds[name]:.3f}", times, f"{program.megabytes:.1f}")
+    console.print(found)
     return seconds
 
 
 def main(config: Config) -> None:
+    at_least(config, 1, "num_rows", "num_draws", "batch_size", "num_configurations")
+    at_least(config, 1, "epig_rows", "epig_draws", "num_targets", "repeats")
+    at_least(config, 2, "num_classes")
+    if config.num_configurations % BLOCKS:
+        raise SystemExit(f"--num-configurations must be a multiple of {BLOCKS}, got {config.num_configurations}")
     console = Console()
     programs = epig_programs(config)
     title = f"EPIG, N={config.epig_rows:,} M={config.num_targets} K={config.epig_draws} C={config.num_classes}"
@@ -126,14 +131,15 @@ def main(config: Config) -> None:
     title = f"Batches, N={config.num_rows:,} K={config.num_draws} C={config.num_classes} B={config.batch_size}"
     seconds = report(console, title, programs, config.repeats)
     heavy = sum(config.num_classes**b >= config.num_configurations for b in range(config.batch_size))
-    ratio = seconds["batchbald"] / (heavy * seconds["matmul of one pick"])
     megabytes = programs["batchbald"].megabytes
     console.print(f"batchbald: {seconds['batchbald']:.2f} s (at most 1.5), {megabytes:.0f} MiB (64)")
-    console.print(f"batchbald / matmuls of its {heavy} picks with all labelings: {ratio:.2f}")
+    if heavy:
+        ratio = seconds["batchbald"] / (heavy * seconds["matmul of one pick"])
+        console.print(f"batchbald / matmuls of its {heavy} picks with all labelings: {ratio:.2f}")
     picks = programs["batchbald"].call()
-    console.print("picks", picks.indices.tolist(), "saturated at pick", int(picks.info["saturated_at"]))
-    console.print("information / log K", [round(value, 3) for value in picks.info["saturation"].tolist()])
+    console.print(f"picks {picks.indices.tolist()}, saturated at pick {int(picks.info['saturated_at'])}")
+    console.print(f"information / log K {[round(value, 3) for value in picks.info['saturation'].tolist()]}")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

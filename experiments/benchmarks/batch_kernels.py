@@ -14,10 +14,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import tyro
 from rich.console import Console
-from rich.table import Table
-from timing import compiled, least_seconds
+from timing import at_least, compiled, least_seconds, start, table
 
 from bal.kernels import Factors, given_known, linear, noisy, sketch
 from bal.selection import badge, k_center, kmeans_pp, lcmd, max_det, transformed
@@ -100,8 +98,11 @@ def products(matrices: tuple[jax.Array, ...], known: jax.Array | None, number: i
 
 
 def main(config: Config) -> None:
+    at_least(config, 1, "rows", "features", "classes", "labeled", "batch_size")
+    at_least(config, 1, "large_rows", "large_features", "large_batch_size", "rounds")
     key = jax.random.key(1)
-    table = Table("rule", "picks", "compile s", "warm s", "temporary MB", "products s", "ratio", title="batch rules")
+    names = ("rule", "picks", "compile\ns", "warm s", "temporary\nMB", "products\ns", "ratio")
+    found = table(*names, title="batch rules")
     for name, case in cases(config).items():
         b = case.batch_size
         made = {
@@ -111,9 +112,9 @@ def main(config: Config) -> None:
         warm, product = least_seconds(made, config.rounds).values()
         _, compile_time, megabytes = made["select"]
         numbers = (f"{compile_time:.2f}", f"{warm:.4f}", f"{megabytes:.1f}", f"{product:.4f}", f"{warm / product:.2f}")
-        table.add_row(name, str(b), *numbers)
-    Console().print(table)
+        found.add_row(name, str(b), *numbers)
+    Console().print(found)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

@@ -14,10 +14,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import tyro
 from rich.console import Console
-from rich.table import Table
-from timing import compiled, least_seconds
+from timing import at_least, compiled, least_seconds, start, table
 
 from bal.selection import (
     SparseRows,
@@ -81,36 +79,37 @@ def fisher_candidates(config: Config) -> Candidates:
 
 def describe(selection: Any) -> str:
     """What a selection says about itself."""
-    names = ("num_steps", "num_distinct", "residual")
-    return ", ".join(f"{name} {selection.info[name]:.3g}" for name in names if name in selection.info)
+    names = {"num_steps": "steps", "num_distinct": "distinct", "residual": "residual"}
+    return "\n".join(f"{word} {selection.info[name]:.3g}" for name, word in names.items() if name in selection.info)
 
 
 def main(config: Config) -> None:
     """Measure and print."""
+    at_least(config, 1, "num_rows", "num_projections", "wolfe_steps", "batch_size", "bait_rows", "rounds")
     sparse, fisher = sparse_candidates(config), fisher_candidates(config)
     key, size = jax.random.key(0), config.batch_size
     rules = {
-        f"frank_wolfe, {config.wolfe_steps} steps": (frank_wolfe(config.wolfe_steps), sparse, config.wolfe_steps),
-        f"sparse_greedy, B={size}": (sparse_greedy(), sparse, size),
-        f"sparse_greedy(refit), B={size}": (sparse_greedy(refit=True), sparse, size),
-        f"sparse_iht, B={size}": (sparse_iht(), sparse, size),
-        "bait forward, B=20": (bait(backward=False), fisher, 20),
-        "bait forward-backward, B=20": (bait(), fisher, 20),
+        "frank_wolfe": (frank_wolfe(config.wolfe_steps), sparse, config.wolfe_steps),
+        "sparse_greedy": (sparse_greedy(), sparse, size),
+        "sparse_greedy(refit)": (sparse_greedy(refit=True), sparse, size),
+        "sparse_iht": (sparse_iht(), sparse, size),
+        "bait forward": (bait(backward=False), fisher, 20),
+        "bait forward-backward": (bait(), fisher, 20),
     }
     made = {"pass": compiled(passes, sparse.rows.features), "bait pass": compiled(passes, fisher.rows.features)}
     for name, (select, some, count) in rules.items():
         made[name] = compiled(lambda some, select=select, count=count: select(key, some, count), some)
     least = least_seconds(made, config.rounds)
-    table = Table("method", "seconds", "passes", "compile s", "temporaries MB", "outcome")
+    found = table("method", "picks", "seconds", "passes", "compile\ns", "temp.\nMB", "outcome")
     for name in rules:
         call, compile_seconds, memory = made[name]
         one_pass = least["bait pass" if name.startswith("bait") else "pass"] / PASSES
         numbers = (f"{least[name]:.3f}", f"{least[name] / one_pass:.0f}", f"{compile_seconds:.1f}", f"{memory:.0f}")
-        table.add_row(name, *numbers, describe(call()))
-    console = Console(width=130)
-    console.print(table)
+        found.add_row(name, str(rules[name][2]), *numbers, describe(call()))
+    console = Console()
+    console.print(found)
     console.print(f"one pass: {1e3 * least['pass'] / PASSES:.2f} ms over {sparse.rows.features.nbytes / 2**20:.0f} MB")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config))
+    start(main, Config, __doc__)

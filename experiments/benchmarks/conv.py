@@ -15,10 +15,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import optax
-import tyro
 from flax import nnx
 from rich.console import Console
 from rich.table import Table
+from timing import at_least, start
 
 from bal.learners import categorical
 from bal.learners.ensemble import ensemble
@@ -109,6 +109,7 @@ def least_seconds(programs: dict[str, Callable[[], object]], rounds: int) -> dic
 
 
 def main(config: Config) -> None:
+    at_least(config, 1, "num_steps", "num_members", "minibatch_size", "rounds")
     key_x, key_y = jax.random.split(jax.random.key(0))
     x, y = jax.random.normal(key_x, (512, 28, 28, 1)), jax.random.randint(key_y, (512,), 0, 10)
     data = Data(x, y, jnp.ones(512))
@@ -141,4 +142,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

@@ -1,10 +1,20 @@
 """How every benchmark measures: compiled ahead of time, timed in turn, and the least of several calls."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import rich.box
+from rich.table import Table
+
+sys.path.append(str(Path(__file__).parents[1]))  # a benchmark starts and stops as the scripts in that folder do
+from common import start
+from options import at_least
+
+__all__ = ["Program", "at_least", "compiled", "least_seconds", "start", "table"]
 
 
 class Program(NamedTuple):
@@ -16,6 +26,14 @@ class Program(NamedTuple):
     call: Callable[[], Any]
     compile_seconds: float
     megabytes: float
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A table with little around its numbers, for terminals of 80 columns; names on the left."""
+    made = Table(title=title, box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for place, column in enumerate(columns):
+        made.add_column(column, justify="right" if place else "left", no_wrap=True)
+    return made
 
 
 def compiled(function: Callable, *arguments: Any) -> Program:

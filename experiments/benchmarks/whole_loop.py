@@ -17,9 +17,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import optax
-import tyro
 from rich.console import Console
 from rich.table import Table
+from timing import at_least, start
 
 from bal.acquisition import bald
 from bal.datasets import digits
@@ -31,8 +31,7 @@ from bal.seeds import device_mesh, run_seeds
 from bal.selection import best
 from bal.typing import Posterior
 
-MEMBERS, STEPS, MINIBATCH, ROUNDS, WEIGHTS = 10, 300, 64, 20, 64 * 128 + 128 * 10
-GFLOP_PER_SEED = 6 * WEIGHTS * MINIBATCH * STEPS * MEMBERS * (ROUNDS + 1) / 1e9
+MEMBERS, MINIBATCH, WEIGHTS = 10, 64, 64 * 128 + 128 * 10
 QUERY = by_score(bald, best)
 
 
@@ -44,11 +43,22 @@ class Config:
     """Numbers of seeds."""
     devices: int = len(os.sched_getaffinity(0))
     """Host devices."""
+    rounds: int = 20
+    """Acquisition rounds."""
+    steps: int = 300
+    """Adam steps of a training."""
+    matrix: int = 2048
+    """Rows of the square matrices that the rate is compared with."""
 
 
-def matmul_rate(repetitions: int = 5) -> float:
-    """GFLOP/s of the fastest of several 2048^3 float32 matmuls."""
-    a = jax.random.normal(jax.random.key(0), (2048, 2048))
+def gflop_per_seed(config: Config) -> float:
+    """Nominal work."""
+    return 6 * WEIGHTS * MINIBATCH * config.steps * MEMBERS * (config.rounds + 1) / 1e9
+
+
+def matmul_rate(size: int, repetitions: int = 5) -> float:
+    """GFLOP/s of the fastest of several float32 matmuls, size^3."""
+    a = jax.random.normal(jax.random.key(0), (size, size))
     multiply = jax.jit(lambda a: a @ a)
     jax.block_until_ready(multiply(a))
     fastest = float("inf")
@@ -56,7 +66,7 @@ def matmul_rate(repetitions: int = 5) -> float:
         begun = time.perf_counter()
         jax.block_until_ready(multiply(a))
         fastest = min(fastest, time.perf_counter() - begun)
-    return 2 * 2048**3 / fastest / 1e9
+    return 2 * size**3 / fastest / 1e9
 
 
 def accuracy(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
@@ -64,19 +74,20 @@ def accuracy(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
     return {"accuracy": jnp.mean(jnp.exp(posterior.predict(x)).mean(1).argmax(-1) == y)}
 
 
-def race(num_seeds: int, devices: int, data: tuple) -> tuple[float, float, float]:
+def race(num_seeds: int, config: Config, data: tuple) -> tuple[float, float, float]:
     """Compile seconds, run seconds and mean final accuracy."""
-    mesh = device_mesh(devices)
-    spread = mesh if num_seeds == 1 and devices > 1 else None
+    mesh = device_mesh(config.devices)
+    spread = mesh if num_seeds == 1 and config.devices > 1 else None
     learner = ensemble(
         mlp((128,), num_outputs=10),
         MEMBERS,
         optimizer=optax.adam(1e-3),
-        num_steps=STEPS,
+        num_steps=config.steps,
         minibatch_size=MINIBATCH,
         mesh=spread,
     )
-    settings = dict(learner=learner, query=QUERY, batch_size=5, num_rounds=ROUNDS, num_initial=10, evaluate=accuracy)
+    budget = dict(batch_size=5, num_rounds=config.rounds, num_initial=10)
+    settings = dict(learner=learner, query=QUERY, evaluate=accuracy, **budget)
     keys = seed_keys(0, num_seeds)
     if spread is None:
         runs = run_seeds(keys, *data, mesh=mesh, **settings)
@@ -89,20 +100,23 @@ def race(num_seeds: int, devices: int, data: tuple) -> tuple[float, float, float
 
 
 def main(config: Config) -> None:
+    at_least(config, 1, "seeds", "devices", "rounds", "steps", "matrix")
     jax.config.update("jax_num_cpu_devices", config.devices)
     dataset = digits()
     y = jnp.asarray(dataset.y, jnp.int32)
     pool = make_pool(jnp.asarray(dataset.x))
     data = (pool, y, (pool.x, y))
-    table = Table(title=f"{GFLOP_PER_SEED:.0f} GFLOP a seed, {config.devices} host devices")
-    for column in ("seeds", "compile s", "run s", "s / seed", "GFLOP/s", "matmul GFLOP/s", "ratio", "final accuracy"):
+    work = gflop_per_seed(config)
+    table = Table(title=f"{work:.0f} GFLOP a seed, {config.devices} host devices")
+    names = ("seeds", "compile s", "run s", "s / seed", "GFLOP/s", "matmul\nGFLOP/s", "ratio", "final\naccuracy")
+    for column in names:
         table.add_column(column, justify="right")
     per_seed, ratios = {}, {}
     for num_seeds in config.seeds:
-        before = matmul_rate()
-        compile_seconds, run_seconds, final = race(num_seeds, config.devices, data)
-        matmul = max(before, matmul_rate())
-        rate = GFLOP_PER_SEED * num_seeds / run_seconds
+        before = matmul_rate(config.matrix)
+        compile_seconds, run_seconds, final = race(num_seeds, config, data)
+        matmul = max(before, matmul_rate(config.matrix))
+        rate = work * num_seeds / run_seconds
         per_seed[num_seeds], ratios[num_seeds] = run_seconds / num_seeds, rate / matmul
         numbers = (compile_seconds, run_seconds, per_seed[num_seeds], rate, matmul, ratios[num_seeds], final)
         table.add_row(str(num_seeds), *(f"{number:.3g}" for number in numbers))
@@ -114,4 +128,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)
