@@ -21,7 +21,7 @@ absolute errors on these two with that in mind; comparisons between strategies s
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
