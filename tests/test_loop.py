@@ -19,16 +19,16 @@ from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SETTINGS, TEST, N, X, Y,
 from bal.acquisition import bald, predictive_entropy
 from bal.campaign import Campaign
 from bal.eager import run_eager, run_parts
-from bal.events import events_log, log_events
-from bal.labeled import make_pool
+from bal.events import events_log, log_events, round_event
+from bal.labeled import empty_log, is_labeled, make_pool
 from bal.learners import ensemble, mlp, warm
-from bal.loop import Log, run, seed_keys
+from bal.loop import Log, no_metrics, record_answers, run, seed_keys
 from bal.query import Query, Stage, by_score, score
 from bal.records import open_record
 from bal.rows import chunked, dense, host, streamed
 from bal.seeds import device_mesh, run_seeds
-from bal.selection import best, power, random_uniform, shortlist
-from bal.typing import Selection
+from bal.selection import best, per_cost, power, random_uniform, shortlist
+from bal.typing import PADDING, Learner, Selection
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,6 @@ def test_memory_is_carried():
         remember=lambda memory, stages: memory + 1,
         stages=(Stage(score(bald), best, lambda key, round, over: round.memory),),
     )
-    seen = []
     context_stage = counting.stages[0]._replace(
         select=lambda key, c, b: best(key, c, b)._replace(info={"memory": c.context})
     )
@@ -261,7 +260,112 @@ def test_memory_is_carried():
     assert log.info["memory"].tolist() == [0, 1, 2, 3]
     eager = run_eager(KEY, POOL, Y, TEST, **{**SETTINGS, "query": query})
     assert eager.info["memory"].tolist() == [0, 1, 2, 3]
-    assert not seen
+
+
+def test_fit_and_query_have_keys_of_their_own():
+    """One key for both would tie the noise of a selector to the initial weights and masks of the learner."""
+    data = lambda key: jax.random.key_data(key).astype(jnp.float32)
+    learner = Learner(
+        init=lambda key, data: jnp.zeros(2),
+        fit=lambda key, state, labeled: data(key),
+        predict=lambda state, x: jnp.zeros((len(x), 1, 1)),
+    )
+    told = lambda key, candidates, size: best(key, candidates, size)._replace(
+        info={"fit": candidates.context, "query": data(key)}
+    )
+    stage = Stage(score(predictive_entropy), told, lambda key, round, over: round.posterior.state)
+    log = jax.jit(partial(run, **{**SETTINGS, "learner": learner, "query": Query((stage,)), "evaluate": no_metrics}))(
+        KEY, POOL, jnp.zeros(N, jnp.int32)
+    )
+    keys = [tuple(key) for name in ("fit", "query") for key in np.asarray(log.info[name]).tolist()]
+    assert len(set(keys)) == 2 * SETTINGS["num_rounds"]
+
+
+def test_events_count_the_start_set_apart():
+    picks = Selection(jnp.array([5, 6]), jnp.ones(2), jnp.array([True, True]))
+    event = round_event(0, 3, picks, jnp.zeros(2), {"accuracy": jnp.float32(0.5)}, 10, num_start=4)
+    assert event["counts"] == {"acquired": 6, "training": 10, "start": 4, "validation": 0}
+
+
+def test_a_row_that_could_not_be_picked_is_picked_later():
+    """NaN for all rows in one round, finite scores in the next: nothing is lost but the round."""
+    learner = LEARNER._replace(
+        init=lambda key, data: (LEARNER.init(key, data), jnp.zeros((), jnp.int32)),
+        fit=lambda key, state, data: (LEARNER.fit(key, state[0], data), state[1] + 1),
+        predict=lambda state, x: jnp.where(state[1] == 1, jnp.nan, LEARNER.predict(state[0], x)),
+    )
+    settings = {**SETTINGS, "learner": learner, "evaluate": no_metrics, "num_rounds": 18}
+    log = jax.jit(partial(run, **settings))(KEY, POOL, Y)
+    assert log.valid.tolist() == [[False, False]] + 17 * [[True, True]]
+    assert log.info["num_eligible"].tolist() == [36, *range(36, 2, -2)]
+    picked = log.start.tolist() + np.asarray(log.indices)[1:].ravel().tolist()
+    assert len(set(picked)) == 4 + 34
+    labeled = record_answers(empty_log(2, Y), Selection(jnp.arange(2), jnp.ones(2), jnp.array([True, False])), Y[:2])
+    assert labeled.indices.tolist() == [0, PADDING]
+    assert is_labeled(labeled, 3).tolist() == [True, False, False]
+
+
+def test_rows_left_out_of_a_shortlist_stay_out():
+    """Fewer rows left than the shortlist wants: what fills it up must not come back in the next stage."""
+    query = Query((Stage(score(bald), shortlist(10)), Stage(score(bald), best)))
+    few = POOL._replace(present=jnp.arange(N) < 9)
+    settings = {**SETTINGS, "query": query, "evaluate": no_metrics}
+    log = jax.jit(partial(run, **settings))(KEY, few, Y)
+    assert np.asarray(log.valid).sum() == 9 - 4
+    picked = log.start.tolist() + np.asarray(log.indices)[np.asarray(log.valid)].tolist()
+    assert sorted(picked) == list(range(9))
+
+
+def test_costs_follow_the_rows_through_a_shortlist():
+    cost = jnp.where(jnp.arange(N) % 2 == 0, 1.0, 100.0)
+    seen = lambda key, candidates, size: best(key, candidates, size)._replace(info={"cost": candidates.cost})
+    query = Query((Stage(score(bald), shortlist(10)), Stage(score(bald), per_cost(seen))))
+    log = jax.jit(partial(run, **{**SETTINGS, "query": query, "evaluate": no_metrics}))(
+        KEY, POOL._replace(cost=cost), Y
+    )
+    assert set(np.asarray(log.info["cost"]).ravel().tolist()) == {1.0, 100.0}, "a shortlist of both prices"
+    assert (np.asarray(log.indices) % 2 == 0).all(), "of equal scores, those that cost a hundredth"
+    random = Query((Stage(None, shortlist(10, random_uniform)), Stage(None, per_row_cost)))
+    log = jax.jit(partial(run, **{**SETTINGS, "query": random, "evaluate": no_metrics}))(
+        KEY, POOL._replace(cost=cost), Y
+    )
+    np.testing.assert_array_equal(log.scores, cost[log.indices])
+
+
+def per_row_cost(key, candidates, size):
+    """Scores that are the costs."""
+    return best(key, candidates._replace(rows=candidates.cost), size)
+
+
+def test_eager_keeps_metrics_that_are_arrays_and_runs_without_rounds():
+    both = lambda posterior, test: {"both": jnp.arange(2.0), **evaluate(posterior, test)}
+    settings = {**SETTINGS, "evaluate": both, "num_rounds": 1}
+    compiled = jax.jit(partial(run, **settings))(KEY, POOL, Y, TEST)
+    same_run(run_eager(KEY, POOL, Y, TEST, **settings), compiled)
+    none = {**SETTINGS, "num_rounds": 0}
+    eager, compiled = run_eager(KEY, POOL, Y, TEST, **none), jax.jit(partial(run, **none))(KEY, POOL, Y, TEST)
+    same_run(eager, compiled)
+    assert jax.tree.map(jnp.shape, eager) == jax.tree.map(jnp.shape, compiled)
+
+
+def test_a_record_refuses_metrics_that_are_arrays(tmp_path):
+    settings = {**SETTINGS, "evaluate": lambda posterior, test: {"both": jnp.arange(2.0)}}
+    with open_record(tmp_path, "run", {}) as record, pytest.raises(ValueError, match="metrics that are numbers"):
+        run_eager(KEY, POOL, Y, TEST, record=record, **settings)
+
+
+def test_eager_keeps_the_precision_of_the_program():
+    x64 = textwrap.dedent("""
+        import jax
+        jax.config.update("jax_enable_x64", True)
+        from problem import KEY, POOL, SETTINGS, TEST, Y
+        from bal.eager import run_eager
+        log = run_eager(KEY, POOL, Y, TEST, **{**SETTINGS, "num_rounds": 1})
+        print(log.scores.dtype, log.metrics["nll"].dtype)
+    """)
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parent.parent}"}
+    done = subprocess.run([sys.executable, "-c", x64], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["float64", "float64"], done.stderr
 
 
 def test_random_runs_store_their_probabilities():
@@ -286,8 +390,6 @@ def test_a_metric_changes_no_other_number(compiled):
 def test_scikit_learn_model_on_the_host():
     """A learner that JAX cannot trace: predict in plain Python, selection still compiled."""
     from sklearn.ensemble import RandomForestClassifier
-
-    from bal.typing import Learner
 
     def fit(key, state, data):
         real = np.asarray(data.weight) > 0
@@ -341,12 +443,72 @@ def test_resume_is_uninterrupted(tmp_path, learner, stop_after):
     assert len(asked) == len(set(asked)), "nobody is asked twice for a label that is on record"
 
 
-def test_resume_refuses_a_run_that_differs(tmp_path):
-    with open_record(tmp_path, "run", {}) as record:
-        run_eager(KEY, POOL, Y, TEST, record=record, **{**SETTINGS, "num_rounds": 2})
-        (record.path / "state.npz").unlink()
+def stopped(folder, seed=0, **changes):
+    """A record whose run was killed after round 2, its state beside it."""
+
+    def stop(event):
+        if event["round"] == 2:
+            raise Stop
+
+    with open_record(folder, "stopped", {}) as record, pytest.raises(Stop):
+        run_eager(KEY, POOL, Y, TEST, record=record, seed=seed, on_round=stop, **{**SETTINGS, **changes})
+
+
+def resume(folder, key=KEY, pool=POOL, y=Y, **changes):
+    with open_record(folder, "stopped", {}) as record:
+        assert record.load_state() is not None, "it is the saved state that must not be trusted blindly"
+        return run_eager(key, pool, y, TEST, record=record, **{**SETTINGS, **changes})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": jax.random.key(8)}, "made with another key"),
+        ({"pool": POOL._replace(x=X[::-1])}, "the inputs of the pool are not those of the record"),
+        ({"pool": POOL._replace(present=jnp.arange(N) < 39)}, "rows that are present"),
+        ({"y": (Y + 1) % CLASSES}, r"round 0 of the record has label \d for row \d+, but the oracle says \d"),
+        ({"start": [1, 2, 3, 4]}, "the start set is not that of the record"),
+        ({"batch_size": 3}, "another batch_size"),
+        ({"query": by_score(predictive_entropy, best)}, "another query .*bald.*predictive_entropy"),
+        ({"learner": LEARNER._replace(embed=None)}, "another learner .*embed"),
+    ],
+)
+def test_resume_refuses_a_run_that_differs(tmp_path_factory, change, message):
+    """Otherwise a record would hold the first rounds of one experiment and the last of another."""
+    folder = tmp_path_factory.getbasetemp() / "differs"
+    if not folder.exists():
+        stopped(folder)
+    with pytest.raises(ValueError, match=message):
+        resume(folder, **change)
+
+
+def test_resume_with_more_rounds(tmp_path):
+    """The rounds on record are kept, and the run is that of more rounds from the start."""
+    stopped(tmp_path)
+    longer = resume(tmp_path, num_rounds=5)
+    same_run(longer, run_eager(KEY, POOL, Y, TEST, **{**SETTINGS, "num_rounds": 5}), 1e-6)
+
+
+def test_a_record_without_identity_is_checked_round_by_round(tmp_path):
+    """As written by earlier versions: its rounds are done again, and the picks must be those of this run."""
+    rounds = []
+    whole = run_eager(KEY, POOL, Y, TEST, on_round=rounds.append, **SETTINGS)
+    with open_record(tmp_path, "old", {}) as record:
+        record.append(rounds[:3])
         with pytest.raises(ValueError, match=r"round \d of the record acquired"):
             run_eager(jax.random.key(8), POOL, Y, TEST, record=record, **SETTINGS)
+        same_run(run_eager(KEY, POOL, Y, TEST, record=record, **SETTINGS), whole, 1e-6)
+
+
+def test_two_seeds_of_one_record_resume_with_their_own_state(tmp_path):
+    """The saved state is that of the seed that was killed; the other one has to do without."""
+    other = jax.random.key(11)
+    settings = {**SETTINGS, "learner": WARM}
+    stopped(tmp_path, learner=WARM)
+    with open_record(tmp_path, "stopped", {}) as record:
+        first = run_eager(other, POOL, Y, TEST, record=record, seed=1, **settings)
+    same_run(first, run_eager(other, POOL, Y, TEST, **settings), 0.0)
+    same_run(resume(tmp_path, learner=WARM), run_eager(KEY, POOL, Y, TEST, **settings), 0.0)
 
 
 def test_killed_process_resumes(tmp_path):
@@ -375,35 +537,15 @@ def test_killed_process_resumes(tmp_path):
     assert launch("killed").wait() == 0
     with open_record(tmp_path, "whole", {}) as record:
         run_eager(KEY, POOL, Y, TEST, record=record, **SETTINGS)
-    killed, whole = (next((tmp_path / name).glob("*/events.jsonl")).read_bytes() for name in ("killed", "whole"))
-    assert killed == whole
+    lines = lambda name: next((tmp_path / name).glob("*/events.jsonl")).read_bytes().splitlines()
+    rounds = lambda name: lines(name)[1:]  # the first describes the code, into which this process puts checks of shapes
+    assert rounds("killed") == rounds("whole")
+    assert len(rounds("killed")) == 5
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"start": [0, 0]}, "row 0 is named twice"),
-        ({"start": [0, N]}, "row 40 is outside the pool"),
-        ({"num_rounds": 30}, "the pool has 40"),
-    ],
-)
-def test_eager_refuses(change, message):
-    start = change.pop("start", None)
-    with pytest.raises(ValueError, match=message):
-        run_eager(KEY, POOL, Y, TEST, start, **{**SETTINGS, **change})
-
-
-@pytest.mark.parametrize(
-    ("start", "change", "message"),
-    [
-        (jnp.array([[0, 1, 2], [3, 3, 4]]), {}, "row 3 is named twice"),
-        (jnp.array([[0, 1, 2], [3, 4, N]]), {}, "row 40 is outside the pool"),
-        (None, {"num_rounds": 30}, "the pool has 40"),
-    ],
-)
-def test_run_seeds_refuses(start, change, message):
-    with pytest.raises(ValueError, match=message):
-        run_seeds(seed_keys(0, 2), POOL, Y, TEST, start, **{**SETTINGS, **change})
+def test_run_seeds_refuses_a_start_set_of_one_seed():
+    with pytest.raises(ValueError, match="row 3 is named twice"):
+        run_seeds(seed_keys(0, 2), POOL, Y, TEST, jnp.array([[0, 1, 2], [3, 3, 4]]), **SETTINGS)
 
 
 def test_oracle_of_the_wrong_length_is_refused():
