@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -51,17 +52,13 @@ def script() -> dict[str, str] | None:
     if main is None or not Path(main).is_file():
         return None
     path = Path(main).resolve()
-    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib", "scripts")]
-    if any(path.is_relative_to(folder) for folder in installed):
+    if _name_below(path.parent, main) is None:
         return None
     files = {path.name: path}
     for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py"):
-            continue
-        other = Path(file).resolve()
-        if other.is_relative_to(path.parent) and not any(map(other.is_relative_to, [*installed, PACKAGE])):
-            files[other.relative_to(path.parent).as_posix()] = other
+        file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+        if isinstance(file, str) and (name := _name_below(path.parent, file)):
+            files[name] = Path(file).resolve()
     return {"name": path.name, "sha256": fingerprint(files)}
 
 
@@ -83,6 +80,16 @@ def commit() -> dict[str, Any] | None:
     now = package_files()
     same = now.keys() == tracked.keys() and all(tracked[name] in _blobs(path) for name, path in now.items())
     return {"commit": head, "dirty": not same}
+
+
+@cache
+def _name_below(folder: Path, file: str) -> str | None:
+    """Name of a source file below a folder; None for one elsewhere, and for the package and what is installed."""
+    path = Path(file).resolve()
+    if path.suffix != ".py" or not path.is_relative_to(folder) or path.is_relative_to(PACKAGE):
+        return None
+    installed = (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib", "scripts"))
+    return None if any(map(path.is_relative_to, installed)) else path.relative_to(folder).as_posix()
 
 
 def _read(path: Path) -> bytes:

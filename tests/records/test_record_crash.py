@@ -121,7 +121,7 @@ def test_no_flipped_bit_of_a_finished_record_goes_unnoticed(tmp_path, name):
             record.finish({"accuracy": 0.9})
     file = record.path / name
     data = file.read_bytes()
-    for position in range(len(data)):
+    for position in range(0, len(data), 1 + len(data) // 500):
         changed = bytearray(data)
         changed[position] ^= 1 << (position % 8)
         file.write_bytes(changed)
