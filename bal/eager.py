@@ -145,13 +145,12 @@ def _reveal(
     number: int,
 ) -> Array:
     """Labels of the picks: from the record if it has them, so that nobody is asked twice, else from the oracle."""
-    rows, valid = np.asarray(picks.indices), np.asarray(picks.valid)
+    rows = np.asarray(picks.indices)
     if number < len(events):
         y = jnp.asarray(np.asarray(events[number]["labels"]))
-        if not callable(oracle):
-            _check_recorded(np.asarray(y), np.asarray(take(oracle, rows)), rows, valid, number)
-            y = y.astype(oracle.dtype)
-        return y
+        given = None if callable(oracle) else np.asarray(take(oracle, rows))
+        _check_recorded(events[number], np.asarray(y), given, picks)
+        return y if given is None else y.astype(given.dtype)
     if not callable(oracle):
         return take(oracle, rows)
     y = jnp.asarray(as_rows(oracle(rows), "labels"))
@@ -162,7 +161,16 @@ def _reveal(
     return y
 
 
-def _check_recorded(recorded: np.ndarray, given: np.ndarray, rows: np.ndarray, valid: np.ndarray, number: int) -> None:
+def _check_recorded(event: dict, recorded: np.ndarray, given: np.ndarray | None, picks: Selection) -> None:
+    """The picks and their labels are those of the record."""
+    rows, valid, number = np.asarray(picks.indices), np.asarray(picks.valid), event["round"]
+    if list(event["acquired"]) != rows.tolist():
+        raise ValueError(
+            f"round {number} of the record acquired {list(event['acquired'])}, but this run acquires {rows.tolist()}: "
+            "resume with the configuration, versions and threads of the record"
+        )
+    if given is None:
+        return
     differs = valid & (recorded != given.astype(recorded.dtype)).reshape(len(rows), -1).any(-1)
     if differs.any():
         place = int(differs.argmax())
@@ -192,14 +200,8 @@ def _shapes(parts: Parts, pool: Pool, carry: Carry, batch_size: int, over: Over)
 
 
 def _keep(events: list[dict], event: dict, record: Any) -> None:
-    """Append the event, or check that it repeats what the record already holds."""
-    number = event["round"]
-    if number >= len(events):
+    """Append the event, unless the record holds it already."""
+    if event["round"] >= len(events):
         events.append(event)
         if record is not None:
             record.append([event])
-    elif list(events[number]["acquired"]) != event["acquired"].tolist():
-        raise ValueError(
-            f"round {number} of the record acquired {events[number]['acquired']}, but this run acquires "
-            f"{event['acquired'].tolist()}: resume with the configuration, versions and threads of the record"
-        )
