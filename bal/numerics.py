@@ -1,7 +1,11 @@
 """Every numerical trick of the package, written once.
 
-Conventions: natural logarithms; `-inf` is the log of probability zero and must give finite results; nothing
-here knows what an acquisition function, a pool or a learner is.
+Conventions: natural logarithms; `-inf` is the log of probability zero and must give finite results; NaN in, NaN out.
+Nothing here knows what an acquisition function, a pool or a learner is.
+
+XLA drops NaN from `max`, `min`, `clip` and their elementwise forms in large loops on a CPU, and keeps it in small ones.
+So what a score is made of passes through `at_least` and `at_most` instead, and where a largest or smallest entry is
+needed, `defined` puts NaN back.
 """
 
 from collections.abc import Callable
@@ -9,7 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
 ROW_BLOCK = 500
 """Rows handled at once inside a row-wise function: large enough to use the vector units, small enough for a cache."""
@@ -68,22 +72,50 @@ def in_float64(function: Callable) -> Callable:
     return call
 
 
+def at_least(x: Float[Array, "*shape"], low: ArrayLike) -> Float[Array, "*shape"]:
+    """``max(x, low)``, and NaN stays NaN.
+
+    >>> at_least(jnp.array([-1.0, 2.0, jnp.nan]), 0.0).tolist()
+    [0.0, 2.0, nan]
+    """
+    return jnp.where(x < low, low, x)
+
+
+def at_most(x: Float[Array, "*shape"], high: ArrayLike) -> Float[Array, "*shape"]:
+    """``min(x, high)``, and NaN stays NaN.
+
+    >>> at_most(jnp.array([-1.0, 2.0, jnp.nan]), 0.0).tolist()
+    [-1.0, 0.0, nan]
+    """
+    return jnp.where(x > high, high, x)
+
+
+def defined(scores: Float[Array, "*shape"], *seen: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """`scores`, and NaN where a number of `seen` is NaN or infinite: sums of what each score was made from.
+
+    >>> defined(jnp.ones(3), jnp.array([0.0, jnp.nan, jnp.inf])).tolist()
+    [1.0, nan, nan]
+    """
+    return jnp.where(jnp.isfinite(sum(seen)), scores, jnp.nan)
+
+
 def xlogx(log_x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """``x log x`` from ``log x``, with its limit 0 at x = 0."""
-    return jnp.exp(log_x) * jnp.maximum(log_x, _LOG_FLOOR)
+    return jnp.exp(log_x) * at_least(log_x, _LOG_FLOOR)
 
 
 def entropy(log_probs: Float[Array, "*shape C"]) -> Float[Array, "*shape"]:
-    """Entropy ``-Σ_c p_c log p_c`` of normalised log probabilities, in nats.
+    """Entropy ``-Σ_c p_c log p_c`` of normalised log probabilities, in nats; NaN where one is NaN or `+inf`.
 
     >>> round(float(entropy(jnp.log(jnp.array([0.5, 0.5, 0.0])))), 6)
     0.693147
     """
-    return jnp.maximum(-xlogx(log_probs).sum(-1), 0.0)
+    total = -xlogx(log_probs).sum(-1)
+    return defined(at_least(total, 0.0), total)
 
 
 def logmeanexp(x: Float[Array, "*shape"], axis: int) -> Float[Array, "*reduced"]:
-    """``log mean exp x`` along an axis; exact for identical entries, `-inf` where all entries are."""
+    """``log mean exp x`` along an axis; exact for identical entries, `-inf` where all are, NaN beside `+inf`."""
     top = x.max(axis, keepdims=True)
     top = jnp.where(jnp.isneginf(top), 0.0, top)
     excess = jnp.mean(jnp.exp(x - top) - 1.0, axis)
@@ -109,15 +141,15 @@ def _mutual_information_block(log_probs: Float[Array, "n K C"]) -> Float[Array, 
     log_p = log_probs.transpose(1, 2, 0)  # rows last: contiguous in every reduction below
     highest = log_p.max(0, keepdims=True)
     top = jnp.where(jnp.isneginf(highest), 0.0, highest)
-    d = jnp.maximum(log_p - top, _LOG_FLOOR)
+    d = log_p - top
     e = jnp.exp(d)
     z = jnp.mean(e - 1.0, 0, keepdims=True)
     s = 1.0 + z
-    r = d - jnp.log1p(z)
+    r = at_least(d, _LOG_FLOOR) - jnp.log1p(z)
     series = s * (r * r) * (1 / 2 + r * (1 / 3 + r * (1 / 8 + r * (1 / 30 + r * (1 / 144)))))
     term = jnp.where(jnp.abs(r) < 0.1, series, e * r - (e - s)).mean(0)
-    # A class that no draw believes in contributes nothing.
-    return jnp.sum(jnp.where(jnp.isneginf(highest[0]), 0.0, jnp.exp(top[0]) * term), 0)
+    # A class that no draw believes in contributes nothing: its s is 0, elsewhere at least 1/K, or NaN.
+    return jnp.sum(jnp.where(s[0] < 0.5 / len(log_p), 0.0, jnp.exp(top[0]) * term), 0)
 
 
 def small_log_determinants(matrices: Float[Array, "n F F"]) -> Float[Array, "n"]:
@@ -167,7 +199,7 @@ def mask_scores(scores: Float[Array, "n"], eligible: Bool[Array, "n"]) -> Float[
 
 
 def first_argmax(scores: Float[Array, "n"]) -> Int[Array, ""]:
-    """Position of the largest score; ties go to the lowest position."""
+    """Position of the largest score; ties go to the lowest position. NaN must be masked first, see `mask_scores`."""
     n = scores.shape[0]
     position = jax.lax.iota(jnp.int32, n)
     return jnp.minimum(jnp.min(jnp.where(scores == scores.max(), position, n)), n - 1)

@@ -45,7 +45,7 @@ def _gaussian_targets() -> Gaussian:
 def _covariance_epig(x: Gaussian) -> jax.Array:
     """The means stand for covariances with as many targets, the variance of the row being large enough for them."""
     one = jnp.ones(x.mean.shape[1], x.mean.dtype)
-    return acquisition.covariance_epig(x.mean, jnp.sum(x.mean**2, -1), x.noise.mean(-1), one, one)
+    return acquisition.covariance_epig(x.mean, jnp.sum(x.mean**2 + x.variance, -1), x.noise.mean(-1), one, one)
 
 
 def _probit_epig(x: Latent) -> jax.Array:

@@ -7,7 +7,8 @@ current posterior. `bal.covariance_scores` makes these blocks from a Gaussian pr
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.numerics import in_row_blocks
+from bal.acquisition.kinds import check_matrix, check_shape, target_weights
+from bal.numerics import defined, in_row_blocks
 
 
 def alc(
@@ -31,9 +32,13 @@ def alc(
 
     Cohn, Ghahramani and Jordan 1996, "Active Learning with Statistical Models".
     """
-    weight = _normalized(weight, covariance)
+    num_rows, num_targets = check_matrix("alc", "covariances [rows, targets]", covariance)
+    for what, x in (("variances", variance), ("noises", noise)):
+        check_shape("alc", what, x, (num_rows,))
+    weight = target_weights("alc", weight, num_targets, covariance.dtype)
     mean_square = lambda some: jnp.matmul(some**2, weight, precision="highest")
-    return in_row_blocks(mean_square, covariance) / (variance + noise)
+    total = in_row_blocks(mean_square, covariance)
+    return defined(total / (variance + noise), total, variance, noise)
 
 
 def covariance_epig(
@@ -61,14 +66,13 @@ def covariance_epig(
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning", its regression form.
     """
-    weight = _normalized(weight, covariance)
-    scale = jnp.sqrt(variance + noise)[:, None] * jnp.sqrt(target_variance + target_noise)[None]
+    num_rows, num_targets = check_matrix("covariance_epig", "covariances [rows, targets]", covariance)
+    for what, x in (("variances", variance), ("noises", noise)):
+        check_shape("covariance_epig", what, x, (num_rows,))
+    for what, x in (("variances of targets", target_variance), ("noises of targets", target_noise)):
+        check_shape("covariance_epig", what, x, (num_targets,))
+    own, away = variance + noise, target_variance + target_noise
+    weight = defined(target_weights("covariance_epig", weight, num_targets, covariance.dtype), away)
+    scale = jnp.sqrt(own)[:, None] * jnp.sqrt(away)[None]
     information = lambda some: -0.5 * jnp.matmul(jnp.log1p(-(some**2)), weight, precision="highest")
-    return in_row_blocks(information, covariance / scale)
-
-
-def _normalized(weight: Float[Array, "M"] | None, covariance: Float[Array, "N M"]) -> Float[Array, "M"]:
-    num_targets = covariance.shape[1]
-    if weight is None:
-        return jnp.full(num_targets, 1.0 / num_targets, covariance.dtype)
-    return (weight / weight.sum()).astype(covariance.dtype)
+    return defined(in_row_blocks(information, covariance / scale), own)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
 from bal.acquisition.joint import JOINT_BYTES, event_block, mean_divergence, relative, rows_in_block, sum_classes
+from bal.acquisition.kinds import check_log_probs, check_matrix, check_moments, check_shape, target_weights
 from bal.numerics import entropy, in_row_blocks, mean_log_probs
 from bal.typing import Gaussian
 
@@ -44,13 +45,17 @@ def epig(
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning".
     """
+    check_log_probs("epig", log_probs)
+    check_log_probs("epig", target_log_probs, "targets")
+    num_targets, target_classes = _check(log_probs, target_log_probs)
     num_draws, num_classes = log_probs.shape[1:]
-    num_targets, _, target_classes = _check(log_probs, target_log_probs)
+    if log_draw_weight is not None:
+        check_shape("epig", "one log weight per draw, an array", log_draw_weight, (num_draws,))
     target = relative(target_log_probs, log_draw_weight)
     draw_weight = 1.0 / num_draws if log_draw_weight is None else jnp.exp(log_draw_weight)[:, None]
     tilt = (target.excess * draw_weight).T
-    weight = jnp.ones(num_targets, log_probs.dtype) if weight is None else weight
-    weight = jnp.repeat(weight / weight.sum(), target_classes) * target.marginal
+    weight = target_weights("epig", weight, num_targets, log_probs.dtype)
+    weight = jnp.repeat(weight, target_classes) * target.marginal
 
     def block(some: Float[Array, "r K C"]) -> Float[Array, "r"]:
         marginal, excess = relative(some, log_draw_weight)
@@ -77,9 +82,11 @@ def epig_by_entropies(
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning".
     """
+    check_log_probs("epig_by_entropies", log_probs)
+    check_log_probs("epig_by_entropies", target_log_probs, "targets")
+    num_targets, target_classes = _check(log_probs, target_log_probs)
     num_draws = log_probs.shape[1]
-    num_targets, _, target_classes = _check(log_probs, target_log_probs)
-    weight = jnp.full(num_targets, 1.0 / num_targets, log_probs.dtype) if weight is None else weight / weight.sum()
+    weight = target_weights("epig_by_entropies", weight, num_targets, log_probs.dtype)
     apart = jnp.sum(weight * entropy(mean_log_probs(target_log_probs)))
     targets = jnp.exp(target_log_probs).transpose(0, 2, 1).reshape(-1, num_draws)
     weight = jnp.repeat(weight, target_classes)
@@ -118,11 +125,12 @@ def gaussian_epig(
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning", its regression form.
     """
+    check_moments("gaussian_epig", prediction)
+    check_moments("gaussian_epig", target, rows="targets")
     num_targets, num_draws = target.mean.shape
     if prediction.mean.shape[1] != num_draws:
         raise ValueError(_DRAWS.format(prediction.mean.shape[1], num_draws))
-    weight = jnp.ones(num_targets, target.mean.dtype) if weight is None else weight
-    weight = weight / weight.sum()
+    weight = target_weights("gaussian_epig", weight, num_targets, target.mean.dtype)
     away = (_standard(target) / num_draws).T
 
     def block(some: Float[Array, "r K"]) -> Float[Array, "r"]:
@@ -149,7 +157,8 @@ def jepig(
 
     Kirsch, Farquhar and Gal 2021, "Test Distribution-Aware Active Learning"; reconstructed from its definition.
     """
-    num_labelings, num_draws = log_draw_weight.shape
+    check_log_probs("jepig", log_probs)
+    num_labelings, num_draws = check_matrix("jepig", "log draw weights [labelings, draws]", log_draw_weight)
     if log_probs.shape[1] != num_draws:
         raise ValueError(_DRAWS.format(log_probs.shape[1], num_draws))
     tilt = jnp.exp(log_draw_weight) - 1.0 / num_draws
@@ -165,11 +174,11 @@ def jepig(
 _DRAWS = "pool and targets must be predicted by the same posterior draws, got {} and {} of them"
 
 
-def _check(log_probs: Array, target_log_probs: Array) -> tuple[int, int, int]:
+def _check(log_probs: Array, target_log_probs: Array) -> tuple[int, int]:
     if log_probs.shape[1] != target_log_probs.shape[1]:
         raise ValueError(_DRAWS.format(log_probs.shape[1], target_log_probs.shape[1]))
-    num_targets, num_draws, num_classes = target_log_probs.shape
-    return num_targets, num_draws, num_classes
+    num_targets, _, num_classes = target_log_probs.shape
+    return num_targets, num_classes
 
 
 def _standard(prediction: Gaussian) -> Float[Array, "N K"]:

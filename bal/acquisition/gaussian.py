@@ -1,7 +1,8 @@
 """Acquisition functions on Gaussian predictions: K draws of a normal for every row.
 
 Every function takes a `bal.typing.Gaussian` with leaves ``[N, K]``, is row-wise, and higher means: label first.
-Variances carry the squared unit of the target.
+Variances carry the squared unit of the target. A row with NaN or infinity in any moment scores NaN, also where the
+formula does not read that moment.
 """
 
 import math
@@ -9,6 +10,8 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bal.acquisition.kinds import check_moments
+from bal.numerics import defined
 from bal.typing import Gaussian
 
 
@@ -23,7 +26,9 @@ def epistemic_variance(prediction: Gaussian) -> Float[Array, "N"]:
 
     MacKay 1992, "Information-Based Objective Functions for Active Data Selection".
     """
-    return prediction.variance.mean(-1) + _spread(prediction.mean)
+    check_moments("epistemic_variance", prediction)
+    variance = _function_variance(prediction)
+    return defined(variance, variance, prediction.noise.sum(-1))
 
 
 def total_variance(prediction: Gaussian) -> Float[Array, "N"]:
@@ -35,7 +40,9 @@ def total_variance(prediction: Gaussian) -> Float[Array, "N"]:
 
     MacKay 1992, "Information-Based Objective Functions for Active Data Selection".
     """
-    return epistemic_variance(prediction) + prediction.noise.mean(-1)
+    check_moments("total_variance", prediction)
+    variance = _function_variance(prediction) + prediction.noise.mean(-1)
+    return defined(variance, variance)
 
 
 def gaussian_entropy(prediction: Gaussian) -> Float[Array, "N"]:
@@ -49,6 +56,7 @@ def gaussian_entropy(prediction: Gaussian) -> Float[Array, "N"]:
 
     Cover and Thomas 2006, "Elements of Information Theory", theorem 8.6.5.
     """
+    check_moments("gaussian_entropy", prediction)
     return 0.5 * jnp.log(2 * math.pi * math.e * total_variance(prediction))
 
 
@@ -65,12 +73,15 @@ def gaussian_bald(prediction: Gaussian) -> Float[Array, "N"]:
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
     """
+    check_moments("gaussian_bald", prediction)
     first = prediction.noise[:, :1]
     excess = (prediction.noise - first) / first  # relative to one draw: agreeing draws cancel exactly
-    epistemic = epistemic_variance(prediction) / first[:, 0]
-    return 0.5 * (jnp.log1p(epistemic + excess.mean(-1)) - jnp.log1p(excess).mean(-1))
+    epistemic = _function_variance(prediction) / first[:, 0]
+    information = 0.5 * (jnp.log1p(epistemic + excess.mean(-1)) - jnp.log1p(excess).mean(-1))
+    return defined(information, information)
 
 
-def _spread(x: Float[Array, "N K"]) -> Float[Array, "N"]:
-    centred = x - x[:, :1]
-    return jnp.mean((centred - centred.mean(-1, keepdims=True)) ** 2, -1)
+def _function_variance(prediction: Gaussian) -> Float[Array, "N"]:
+    centered = prediction.mean - prediction.mean[:, :1]
+    spread = jnp.mean((centered - centered.mean(-1, keepdims=True)) ** 2, -1)
+    return prediction.variance.mean(-1) + spread

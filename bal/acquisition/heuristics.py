@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.information import bald
-from bal.numerics import in_row_blocks, mean_log_probs
+from bal.acquisition.kinds import check_log_probs
+from bal.numerics import defined, in_row_blocks, mean_log_probs
 
 
 def least_confidence(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -19,7 +20,13 @@ def least_confidence(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Lewis and Gale 1994, "A Sequential Algorithm for Training Text Classifiers".
     """
-    return in_row_blocks(lambda x: (-jnp.expm1(x.transpose(1, 2, 0))).mean(0).min(0), log_probs)
+    check_log_probs("least_confidence", log_probs)
+
+    def block(x: Array) -> Array:
+        others = (-jnp.expm1(x.transpose(1, 2, 0))).mean(0)  # 1 - p̄
+        return defined(others.min(0), others.sum(0))
+
+    return in_row_blocks(block, log_probs)
 
 
 def variation_ratio(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -33,6 +40,7 @@ def variation_ratio(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Freeman 1965; Gal, Islam and Ghahramani 2017, "Deep Bayesian Active Learning with Image Data".
     """
+    check_log_probs("variation_ratio", log_probs)
     return least_confidence(log_probs)
 
 
@@ -47,7 +55,9 @@ def vote_variation_ratio(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Freeman 1965, "Elementary Applied Statistics"; as computed in the code of Gal et al. 2017.
     """
-    return 1.0 - _vote_shares(log_probs).max(-1)
+    check_log_probs("vote_variation_ratio", log_probs)
+    shares = _vote_shares(log_probs)
+    return defined(1.0 - shares.max(-1), shares.sum(-1))
 
 
 def vote_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -60,6 +70,7 @@ def vote_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Dagan and Engelson 1995, "Committee-Based Sampling for Training Probabilistic Classifiers".
     """
+    check_log_probs("vote_entropy", log_probs)
     shares = _vote_shares(log_probs)
     return -jnp.sum(shares * jnp.log(jnp.where(shares > 0, shares, 1.0)), -1)
 
@@ -72,6 +83,7 @@ def consensus_kl(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     McCallum and Nigam 1998, "Employing EM and Pool-Based Active Learning for Text Classification".
     """
+    check_log_probs("consensus_kl", log_probs)
     return bald(log_probs)
 
 
@@ -83,11 +95,12 @@ def margin(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Scheffer, Decomain and Wrobel 2001, "Active Hidden Markov Models for Information Extraction".
     """
+    check_log_probs("margin", log_probs)
     probs = jnp.exp(mean_log_probs(log_probs))
     first = probs.max(-1)
     is_first = jnp.cumsum(probs == first[:, None], -1) == 1
     is_first &= probs == first[:, None]
-    return jnp.where(is_first, -jnp.inf, probs).max(-1) - first
+    return defined(jnp.where(is_first, -jnp.inf, probs).max(-1) - first, probs.sum(-1))
 
 
 def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -100,6 +113,7 @@ def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Kampffmeyer, Salberg and Jenssen 2016; Gal, Islam and Ghahramani 2017.
     """
+    check_log_probs("mean_std", log_probs)
 
     def block(x: Array) -> Array:
         probs = jnp.exp(x.transpose(1, 2, 0))
@@ -113,5 +127,5 @@ def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
 def _vote_shares(log_probs: Float[Array, "N K C"]) -> Float[Array, "N C"]:
     votes = jax.nn.one_hot(log_probs.argmax(-1), log_probs.shape[-1], dtype=log_probs.dtype)
-    unknown = jnp.isnan(log_probs).any((1, 2))[:, None]  # argmax would take NaN for the winner
-    return jnp.where(unknown, jnp.nan, votes.mean(1))
+    known = (log_probs < jnp.inf).all((1, 2))[:, None]  # argmax would take NaN for the winner
+    return jnp.where(known, votes.mean(1), jnp.nan)

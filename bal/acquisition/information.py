@@ -6,7 +6,8 @@ all rows share. Each is row-wise, in nats, and higher means: label first.
 
 from jaxtyping import Array, Float
 
-from bal.numerics import entropy, in_row_blocks, mean_log_probs, mutual_information, xlogx
+from bal.acquisition.kinds import check_log_probs
+from bal.numerics import defined, entropy, in_row_blocks, mean_log_probs, mutual_information, xlogx
 
 
 def predictive_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -22,6 +23,7 @@ def predictive_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Shannon 1948; Gal, Islam and Ghahramani 2017, "Deep Bayesian Active Learning with Image Data".
     """
+    check_log_probs("predictive_entropy", log_probs)
     return entropy(mean_log_probs(log_probs))
 
 
@@ -36,8 +38,10 @@ def expected_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
     """
+    check_log_probs("expected_entropy", log_probs)
     num_draws = log_probs.shape[1]
-    return in_row_blocks(lambda x: -xlogx(x.transpose(1, 2, 0)).sum((0, 1)) / num_draws, log_probs)
+    mean = in_row_blocks(lambda x: -xlogx(x.transpose(1, 2, 0)).sum((0, 1)) / num_draws, log_probs)
+    return defined(mean, mean)
 
 
 def bald(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -54,22 +58,29 @@ def bald(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
     """
+    check_log_probs("bald", log_probs)
     return mutual_information(log_probs)
 
 
 def corrected_bald(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
-    """`bald` times ``K / (K - 1)``, which removes its leading bias in the number of draws K.
+    """`bald` times ``K / (K - 1)``, which removes the bias of few draws where the draws nearly agree.
 
-    The plug-in estimate has expectation ``(1 - 1/K) I`` to leading order (0.5 I at K = 2, 0.95 I at K = 20), so scores
-    from different K are only comparable after the correction; within one K the ranking is that of `bald`. May exceed
-    the bounds of `bald`. Raises `ValueError` for a single draw, which holds no information.
+    There the plug-in estimate has expectation ``(1 - 1/K) I`` (0.5 I at K = 2, 0.95 I at K = 20), so that scores from
+    different K are comparable only after the correction; within one K the ranking is that of `bald`. Draws that are
+    certain and disagree lose less, about ``1/2K`` nats for two equal classes, and are corrected by too much: to 0.703
+    for log 2 at K = 20. May exceed the bounds of `bald`.
+
+    Raises:
+      ValueError: a single draw, which holds no information.
 
     >>> import jax.numpy as jnp
     >>> round(float(corrected_bald(jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]]])))[0]), 4)
     1.3863
 
-    The correction is the first-order jackknife of the plug-in mutual information (Miller 1955).
+    Miller 1955, "Note on the Bias of Information Estimates", on the bias; the factor follows from its leading term. It
+    is the jackknife of the estimate for K = 2 alone.
     """
+    check_log_probs("corrected_bald", log_probs)
     num_draws = log_probs.shape[1]
     if num_draws < 2:
         raise ValueError(f"corrected_bald needs at least 2 posterior draws, got {num_draws}; raise the number of draws")

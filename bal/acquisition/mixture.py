@@ -15,7 +15,8 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
 from bal.acquisition.joint import JOINT_BYTES, divergence
-from bal.numerics import in_row_blocks
+from bal.acquisition.kinds import check_moments
+from bal.numerics import defined, in_row_blocks
 from bal.typing import Gaussian
 
 
@@ -31,7 +32,9 @@ def b_alm(prediction: Gaussian) -> Float[Array, "N"]:
 
     Riis et al. 2022, "Bayesian Active Learning with Fully Bayesian Gaussian Processes".
     """
-    return jnp.mean(prediction.variance + prediction.noise, -1)
+    check_moments("b_alm", prediction)
+    variance = jnp.mean(prediction.variance + prediction.noise, -1)
+    return defined(variance, variance, prediction.mean.sum(-1))
 
 
 def b_qbc(prediction: Gaussian) -> Float[Array, "N"]:
@@ -43,8 +46,9 @@ def b_qbc(prediction: Gaussian) -> Float[Array, "N"]:
 
     Riis et al. 2022, "Bayesian Active Learning with Fully Bayesian Gaussian Processes".
     """
+    check_moments("b_qbc", prediction)
     shifted = prediction.mean - prediction.mean[:, :1]  # agreeing draws then cancel exactly
-    return jnp.var(shifted, -1)
+    return defined(jnp.var(shifted, -1), shifted.sum(-1), prediction.variance.sum(-1), prediction.noise.sum(-1))
 
 
 def qb_mgp(prediction: Gaussian) -> Float[Array, "N"]:
@@ -56,6 +60,7 @@ def qb_mgp(prediction: Gaussian) -> Float[Array, "N"]:
 
     Riis et al. 2022, "Bayesian Active Learning with Fully Bayesian Gaussian Processes".
     """
+    check_moments("qb_mgp", prediction)
     return total_variance(prediction)
 
 
@@ -71,6 +76,7 @@ def mixture_bald(prediction: Gaussian) -> Float[Array, "N"]:
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
     """
+    check_moments("mixture_bald", prediction)
     given_draw = 0.5 * jnp.log1p(prediction.variance / prediction.noise)
     return hyperparameter_bald(prediction) + given_draw.mean(-1)
 
@@ -82,9 +88,9 @@ def hyperparameter_bald(prediction: Gaussian) -> Float[Array, "N"]:
     ``∫ p̄(y) mean_k φ(p_k(y) / p̄(y)) dy`` with ``φ(ρ) = ρ log ρ - ρ + 1 >= 0`` by Gauss-Legendre quadrature on the
     panels between the points ``mean_k + c sd_k`` of all draws. Panels follow the narrowest draw wherever it has mass,
     so that, unlike with Gauss-Hermite nodes, draws of very different width cost no accuracy: the error is below 1e-7
-    for ratios of widths up to 1000 and means any distance apart. Float32 adds 1e-9 times the largest distance of means
-    over the least ``sd_k``, at least 3e-7. A row takes O(K²) time, 78 K densities of K draws: shortlist where K is
-    large.
+    for ratios of widths up to 1000 and means any distance apart. Float32 adds up to 2e-8 times the largest distance of
+    means over the least ``sd_k``, and at least 1e-6: its nodes are that far from their places. A row takes O(K²) time,
+    78 K densities of K draws: shortlist where K is large.
 
     The code published with Riis et al. 2022 ranks by ``log mean_k sd_k - mean_k log sd_k``, which drops the term
     between the means: it is not this information.
@@ -95,6 +101,7 @@ def hyperparameter_bald(prediction: Gaussian) -> Float[Array, "N"]:
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
     """
+    check_moments("hyperparameter_bald", prediction)
     deviation = jnp.sqrt(prediction.variance + prediction.noise)
     centered = prediction.mean - prediction.mean[:, :1]
     num_draws = centered.shape[1]

@@ -12,7 +12,8 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from bal.acquisition.joint import JOINT_BYTES, divergence
-from bal.numerics import in_row_blocks
+from bal.acquisition.kinds import check_moments, target_weights
+from bal.numerics import at_least, at_most, defined, in_row_blocks
 from bal.rows import chunked
 from bal.typing import Latent
 
@@ -31,6 +32,7 @@ def probit_probability(prediction: Latent) -> Float[Array, "N"]:
 
     Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", equation 3.82.
     """
+    check_moments("probit_probability", prediction, Latent)
     return ndtr(_standardized(prediction)).mean(-1)
 
 
@@ -43,6 +45,7 @@ def probit_entropy(prediction: Latent) -> Float[Array, "N"]:
 
     Shannon 1948, "A Mathematical Theory of Communication".
     """
+    check_moments("probit_entropy", prediction, Latent)
     mean = _standardized(prediction)
     return _entropy(ndtr(mean).mean(-1)) + _entropy(ndtr(-mean).mean(-1))
 
@@ -60,8 +63,9 @@ def probit_bald(prediction: Latent) -> Float[Array, "N"]:
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
     """
+    check_moments("probit_bald", prediction, Latent)
     expected = in_row_blocks(_expected_entropy, jnp.stack(prediction, -1))
-    return jnp.maximum(probit_entropy(prediction) - expected, 0.0)
+    return at_least(probit_entropy(prediction) - expected, 0.0)
 
 
 def houlsby_bald(prediction: Latent) -> Float[Array, "N"]:
@@ -76,6 +80,7 @@ def houlsby_bald(prediction: Latent) -> Float[Array, "N"]:
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning", equation 3.
     """
+    check_moments("houlsby_bald", prediction, Latent)
     total = prediction.variance + _BUMP**2
     bump = _BUMP / jnp.sqrt(total) * jnp.exp(-0.5 * prediction.mean**2 / total)
     return probit_entropy(prediction) - math.log(2) * bump.mean(-1)
@@ -116,12 +121,13 @@ def probit_epig(
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning"; for the bivariate normal Drezner and
     Wesolowsky 1990, "On the Computation of the Bivariate Normal Integral".
     """
+    check_moments("probit_epig", prediction, Latent)
+    check_moments("probit_epig", target, Latent, "targets")
     num_rows, num_targets = prediction.mean.shape[0], target.mean.shape[0]
     if covariance.shape != (num_rows, num_targets):
         expected = f"a covariance of {num_rows} rows by {num_targets} targets"
         raise ValueError(f"expected {expected}, got shape {covariance.shape}; see bal.probit_scores.probit_epig_scores")
-    weight = jnp.ones(num_targets, covariance.dtype) if weight is None else weight
-    weight = (weight / weight.sum()).astype(covariance.dtype)
+    weight = target_weights("probit_epig", weight, num_targets, covariance.dtype)
     away = _moments(target)
 
     def block(some: tuple[Latent, Array]) -> Float[Array, "r"]:
@@ -135,7 +141,8 @@ def probit_epig(
 
 
 def _standardized(prediction: Latent) -> Float[Array, "N K"]:
-    return prediction.mean / jnp.sqrt(1 + prediction.variance)
+    mean, variance = prediction
+    return defined(mean / jnp.sqrt(1 + variance), mean, variance)
 
 
 def _moments(prediction: Latent) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
@@ -143,11 +150,11 @@ def _moments(prediction: Latent) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
     mean = prediction.mean.mean(-1)
     spread = jnp.mean((prediction.mean - mean[:, None]) ** 2, -1)
     scale = jnp.sqrt(1 + prediction.variance.mean(-1) + spread)
-    return mean / scale, scale
+    return defined(mean / scale, scale), scale
 
 
 def _entropy(probability: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """``-p log p``, its limit 0 at p = 0."""
+    """``-p log p``, its limit 0 at p = 0; what `maximum` does to NaN is undone by the factor."""
     return -probability * jnp.log(jnp.maximum(probability, jnp.finfo(probability.dtype).tiny))
 
 
@@ -167,7 +174,7 @@ def _expected_entropy(moments: Float[Array, "n K 2"]) -> Float[Array, "n"]:
 
 def _information(a: Float[Array, "n 1"], b: Float[Array, "1 M"], correlation: Float[Array, "n M"]) -> Array:
     """Mutual information of ``u <= a`` and ``v <= b``, as a sum of divergences over the four cells of their table."""
-    a, b = jnp.clip(a, -_CERTAIN, _CERTAIN), jnp.clip(b, -_CERTAIN, _CERTAIN)
+    a, b = (at_most(at_least(x, -_CERTAIN), _CERTAIN) for x in (a, b))
     rows, targets = (ndtr(a), ndtr(-a)), (ndtr(b), ndtr(-b))
     excess = _excess(a, b, correlation)
     total = jnp.zeros_like(excess)
@@ -175,7 +182,7 @@ def _information(a: Float[Array, "n 1"], b: Float[Array, "1 M"], correlation: Fl
         for j in (0, 1):
             ratio = (excess if i == j else -excess) * ((1 / rows[i]) * (1 / targets[j]))
             total = total + rows[i] * targets[j] * divergence(ratio)
-    return total
+    return defined(total, correlation)
 
 
 def _excess(a: Float[Array, "n 1"], b: Float[Array, "1 M"], correlation: Float[Array, "n M"]) -> Array:
@@ -185,10 +192,10 @@ def _excess(a: Float[Array, "n 1"], b: Float[Array, "1 M"], correlation: Float[A
     ``2 / (w + 1/w) exp(-(a - b)² (1 + 1/w²) / 8 - (a + b)² (1 + w²) / 8)``: smooth, and negligible where w is below
     ``|a - b| / √(8 _CUTOFF)``. Nodes come in pairs with ``w w' = lowest``, which share an exponential and a division.
     """
-    sign, size = jnp.sign(correlation), jnp.minimum(jnp.abs(correlation), 1 - jnp.finfo(a.dtype).eps)
+    sign, size = jnp.sign(correlation), at_most(jnp.abs(correlation), 1 - jnp.finfo(a.dtype).eps)
     gap, near = jnp.abs(a - sign * b), a + sign * b
     low, high = gap * gap / 8, near * near / 8
-    lowest = jnp.minimum(jnp.maximum(jnp.sqrt((1 - size) / (1 + size)), gap / math.sqrt(8 * _CUTOFF)), 1.0)
+    lowest = at_most(at_least(jnp.sqrt((1 - size) / (1 + size)), gap / math.sqrt(8 * _CUTOFF)), 1.0)
     length, inverse = -jnp.log(lowest), 1 / lowest
     total = jnp.zeros_like(lowest)
     for node, weight in list(zip(*(x.tolist() for x in _ANGLE_RULE)))[: len(_ANGLE_RULE[0]) // 2]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import epistemic_variance
+from bal.acquisition.kinds import check_moments, check_shape
 from bal.typing import Gaussian
 
 
@@ -31,7 +32,10 @@ def weighted_variance(prediction: Gaussian, weight: Float[Array, "N"] | None = N
     Yue, Wen, Hunt and Shi 2021, "Active Learning for Gaussian Process Considering Uncertainties"; weights
     reconstructed.
     """
-    weight = 1.0 / prediction.noise.mean(-1) if weight is None else weight
+    check_moments("weighted_variance", prediction)
+    if weight is None:
+        weight = 1.0 / prediction.noise.mean(-1)
+    check_shape("weighted_variance", "one weight per row, an array", weight, prediction.mean.shape[:1])
     return weight * epistemic_variance(prediction)
 
 
@@ -54,4 +58,5 @@ def weighted_information(prediction: Gaussian, weight: Float[Array, "N"] | None 
     Yue, Wen, Hunt and Shi 2021, "Active Learning for Gaussian Process Considering Uncertainties"; weights
     reconstructed.
     """
+    check_moments("weighted_information", prediction)
     return 0.5 * jnp.log1p(weighted_variance(prediction, weight))

@@ -255,6 +255,19 @@ def test_class_prior_reweights_towards_the_given_frequencies():
     np.testing.assert_allclose(same.weight, 1.0, rtol=1e-5)
 
 
+def test_class_prior_counts_targets_by_their_weights():
+    """Importance ``w_z Σ_c p̄_z(c) prior(c) / q(c)``, q being the mean of p̄ under the weights of the targets."""
+    weight = np.arange(10.0) ** 2
+    probs = np.exp(np.asarray(predict(MAPS, X), np.float64)).mean(1)
+    prior, q = np.array([0.7, 0.2, 0.1]), weight @ probs / weight.sum()
+    found = class_prior(jnp.asarray(prior, jnp.float32), targets(X, jnp.asarray(weight, jnp.float32)))(
+        KEY, ROUND, dense
+    )
+    np.testing.assert_allclose(found.weight, weight * (probs @ (prior / q)), rtol=1e-5)
+    same = class_prior(jnp.asarray(q, jnp.float32), targets(X, jnp.asarray(weight, jnp.float32)))(KEY, ROUND, dense)
+    np.testing.assert_allclose(same.weight, weight, rtol=1e-5)
+
+
 def test_joint_stage_is_between_epig_and_bald():
     context = joint_targets(targets(X[:4] * 3), 2000)
     scores = jax.jit(lambda key: jepig_scores(ROUND.posterior, context(key, ROUND, dense), X))(KEY)

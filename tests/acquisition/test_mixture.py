@@ -53,6 +53,21 @@ def test_information_about_the_draw_equals_dense_integration(spread, ratio):
         np.testing.assert_allclose(hyperparameter_bald(as_arrays(moments, jnp.float64)), exact, atol=1e-7)
 
 
+def test_float32_errs_by_as_much_as_it_says():
+    """Two draws one of which is narrow, at distances of every size: nodes are rounded to where the narrow one is."""
+    rng = np.random.default_rng(0)
+    distance, narrow = 10 ** rng.uniform(-1, 4, 256), 10 ** rng.uniform(-3, 0, 256)
+    mean = rng.permuted(np.stack([0 * distance, distance], 1), axis=1)
+    noise = np.stack([np.ones(256), narrow**2], 1)
+    moments = Gaussian(*(leaf.astype(np.float32) for leaf in (mean, 0 * mean, noise)))
+    single = np.asarray(hyperparameter_bald(as_arrays(moments, jnp.float32)), np.float64)
+    with jax.enable_x64(True):
+        error = np.abs(single - np.asarray(hyperparameter_bald(as_arrays(moments, jnp.float64))))
+    reach = distance / narrow
+    assert (error <= 1e-6 + 2e-8 * reach).all()
+    assert (error > 1e-6 + 2e-9 * reach).any()
+
+
 def test_mixture_bald_is_the_information_of_the_mixture():
     moments = random_moments(1.0, 4.0)
     exact = [oracles.mixture_information(*row) for row in zip(*moments)]
@@ -135,6 +150,8 @@ def test_straddle_is_its_formula_and_prefers_the_uncertain_and_the_near():
     assert acquisition.straddle(0.5) is acquisition.straddle(0.5)
     with pytest.raises(ValueError, match="not negative"):
         acquisition.straddle(0.5, width=-1.0)
+    with pytest.raises(ValueError, match="finite number"):
+        acquisition.straddle(float("nan"))
 
 
 def test_straddle_has_a_finite_slope_at_a_known_row():
@@ -145,6 +162,14 @@ def test_straddle_has_a_finite_slope_at_a_known_row():
 
 
 # Weights
+
+
+def test_a_weight_is_one_over_the_mean_noise_of_the_draws():
+    """Not the mean of one over the noise, which is above it where the draws' noises differ, and ranks otherwise."""
+    one = jnp.ones((2, 2))
+    moments = Gaussian(0 * one, one, jnp.array([[0.5, 3.5], [1.5, 1.5]]))
+    np.testing.assert_allclose(acquisition.weighted_variance(moments), [1 / 2, 1 / 1.5], rtol=1e-6)
+    np.testing.assert_allclose(acquisition.weighted_information(moments), 0.5 * np.log1p([1 / 2, 1 / 1.5]), rtol=1e-6)
 
 
 def test_weighted_rules_are_their_formulas():

@@ -168,6 +168,16 @@ def test_epig_is_at_most_bald_of_row_and_of_target(float64):
     assert single.max() > 0.1
 
 
+@pytest.mark.parametrize("size", [4.0, 6.0])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_epig_of_nearly_certain_rows_keeps_its_relative_accuracy(size, sign, float64):
+    """Where both latents are 4 or 6 standard deviations from 0 the information is 1e-4 or 1e-9."""
+    variance = jnp.full((1, 1), 19.0)
+    mean = jnp.full((1, 1), sign * size * np.sqrt(20.0))
+    found = float(epig(Latent(mean, variance), Latent(mean, variance), jnp.full((1, 1), 18.0))[0])
+    assert found == pytest.approx(pair_information(-size, -size, 0.9), rel=1e-3)
+
+
 def test_epig_is_symmetric_and_zero_for_independent_targets(float64):
     rows, targets, covariance = latents(3)
     row, target = (jax.tree.map(lambda leaf: leaf[2:3], part) for part in (rows, targets))

@@ -1,5 +1,7 @@
 """What every acquisition function promises, for every row of `cases.ACQUISITIONS`."""
 
+import functools
+
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -17,6 +19,42 @@ COMPILED = {name: case._replace(function=jax.jit(case.function)) for name, case 
 @pytest.fixture(params=NAMES)
 def case(request):
     return COMPILED[request.param]
+
+
+LARGE = 10_000  # rows; XLA compiles loops over few and over many of them differently, and then treats NaN differently
+TWINS = (1, 20, 498, 501, 1_003, 8_191, 8_192, 9_999)
+
+
+@functools.lru_cache
+def hard(kind):
+    """Predictions of many rows with NaN and infinities in some, wholly or in one number, and equal rows in others."""
+    leaves, tree = jax.tree.flatten(jax.tree.map(np.array, predictions(kind, rows=LARGE)))
+    broken = []
+    for row in (2, 1_970, 8_150):
+        for value in (np.nan, np.inf, -np.inf):
+            if kind == "log_probs" and value == -np.inf:
+                continue  # the log of probability zero
+            for some in (leaves, *([leaf] for leaf in leaves)):
+                for leaf in some:
+                    number = slice(None) if some is leaves else row % leaf[row].size
+                    leaf[row].flat[number] = value
+                broken.append(row)
+                row += 1
+    for leaf in leaves:
+        leaf[list(TWINS)] = leaf[1]
+    return jax.tree.unflatten(tree, leaves), np.isin(np.arange(LARGE), broken)
+
+
+@functools.lru_cache
+def hard_scores(name, num_rows, dtype):
+    with jax.enable_x64(dtype == "float64"):
+        inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf[:num_rows], dtype), hard(ACQUISITIONS[name].inputs)[0])
+        scores = COMPILED[name].function(inputs)
+    assert scores.dtype == dtype
+    return np.asarray(scores)
+
+
+SIZES = [(ROWS, "float32"), (LARGE, "float32"), (LARGE, "float64")]
 
 
 def rows(inputs, picked):
@@ -39,8 +77,10 @@ def test_shape_and_dtype(case):
 
 def test_row_wise(case):
     inputs = predictions(case.inputs)
-    picked = jnp.array([7, 3, 3, 11, 0, 23, 1, 2])
-    close(case.function(rows(inputs, picked)), case.function(inputs)[picked])
+    scores = np.asarray(case.function(inputs))
+    lower = np.flatnonzero(scores < scores.max())  # with the best row among them a score over its maximum would pass
+    picked = lower[np.array([7, 3, 3, 11, 0, 23, 1, 2]) % len(lower)]
+    close(case.function(rows(inputs, picked)), scores[picked])
 
 
 @pytest.mark.parametrize("over", [chunked(8), streamed(8)], ids=["chunked", "streamed"])
@@ -77,13 +117,16 @@ def test_vmap_is_a_loop(case):
     close(jax.vmap(case.function)(both), jnp.stack([case.function(a), case.function(b)]))
 
 
-def test_float32_against_float64(case):
-    single = case.function(predictions(case.inputs))
-    with jax.enable_x64(True):
-        inputs = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), predictions(case.inputs))
-        double = case.function(inputs)
-        assert double.dtype == jnp.float64
-    close(single, double, 1e-5)
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_against_float64(name):
+    ordinary = ~hard(ACQUISITIONS[name].inputs)[1]
+    close(hard_scores(name, LARGE, "float32")[ordinary], hard_scores(name, LARGE, "float64")[ordinary], 1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_rows_score_as_few(name):
+    few = hard_scores(name, ROWS, "float32")
+    close(few, hard_scores(name, LARGE, "float32")[:ROWS])
 
 
 @pytest.mark.parametrize("rows", [1, 499, 500, 501, 1003])
@@ -93,11 +136,19 @@ def test_internal_blocks_join(rows):
     close(acquisition.bald(inputs)[-3:], tail)
 
 
-def test_nan_stays_nan(case):
-    inputs = jax.tree.map(lambda leaf: leaf.at[2].set(jnp.nan), predictions(case.inputs))
-    scores = case.function(inputs)
-    assert bool(jnp.isnan(scores[2])), "a NaN prediction must not become a number"
-    assert not bool(jnp.isnan(jnp.delete(scores, 2)).any())
+@pytest.mark.parametrize(("num_rows", "dtype"), SIZES)
+@pytest.mark.parametrize("name", NAMES)
+def test_nan_and_infinity_score_nan_and_nothing_else_does(name, num_rows, dtype):
+    scores, broken = hard_scores(name, num_rows, dtype), hard(ACQUISITIONS[name].inputs)[1][:num_rows]
+    assert np.isnan(scores[broken]).all(), "a prediction of NaN or infinity must not become a number"
+    assert np.isfinite(scores[~broken]).all()
+
+
+@pytest.mark.parametrize(("num_rows", "dtype"), SIZES[1:])
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_rows_tie_wherever_they_stand(name, num_rows, dtype):
+    twins = hard_scores(name, num_rows, dtype)[list(TWINS)]
+    assert (twins == twins[0]).all()
 
 
 def test_lowers_for_every_platform(case):
