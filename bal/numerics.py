@@ -78,7 +78,7 @@ def at_least(x: Float[Array, "*shape"], low: ArrayLike) -> Float[Array, "*shape"
     >>> at_least(jnp.array([-1.0, 2.0, jnp.nan]), 0.0).tolist()
     [0.0, 2.0, nan]
     """
-    return jnp.where(x < low, low, x)
+    return jnp.where(x <= low, low, x)
 
 
 def at_most(x: Float[Array, "*shape"], high: ArrayLike) -> Float[Array, "*shape"]:
@@ -87,7 +87,7 @@ def at_most(x: Float[Array, "*shape"], high: ArrayLike) -> Float[Array, "*shape"
     >>> at_most(jnp.array([-1.0, 2.0, jnp.nan]), 0.0).tolist()
     [-1.0, 0.0, nan]
     """
-    return jnp.where(x > high, high, x)
+    return jnp.where(x >= high, high, x)
 
 
 def defined(scores: Float[Array, "*shape"], *seen: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
