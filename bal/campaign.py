@@ -1,25 +1,52 @@
 """Ask / tell / skip: active learning where people or laboratories give the labels. The only stateful object here."""
 
-from typing import Any
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bal.checkpoint import pack_tree, unpack_tree
-from bal.checks import check_labels, check_predictions, check_row_ids, check_rows
+from bal.arrays import as_rows
+from bal.asked import advance, is_answered, is_pending
+from bal.checkpoint import pack_parts, restore
+from bal.checks import check_count, check_key, check_kind, check_labels, check_predictions, check_row_ids, check_rows
+from bal.doors import check_setup, predicted, warn_of_oddities
 from bal.eager import run_parts
-from bal.labeled import answer, ask, is_known, is_labeled, make_pool, num_answered, skip
+from bal.fingerprint import row_digests, rows_digest
+from bal.labeled import make_pool
 from bal.loop import Carry, begin, draw_start
+from bal.opening import open_event, reopen
 from bal.query import Query
 from bal.rows import Over, dense, num_rows, take
-from bal.typing import Learner, Pool, Posterior, PRNGKey, PyTree, Selection, Values
+from bal.typing import Labeled, Learner, Pool, Posterior, PRNGKey, PyTree, Selection, Values
 
 _CHECKED_ROWS = 1000
+
+_draw_start = jax.jit(draw_start, static_argnums=2)
+
+
+class _Now(NamedTuple):
+    """All that a campaign knows; each call makes the next one, and puts it in place at its very end.
+
+    log: in numpy, see `bal.asked`; num_queries: asks that fitted the learner.
+    """
+
+    pool: Pool
+    num_rows: int
+    log: Labeled
+    state: PyTree
+    memory: PyTree
+    num_queries: int
+    selection: Selection | None
 
 
 class Campaign:
     """One pool, one learner, one query, and labels that arrive when they arrive.
+
+    Calls from several threads are done one after the other.
 
     >>> from bal.acquisition import bald
     >>> from bal.learners import ensemble, mlp
@@ -64,57 +91,76 @@ class Campaign:
           cost: price of every row's label.
           pool_capacity: rows that the pool may grow to through `add`; by default it does not grow.
           record: an open `bal.records.Record`: every event is on disk before a call returns, and opening a campaign
-            with the record of an earlier one continues it. Hand in all rows then, those added later included.
+            with the record of an earlier one continues it. Hand in all rows then, those added later included, in
+            their order; new ones may follow, and capacities may grow. Another learner or query is named in a warning
+            and goes on from the labels. A learner whose state is not made of arrays (``over=host()``) is fitted anew
+            from the labels, which is all the same where `fit` starts cold.
 
         Raises:
           ValueError: rows that are not finite or do not share their leading axis, a capacity below 1, both classes and
-            outputs.
+            outputs; labels of another kind than the learner predicts; a record of other rows, key or labels.
+          TypeError: a learner, query, `over` or record that is something else.
         """
+        check_key(key)
+        check_setup(learner, query, over)
+        x = as_rows(x)
         check_rows(x)
+        check_count("capacity", capacity)
+        for name, number in (("num_classes", num_classes), ("num_outputs", num_outputs)):
+            if number is not None:
+                check_count(name, number)
         if num_classes is not None and num_outputs is not None:
             raise ValueError(f"expected num_classes or num_outputs, got {num_classes} and {num_outputs}; leave one out")
-        if capacity < 1:
-            raise ValueError(f"capacity must be at least 1 label, got {capacity}")
-        self._key, self._num_classes, self._num_outputs, self._record = key, num_classes, num_outputs, record
-        self._num_rows = num_rows(x)
-        grow = (pool_capacity or self._num_rows) - self._num_rows
+        n = num_rows(x)
+        grow = 0 if pool_capacity is None else check_count("pool_capacity", pool_capacity) - n
         if grow < 0:
-            raise ValueError(f"pool_capacity {pool_capacity} is smaller than the {self._num_rows} rows given")
-        if grow or over.place == "device":
-            x = jax.tree.map(lambda leaf: _pad(leaf, grow), x)
-        present = np.arange(self._num_rows + grow) < self._num_rows
-        self._pool = make_pool(x, present, _pad(_costs(cost, self._num_rows), grow, 1.0))
+            raise ValueError(f"pool_capacity {pool_capacity} is smaller than the {n} rows given")
+        _check_record(record)
         y_like = jnp.zeros(
             (1,) if num_outputs is None else (1, num_outputs), float if num_classes is None else jnp.int32
         )
+        if over.place != "host":
+            check_kind(predicted(learner, x, y_like)[1], num_classes, num_outputs)
+        if grow or over.place == "device":
+            x = jax.tree.map(lambda leaf: _pad(leaf, grow), x)
+        pool = make_pool(x, np.arange(n + grow) < n, _pad(_costs(cost, n), grow, 1.0))
+        self._key, self._num_classes, self._num_outputs, self._record = key, num_classes, num_outputs, record
         self._parts = run_parts(learner, query, Posterior.predict, over)
-        first = learner._replace(init=self._parts.init)
-        self._carry: Carry = begin(key, first, query, self._pool, y_like, capacity)
-        self._num_queries = 0
-        self.last_selection: Selection | None = None
+        carry = begin(key, learner._replace(init=self._parts.init), query, pool, y_like, capacity)
+        log = jax.tree.map(np.asarray, carry.labeled)
+        self._now = _Now(pool, n, log, carry.state, carry.memory, 0, None)
+        self._lock, self._is_behind = threading.RLock(), False
         if record is not None:
-            self._replay(record)
+            opened = open_event(key, learner, query, pool, n, capacity, num_classes, num_outputs)
+            self._now = _resume(self._now, record, opened)
 
     @property
     def num_labeled(self) -> int:
         """Rows with an answer."""
-        return int(num_answered(self._carry.labeled))
+        return int(is_answered(self._now.log).sum())
 
     @property
     def indices(self) -> np.ndarray:
         """Rows with an answer, in the order in which they were asked for."""
-        return self._asked()[np.asarray(self._carry.labeled.weight) > 0]
+        log = self._now.log
+        return log.indices[is_answered(log)]
 
     @property
     def labels(self) -> np.ndarray:
         """The answers, aligned with `indices`."""
-        return np.asarray(self._carry.labeled.y)[np.asarray(self._carry.labeled.weight) > 0]
+        log = self._now.log
+        return log.y[is_answered(log)]
 
     @property
     def pending(self) -> np.ndarray:
         """Rows asked for and neither answered nor skipped."""
-        labeled = self._carry.labeled
-        return self._asked()[np.asarray(is_known(labeled)) & (np.asarray(labeled.weight) == 0)]
+        log = self._now.log
+        return log.indices[is_pending(log)]
+
+    @property
+    def last_selection(self) -> Selection | None:
+        """Scores and counts of the last `ask`; None before the first."""
+        return self._now.selection
 
     def ask(self, batch_size: int = 1) -> np.ndarray:
         """Fit to all answers so far and return the rows to label next, best first.
@@ -126,33 +172,30 @@ class Campaign:
           ValueError: a batch below 1 or larger than what is left of the pool or of the capacity, or predictions that
             are not finite, not normalised or of the wrong shape. The campaign is then as it was before the call.
         """
-        left = self._num_rows - int(self._carry.labeled.count)
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if batch_size > left:
-            raise ValueError(
-                f"the pool has {left} rows left, fewer than batch_size={batch_size}; ask for fewer or add rows"
-            )
-        self._check_room(batch_size)
-        carry, is_query = self._carry, self.num_labeled > 0
-        if is_query:
-            carry, selection = self._query_round(batch_size)
-        else:
-            eligible = self._pool.present & ~is_labeled(carry.labeled, len(self._pool.present))
-            selection = draw_start(self._key, self._pool._replace(present=eligible), batch_size)
-        if not bool(selection.valid.all()):
-            raise ValueError(
-                f"only {int(selection.valid.sum())} of {batch_size} rows could be picked: the scores of the others "
-                "are not numbers; check the predictions"
-            )
-        rows = np.asarray(selection.indices)
-        number = self._num_queries + is_query
-        if self._record is not None:
-            after_and_before = ((carry.state, carry.memory), (self._carry.state, self._carry.memory))
-            self._record.save_state(number, pack_tree(after_and_before))
-        self._write({"kind": "ask", "rows": rows, "scores": np.asarray(selection.scores), "queries": number})
-        self._carry, self._num_queries, self.last_selection = carry, number, selection
-        self._append(rows)
+        check_count("batch_size", batch_size)
+        with self._alone() as now:
+            left = now.num_rows - int(now.log.count)
+            if batch_size > left:
+                raise ValueError(
+                    f"the pool has {left} rows left, fewer than batch_size={batch_size}; ask for fewer or add rows"
+                )
+            _check_room(now.log, batch_size)
+            after = self._query(now, batch_size) if self.num_labeled else self._draw(now, batch_size)
+            valid = np.asarray(after.selection.valid)
+            if not valid.all():
+                raise ValueError(
+                    f"only {valid.sum()} of {batch_size} rows could be picked: the scores of the others are not "
+                    "numbers; check the predictions"
+                )
+            warn_of_oddities(after.selection.info, valid)
+            rows = np.asarray(after.selection.indices)
+            scores = np.asarray(after.selection.scores)
+            event = {"kind": "ask", "rows": rows, "scores": scores, "queries": after.num_queries, **self._signed(rows)}
+            after = after._replace(log=advance(now.log, [event]))
+            if self._record is not None:
+                parts = {"state": (now.state, after.state), "memory": (now.memory, after.memory)}
+                self._record.save_state(after.num_queries, pack_parts(parts))
+            self._put(event, after)
         return rows
 
     def tell(self, indices: Values, labels: Values) -> None:
@@ -162,14 +205,17 @@ class Campaign:
           ValueError: a row outside the pool, named twice or labeled before; labels of another number, not finite, not
             integers or out of range; no room in the capacity. Nothing is stored then.
         """
-        rows = check_row_ids(indices, self._num_rows)
-        y = check_labels(labels, len(rows), self._num_classes, self._num_outputs)
-        known = rows[np.isin(rows, self.indices)]
-        if len(known):
-            raise ValueError(f"row {known[0]} has a label already; labels are not overwritten")
-        self._check_room(len(np.setdiff1d(rows, self._asked())))
-        self._write({"kind": "tell", "rows": rows, "labels": y})
-        self._answer(rows, y)
+        with self._alone() as now:
+            rows = check_row_ids(indices, now.num_rows)
+            if not len(rows) and not np.size(labels):
+                return
+            y = check_labels(labels, len(rows), self._num_classes, self._num_outputs, rows)
+            known = rows[np.isin(rows, self.indices)]
+            if len(known):
+                raise ValueError(f"row {known[0]} has a label already; labels are not overwritten")
+            _check_room(now.log, len(np.setdiff1d(rows, now.log.indices)))
+            event = {"kind": "tell", "rows": rows, "labels": y, **self._signed(rows)}
+            self._put(event, now._replace(log=advance(now.log, [event])))
 
     def skip(self, indices: Values) -> None:
         """Give up on pending rows: they are not asked for again and training never sees them.
@@ -177,12 +223,16 @@ class Campaign:
         Raises:
           ValueError: a row that is not pending. Nothing is changed then.
         """
-        rows = check_row_ids(indices, self._num_rows)
-        strangers = rows[~np.isin(rows, self.pending)]
-        if len(strangers):
-            raise ValueError(f"row {strangers[0]} is not pending, so it cannot be skipped; pending are {self.pending}")
-        self._write({"kind": "skip", "rows": rows})
-        self._skip(rows)
+        with self._alone() as now:
+            rows = check_row_ids(indices, now.num_rows)
+            strangers = rows[~np.isin(rows, self.pending)]
+            if len(strangers):
+                raise ValueError(
+                    f"row {strangers[0]} is not pending, so it cannot be skipped; pending are {self.pending}"
+                )
+            event = {"kind": "skip", "rows": rows}
+            if len(rows):
+                self._put(event, now._replace(log=advance(now.log, [event])))
 
     def add(self, x: PyTree, cost: Values | None = None) -> np.ndarray:
         """Let new rows join the pool; returns their ids.
@@ -190,104 +240,123 @@ class Campaign:
         Raises:
           ValueError: more rows than `pool_capacity` leaves room for, other shapes than the pool's, not finite.
         """
-        check_rows(x, like=self._pool.x)
-        n, room = num_rows(x), len(self._pool.present) - self._num_rows
-        if n > room:
-            raise ValueError(
-                f"the pool has room for {room} more rows, got {n}; open the campaign with a larger pool_capacity"
-            )
-        prices = _costs(cost, n)
-        ids = np.arange(self._num_rows, self._num_rows + n)
-        self._write({"kind": "add", "rows": ids})
-        place = lambda leaf, new: leaf.at[ids].set(jnp.asarray(new, leaf.dtype))
-        self._pool = Pool(
-            jax.tree.map(place, self._pool.x, x),
-            self._pool.present.at[ids].set(True),
-            self._pool.cost.at[ids].set(prices),
-        )
-        self._num_rows += n
+        with self._alone() as now:
+            x = _like_pool(as_rows(x), now.pool.x)
+            n, room = num_rows(x), len(now.pool.present) - now.num_rows
+            if n > room:
+                raise ValueError(
+                    f"the pool has room for {room} more rows, got {n}; open the campaign with a larger pool_capacity"
+                )
+            prices = _costs(cost, n)
+            ids = np.arange(now.num_rows, now.num_rows + n)
+            place = lambda leaf, new: leaf.at[ids].set(new)
+            pool = jax.tree.map(place, now.pool, Pool(x, np.ones(n, bool), prices))
+            event = {"kind": "add", "rows": ids}
+            if self._record is not None:
+                event |= {"pool": rows_digest(x), "cost": rows_digest(prices)}
+            self._put(event, now._replace(pool=pool, num_rows=now.num_rows + n))
         return ids
 
     def predict(self, x: PyTree) -> PyTree:
         """Predictions for any rows under a fit to all answers so far (the fit that the next `ask` would use)."""
-        if self.num_labeled == 0:
-            raise ValueError("nothing is labeled yet, so there is no posterior; tell some labels first")
-        check_rows(x, like=self._pool.x)
-        state = self._parts.fit(self._round_key(), self._pool, self._carry.labeled, self._carry.state)
-        return self._parts.evaluate(state, x)
+        with self._alone() as now:
+            if self.num_labeled == 0:
+                raise ValueError("nothing is labeled yet, so there is no posterior; tell some labels first")
+            x = as_rows(x)
+            check_rows(x, like=now.pool.x)
+            return self._parts.evaluate(self._fit(now).state, x)
 
-    def _round_key(self) -> PRNGKey:
-        return jax.random.fold_in(self._key, self._num_queries)
-
-    def _query_round(self, batch_size: int) -> tuple[Carry, Selection]:
-        key, parts, carry = self._round_key(), self._parts, self._carry
-        carry = carry._replace(state=parts.fit(key, self._pool, carry.labeled, carry.state))
-        some = take(self._pool.x, np.arange(min(self._num_rows, _CHECKED_ROWS)))
-        check_predictions(parts.evaluate(carry.state, some), num_rows(some), self._num_classes)
-        selection, memory = parts.acquire(key, self._pool, carry, batch_size)
-        return carry._replace(memory=memory), selection
-
-    def _asked(self) -> np.ndarray:
-        return np.asarray(self._carry.labeled.indices)
-
-    def _check_room(self, num_new: int) -> None:
-        room = len(self._asked()) - int(self._carry.labeled.count)
-        if num_new > room:
-            raise ValueError(
-                f"the capacity leaves room for {room} more rows, got {num_new}; open with a larger capacity"
-            )
-
-    def _append(self, rows: np.ndarray) -> None:
-        labeled = ask(self._carry.labeled, jnp.asarray(rows), jnp.ones(len(rows), bool))
-        self._carry = self._carry._replace(labeled=labeled)
-
-    def _answer(self, rows: np.ndarray, y: np.ndarray) -> None:
-        self._append(rows[~np.isin(rows, self._asked())])
-        labeled = answer(self._carry.labeled, self._places(rows), jnp.asarray(y), jnp.ones(len(rows)))
-        self._carry = self._carry._replace(labeled=labeled)
-
-    def _skip(self, rows: np.ndarray) -> None:
-        self._carry = self._carry._replace(labeled=skip(self._carry.labeled, self._places(rows)))
-
-    def _places(self, rows: np.ndarray) -> jax.Array:
-        asked = self._asked()
-        return jnp.asarray([int(np.flatnonzero(asked == row)[0]) for row in rows], jnp.int32)
-
-    def _write(self, event: dict) -> None:
-        if self._record is not None:
-            self._record.append([event])
-
-    def _replay(self, record: Any) -> None:
-        added = sum(len(event["rows"]) for event in record.events if event["kind"] == "add")
-        for event in record.events:
-            rows = np.asarray(event["rows"], np.int32)
-            if len(rows) and rows.max() >= self._num_rows:
-                raise ValueError(
-                    f"the record speaks of row {rows.max()}, but only {self._num_rows} rows were handed in; "
-                    f"hand in all rows, the {added} added later included"
+    @contextmanager
+    def _alone(self) -> Iterator[_Now]:
+        """One call at a time, and none after one that was cut off between the record and the object."""
+        with self._lock:
+            if self._is_behind:
+                raise RuntimeError(
+                    "an earlier call ended while its event was being written, so that record and campaign may differ; "
+                    "open the record and the campaign again"
                 )
-            if event["kind"] == "ask":
-                self._append(rows)
-                self._num_queries = event["queries"]
-            elif event["kind"] == "tell":
-                labels = np.asarray(event["labels"])
-                self._answer(rows, check_labels(labels, len(rows), self._num_classes, self._num_outputs))
-            elif event["kind"] == "skip":
-                self._skip(rows)
-        loaded = record.load_state()
-        if loaded is None:
-            return
-        one = (self._carry.state, self._carry.memory)
-        after, before = unpack_tree(loaded[1], (one, one))
-        state, memory = after if loaded[0] == self._num_queries else before  # killed before the ask was written
-        self._carry = self._carry._replace(state=state, memory=memory)
+            yield self._now
+
+    def _put(self, event: dict, after: _Now) -> None:
+        if self._record is not None:
+            self._is_behind = True
+            self._record.append([event])
+        self._now = after
+        self._is_behind = False
+
+    def _signed(self, rows: np.ndarray) -> dict:
+        """Digests of rows, for a record."""
+        return {} if self._record is None else {"digests": row_digests(self._now.pool.x, rows)}
+
+    def _round_key(self, now: _Now) -> PRNGKey:
+        return jax.random.fold_in(self._key, now.num_queries)
+
+    def _draw(self, now: _Now, batch_size: int) -> _Now:
+        eligible = np.array(now.pool.present)
+        eligible[now.log.indices[: int(now.log.count)]] = False
+        return now._replace(selection=_draw_start(self._key, now.pool._replace(present=eligible), batch_size))
+
+    def _fit(self, now: _Now) -> Carry:
+        labeled = jax.tree.map(jnp.asarray, now.log)
+        return Carry(labeled, self._parts.fit(self._round_key(now), now.pool, labeled, now.state), now.memory)
+
+    def _query(self, now: _Now, batch_size: int) -> _Now:
+        carry = self._fit(now)
+        some = take(now.pool.x, np.arange(min(now.num_rows, _CHECKED_ROWS)))
+        check_predictions(self._parts.evaluate(carry.state, some), num_rows(some), self._num_classes)
+        selection, memory = self._parts.acquire(self._round_key(now), now.pool, carry, batch_size)
+        return now._replace(state=carry.state, memory=memory, num_queries=now.num_queries + 1, selection=selection)
+
+
+def _resume(now: _Now, record: Any, opened: dict) -> _Now:
+    """Where the events on record lead from a fresh start; how it was opened is written down where that is new."""
+    events = record.events
+    news = reopen(events, opened, now.pool)
+    number = max((event["queries"] for event in events if event["kind"] == "ask"), default=0)
+    now = now._replace(log=advance(now.log, events), num_queries=number)
+    state, memory = restore(record.load_state(), number, now.state, now.memory, news)
+    if not record.done:  # a finished record can still be looked at
+        record.append([opened] if news else [])
+    return now._replace(state=state, memory=memory)
+
+
+def _check_record(record: Any) -> None:
+    if record is not None and not all(hasattr(record, name) for name in ("events", "append", "save_state")):
+        raise TypeError(
+            f"expected an open record, got {type(record).__name__}; use bal.records.open_record(root, name, config)"
+        )
+
+
+def _check_room(log: Labeled, num_new: int) -> None:
+    room = len(log.indices) - int(log.count)
+    if num_new > room:
+        raise ValueError(f"the capacity leaves room for {room} more rows, got {num_new}; open with a larger capacity")
 
 
 def _costs(cost: Values | None, n: int) -> np.ndarray:
-    prices = np.ones(n, np.float32) if cost is None else np.asarray(cost, np.float32)
-    if prices.shape != (n,) or not (np.isfinite(prices) & (prices > 0)).all():
-        raise ValueError(f"expected one positive cost for each of {n} rows, got an array of shape {prices.shape}")
+    prices = np.ones(n, np.float32) if cost is None else np.asarray(as_rows(cost, "costs")).astype(np.float32)
+    bad = prices[~(np.isfinite(prices) & (prices > 0))]
+    if prices.shape != (n,) or bad.size:
+        got = f"got {bad[0]}" if bad.size else f"got an array of shape {prices.shape}"
+        raise ValueError(f"expected one positive cost for each of {n} rows, {got}")
     return prices
+
+
+def _like_pool(x: PyTree, like: PyTree) -> PyTree:
+    """Rows in the types of the pool, in which they must be the same numbers, or near them, and finite."""
+    check_rows(x, like=like)
+
+    def cast(new: Any, leaf: Any) -> np.ndarray:
+        rows = np.asarray(new)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = rows.astype(leaf.dtype)
+        if not jnp.issubdtype(leaf.dtype, jnp.floating) and (found != rows).any():
+            raise ValueError(f"expected rows of {leaf.dtype} as in the pool, got {rows.dtype} that it cannot hold")
+        return found
+
+    x = jax.tree.map(cast, x, like)
+    check_rows(x)
+    return x
 
 
 def _pad(leaf: Any, grow: int, value: float = 0.0) -> jax.Array:

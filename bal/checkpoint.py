@@ -3,6 +3,7 @@
 Only arrays are written: the structure of a state comes from initialising the learner again.
 """
 
+import warnings
 from typing import Any
 
 import jax
@@ -40,14 +41,70 @@ def pack_tree(tree: PyTree) -> dict[str, np.ndarray]:
 
 
 def unpack_tree(arrays: dict[str, np.ndarray], like: PyTree) -> PyTree:
-    """The inverse of `pack_tree`, given a tree of the same structure."""
+    """The inverse of `pack_tree`, given a tree of the same structure, whose arrays may have grown.
+
+    A saved array fills the leading corner of a larger one: with a larger capacity, places that are not taken yet
+    follow; with a larger pool, rows that were not seen yet.
+
+    Raises:
+      ValueError: another number of arrays, or one that is smaller, has other axes or another type.
+    """
     leaves, tree = jax.tree.flatten(like)
-    saved = [arrays[name] for name in map("leaf.{}".format, range(len(leaves))) if name in arrays]
-    if [leaf.shape for leaf in saved] != [_to_numpy(leaf).shape for leaf in leaves]:
+    names = {name for name in arrays if name.startswith("leaf.")}
+    if names != set(pack_tree(leaves)):
         raise ValueError(
-            "the saved learner state is shaped otherwise than this learner's; resume with the same learner"
+            f"the saved state has {len(names)} arrays, that of this learner and query {len(leaves)}; resume with the "
+            "same learner and query"
         )
-    return tree.unflatten([_from_numpy(leaf, old) for leaf, old in zip(saved, leaves, strict=True)])
+    return tree.unflatten([_grown(arrays[f"leaf.{number}"], leaf) for number, leaf in enumerate(leaves)])
+
+
+def pack_parts(parts: dict[str, tuple[PyTree, PyTree]]) -> dict[str, np.ndarray]:
+    """Named parts of a campaign, before and after its last ask, as named arrays.
+
+    A part that is not made of arrays, such as the model of another library, is left out.
+    """
+    arrays = {}
+    for name, versions in parts.items():
+        if all(map(_is_array, jax.tree.leaves(versions))):
+            for when, tree in zip(("before", "after"), versions, strict=True):
+                arrays |= {f"{name}.{when}.{leaf}": array for leaf, array in pack_tree(tree).items()}
+        else:
+            arrays[f"{name}.left_out"] = np.ones(())
+    return arrays
+
+
+def restore(
+    loaded: tuple[int, dict[str, np.ndarray]] | None, number: int, state: PyTree, memory: PyTree, news: set[str]
+) -> tuple[PyTree, PyTree]:
+    """Learner state and query memory behind ask `number`, from what `pack_parts` made and the fresh ones.
+
+    What belongs to a learner or query that is new, or was left out, begins anew.
+    """
+    if loaded is None:
+        if number:
+            warnings.warn(
+                "the record holds no state of learner and query (state.npz is missing): a learner with a warm restart "
+                "and a query with a memory begin anew",
+                stacklevel=4,
+            )
+        return state, memory
+    saved, arrays = loaded
+    if saved not in (number, number + 1):
+        raise ValueError(
+            f"the saved state is that of ask {saved}, but the log ends behind ask {number}: the files of this record "
+            "do not belong together; restore both from one copy"
+        )
+    when = "after" if saved == number else "before"  # one ahead: killed before the ask was written
+    if "leaf.0" in arrays:  # as saved before the parts had names
+        both = unpack_tree(arrays, ((state, memory), (state, memory)))
+        return both[0] if when == "after" else both[1]
+    found = []
+    for name, fresh, method in (("state", state, "learner"), ("memory", memory, "query")):
+        prefix = f"{name}.{when}."
+        own = {key.removeprefix(prefix): leaf for key, leaf in arrays.items() if key.startswith(prefix)}
+        found.append(fresh if method in news or f"{name}.left_out" in arrays else unpack_tree(own, fresh))
+    return found[0], found[1]
 
 
 def rebuild(
@@ -77,8 +134,14 @@ def _is_key(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | int | float) or (
+        isinstance(leaf, np.ndarray | np.generic) and leaf.dtype != object
+    )
+
+
 def _to_numpy(leaf: Any) -> np.ndarray:
-    if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float):
+    if not _is_array(leaf):
         raise TypeError(
             f"only learners whose state is made of arrays can be resumed from a record, got a {type(leaf).__name__}; "
             "run without a record, or keep the model as arrays"
@@ -86,5 +149,16 @@ def _to_numpy(leaf: Any) -> np.ndarray:
     return np.asarray(jax.random.key_data(jnp.asarray(leaf))) if _is_key(leaf) else np.asarray(leaf)
 
 
-def _from_numpy(leaf: np.ndarray, like: Any) -> Any:
-    return jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(like) else jnp.asarray(leaf)
+def _grown(saved: np.ndarray, like: Any) -> Any:
+    whole = np.array(_to_numpy(like))
+    fits = saved.ndim == whole.ndim and all(
+        small <= large for small, large in zip(saved.shape, whole.shape, strict=True)
+    )
+    if not fits or not np.can_cast(saved.dtype, whole.dtype, "same_kind"):
+        raise ValueError(
+            f"the saved state has an array {saved.dtype}{list(saved.shape)} where this learner and query have "
+            f"{whole.dtype}{list(whole.shape)}; resume with the same learner and query, and no smaller capacity "
+            "or pool"
+        )
+    whole[tuple(map(slice, saved.shape))] = saved
+    return jax.random.wrap_key_data(jnp.asarray(whole)) if _is_key(like) else jnp.asarray(whole)

@@ -26,8 +26,8 @@ _PLAIN = bool | int | float | complex | slice | range | np.dtype | enum.Enum
 _CHECKERS = {"jaxtyping", "beartype"}  # whether shapes are checked is no part of a method
 
 
-def rows_digest(x: PyTree, count: int | None = None) -> str:
-    """Digest of the first `count` rows (all by default) of a tree of arrays: names, types, shapes and bytes.
+def rows_digest(x: PyTree, stop: int | None = None, start: int = 0) -> str:
+    """Digest of the rows from `start` to `stop` (all by default) of a tree of arrays: names, types, shapes and bytes.
 
     Values are read as JAX would hold them (float64 as float32 unless ``jax_enable_x64``). Arrays outside of memory
     (`numpy.memmap`, HDF5, anything that slices) are read in chunks.
@@ -37,13 +37,12 @@ def rows_digest(x: PyTree, count: int | None = None) -> str:
     """
     seen = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(x):
-        n = leaf.shape[0] if count is None else count
-        dtype = jax.dtypes.canonicalize_dtype(leaf.dtype)
-        seen.update(f"{jax.tree_util.keystr(path)} {dtype} {(n, *leaf.shape[1:])}".encode())
-        source = np.asarray(leaf) if isinstance(leaf, jax.Array) else leaf
+        end = leaf.shape[0] if stop is None else stop
+        dtype, source = jax.dtypes.canonicalize_dtype(leaf.dtype), _host(leaf)
+        seen.update(f"{jax.tree_util.keystr(path)} {dtype} {(end - start, *leaf.shape[1:])}".encode())
         step = max(_CHUNK_BYTES // max(int(np.prod(leaf.shape[1:])) * leaf.dtype.itemsize, 1), 1)
-        for start in range(0, n, step):
-            seen.update(_bytes(source[start : min(start + step, n)], dtype))
+        for first in range(start, end, step):
+            seen.update(_bytes(source[first : min(first + step, end)], dtype))
     return seen.hexdigest()[:16]
 
 
@@ -53,9 +52,9 @@ def row_digests(x: PyTree, rows: Any) -> list[str]:
     >>> row_digests(np.array([5, 7, 5]), [0, 2]) == 2 * row_digests(np.array([5]), [0])
     True
     """
-    leaves = [(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in jax.tree.leaves(x)]
+    leaves = [(_host(leaf), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in jax.tree.leaves(x)]
     one = lambda row: hashlib.sha256(b"".join(_bytes(leaf[row], dtype) for leaf, dtype in leaves))
-    return [one(row).hexdigest()[:16] for row in np.asarray(rows).tolist()]
+    return [one(row).hexdigest()[:16] for row in np.asarray(rows, int).tolist()]
 
 
 def describe(method: Any) -> str:
@@ -301,6 +300,12 @@ def _name(value: Any) -> str:
 
 def _digest(content: str | bytes) -> str:
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:12]
+
+
+def _host(leaf: Any) -> Any:
+    """An array of the CPU as numpy sees it, without a copy; others are sliced where they are."""
+    on_cpu = isinstance(leaf, jax.Array) and all(device.platform == "cpu" for device in leaf.devices())
+    return np.asarray(leaf) if on_cpu else leaf
 
 
 def _bytes(values: Any, dtype: Any) -> bytes:

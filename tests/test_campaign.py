@@ -160,9 +160,9 @@ def refuses(campaign, call, message):
         (lambda c: c.tell([0.5], [0]), "integer row ids"),
         (lambda c: c.tell(c.indices[:1], [0]), "has a label already"),
         (lambda c: c.tell(c.pending, [0]), "expected 2 labels"),
-        (lambda c: c.tell(c.pending, [0, 3]), r"label 3 is out of range: expected classes in \[0, 3\)"),
+        (lambda c: c.tell(c.pending, [0, 3]), r"label 3 of row \d+ is out of range: expected classes in \[0, 3\)"),
         (lambda c: c.tell(c.pending, [0.0, 1.0]), "integer class numbers"),
-        (lambda c: c.tell(c.pending, ["a", "b"]), "integer class numbers"),
+        (lambda c: c.tell(c.pending, ["a", "b"]), "expected the labels as numbers"),
         (lambda c: c.skip(c.indices[:1]), "is not pending"),
         (lambda c: c.add(X_POOL[:1]), "room for 0 more rows"),
         (lambda c: c.predict(np.zeros((2, 5), np.float32)), "expected rows of shape"),
@@ -179,7 +179,7 @@ def test_bad_calls(started, call, message):
         ({"x": X_POOL[:0]}, "the pool is empty"),
         ({"x": np.where(np.arange(N)[:, None] == 3, np.nan, X_POOL)}, "row 3 of the inputs holds NaN"),
         ({"x": {"a": X_POOL, "b": X_POOL[:5]}}, "share their leading axis"),
-        ({"x": np.array(["a", "b"], object)}, "numeric arrays"),
+        ({"x": np.array(["a", "b"], object)}, "expected the inputs as numbers"),
         ({"capacity": 0}, "capacity must be at least 1"),
         ({"cost": np.ones(3)}, "one positive cost for each of 40 rows"),
         ({"cost": np.zeros(N)}, "one positive cost for each of 40 rows"),
@@ -225,18 +225,45 @@ GOOD = np.log(np.full((1, 2, CLASSES), 1 / CLASSES, np.float32))
     [
         (lambda n: jnp.zeros((n, 2, CLASSES)), "normalised, got a row that sums to 3"),
         (lambda n: jnp.full((n, 2, CLASSES), jnp.nan), "are NaN"),
-        (lambda n: jnp.zeros((n, CLASSES)), r"expected log probabilities of shape \[40, draws, classes\]"),
         (lambda n: jnp.zeros((n, 2, CLASSES), jnp.int32), "floating-point"),
-        (lambda n: jnp.tile(jnp.log(jnp.full((1, 2, 5), 0.2)), (n, 1, 1)), "expected 3 classes"),
         (lambda n: jnp.zeros((n - 1, 2, CLASSES)), r"expected log probabilities of shape \[40"),
-        (lambda n: Gaussian(jnp.zeros((n, 2)), -jnp.ones((n, 2)), jnp.ones((n, 2))), "variance is negative"),
-        (lambda n: Gaussian(jnp.full((n, 2), jnp.inf), jnp.ones((n, 2)), jnp.ones((n, 2))), "mean is not finite"),
     ],
 )
 def test_bad_predictions(predictions, message):
     campaign = open_campaign(learner=answering(predictions))
     campaign.tell([0, 1], [0, 1])
     refuses(campaign, lambda c: c.ask(2), message)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "message"),
+    [
+        (lambda n: Gaussian(jnp.zeros((n, 2)), -jnp.ones((n, 2)), jnp.ones((n, 2))), "variance is negative"),
+        (lambda n: Gaussian(jnp.full((n, 2), jnp.inf), jnp.ones((n, 2)), jnp.ones((n, 2))), "mean is not finite"),
+    ],
+)
+def test_bad_moments(predictions, message):
+    campaign = open_campaign(learner=answering(predictions), num_classes=None)
+    campaign.tell([0, 1], [0, 1])
+    refuses(campaign, lambda c: c.ask(2), message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learner": lambda n: jnp.zeros((n, CLASSES))}, r"predicts log probabilities \[rows, draws, classes\]"),
+        ({"learner": lambda n: jnp.zeros((n, 2, 5))}, "predicts 5 classes .* got num_classes=3"),
+        (
+            {"learner": lambda n: jnp.zeros((n, 2, 3)), "num_classes": None},
+            "predicts 3 classes .* got num_classes=None",
+        ),
+        ({"learner": lambda n: Gaussian(*jnp.ones((3, n, 2)))}, "predicts real numbers .* got num_classes=3"),
+        ({"learner": lambda n: Gaussian(*jnp.ones((3, n, 2))), "num_classes": None, "num_outputs": 2}, "one outputs"),
+    ],
+)
+def test_labels_of_another_kind_than_the_learner_predicts(changes, message):
+    with pytest.raises(ValueError, match=message):
+        open_campaign(**{**changes, "learner": answering(changes["learner"])})
 
 
 def test_nan_scores_are_named():

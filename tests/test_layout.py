@@ -14,13 +14,13 @@ PACKAGE = ROOT / "bal"
 LAYERS = [
     {"typing"},
     {"arrays", "numerics"},
-    {"acquisition", "fingerprint", "kernels", "labeled", "rows", "learners"},
+    {"acquisition", "asked", "fingerprint", "kernels", "labeled", "rows", "learners"},
     {"selection"},
     {"query"},
     {"candidate_sampler", "targets"},
     {"covariance_scores", "probit_scores"},
     {"loop"},
-    {"checkpoint", "checks", "doors", "events", "identity", "seeds"},
+    {"checkpoint", "checks", "doors", "events", "identity", "opening", "seeds"},
     {"eager"},
     {"campaign", "propose"},
 ]
