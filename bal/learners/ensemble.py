@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
 from bal.learners.restart import Restart, cold
-from bal.learners.training import map_members, train
+from bal.learners.settings import check_count
+from bal.learners.training import check_training, map_members, train
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
@@ -54,6 +55,10 @@ def ensemble(
       bootstrap: give each member its own exponential row weights (the Bayesian bootstrap).
       mesh: spread the members over the devices of this one-axis mesh. For a single run; `run_seeds` spreads seeds.
 
+    Raises:
+      ValueError: a setting out of range, or members that cannot be spread evenly over the mesh.
+      TypeError: a setting of the wrong kind, such as a module class in place of a `Network`.
+
     >>> import jax.numpy as jnp
     >>> from bal.learners import ensemble, mlp
     >>> learner = ensemble(mlp((8,), num_outputs=2), num_members=3, num_steps=5)
@@ -62,8 +67,8 @@ def ensemble(
     >>> learner.predict(learner.fit(key, learner.init(key, data), data), data.x).shape
     (4, 3, 2)
     """
-    if num_members < 1:
-        raise ValueError(f"an ensemble has at least 1 member, got num_members={num_members}")
+    check_count("num_members", num_members)
+    check_training(network, num_steps, minibatch_size, optimizer, restart, likelihood)
     if mesh is not None and num_members % mesh.size:
         raise ValueError(f"{num_members} members cannot be spread evenly over {mesh.size} devices; use a multiple")
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from bal.typing import Gaussian, PyTree
 
@@ -18,7 +18,10 @@ class Likelihood(NamedTuple):
     predictions: Callable[[Array], PyTree]
 
 
-def _cross_entropy(outputs: Float[Array, "n C"], y: Int[Array, "n"]) -> Float[Array, "n"]:
+def _cross_entropy(outputs: Float[Array, "n C"], y: Array) -> Float[Array, "n"]:
+    _check_labels(outputs, y)
+    if not jnp.issubdtype(y.dtype, jnp.integer):
+        raise ValueError(f"expected integer class numbers as labels, got {y.dtype}; for real labels use gaussian()")
     return optax.losses.softmax_cross_entropy_with_integer_labels(outputs, y)
 
 
@@ -27,7 +30,10 @@ def _log_probs(outputs: Float[Array, "K n C"]) -> Float[Array, "n K C"]:
 
 
 categorical = Likelihood(_cross_entropy, _log_probs)
-"""Classes: the C outputs are logits, labels are integers, predictions are ``log_probs [n, K, C]``."""
+"""Classes: the C outputs are logits, labels are integers ``[n]``, predictions are ``log_probs [n, K, C]``.
+
+The loss raises ValueError where labels are not integers, or not one a row.
+"""
 
 
 def gaussian(noise: float | None = None) -> Likelihood:
@@ -36,7 +42,7 @@ def gaussian(noise: float | None = None) -> Likelihood:
     With `noise`, the known variance of the labels, a network has one output. Without it the network has a second one,
     and the noise is its softplus plus 1e-6: heteroscedastic, learned by maximum likelihood.
 
-    Raises ValueError for a noise that is not positive, or outputs of another number.
+    Raises ValueError for a noise that is not positive, outputs of another number, or labels that are not one a row.
 
     Nix and Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution"; as members of an
     ensemble in Lakshminarayanan et al. 2017.
@@ -45,8 +51,8 @@ def gaussian(noise: float | None = None) -> Likelihood:
     >>> prediction.mean.shape, float(prediction.noise[0, 0]), float(prediction.variance[0, 0])
     ((2, 3), 0.25, 0.0)
     """
-    if noise is not None and not noise > 0:
-        raise ValueError(f"noise is the variance of the labels and must be positive, got {noise}")
+    if noise is not None and not 0 < noise < float("inf"):
+        raise ValueError(f"noise is the variance of the labels and must be positive and finite, got {noise}")
     num_outputs = 2 if noise is None else 1
 
     def moments(outputs: Float[Array, "*shape O"]) -> tuple[Array, Array]:
@@ -55,7 +61,8 @@ def gaussian(noise: float | None = None) -> Likelihood:
         mean = outputs[..., 0]
         return mean, jnp.full_like(mean, noise) if noise is not None else jax.nn.softplus(outputs[..., 1]) + 1e-6
 
-    def loss(outputs: Float[Array, "n O"], y: Float[Array, "n"]) -> Float[Array, "n"]:
+    def loss(outputs: Float[Array, "n O"], y: Array) -> Float[Array, "n"]:
+        _check_labels(outputs, y)
         mean, variance = moments(outputs)
         return 0.5 * (jnp.log(2 * jnp.pi * variance) + (y - mean) ** 2 / variance)
 
@@ -64,3 +71,12 @@ def gaussian(noise: float | None = None) -> Likelihood:
         return Gaussian(mean.T, jnp.zeros_like(mean.T), variance.T)
 
     return Likelihood(loss, predictions)
+
+
+def _check_labels(outputs: Float[Array, "n O"], y: Array) -> None:
+    """A column ``[n, 1]`` would pair every label with every row."""
+    if y.shape != outputs.shape[:1]:
+        raise ValueError(
+            f"expected one label for each of {outputs.shape[0]} rows, got labels of shape {y.shape}; "
+            "use y[:, 0] where they are a column"
+        )

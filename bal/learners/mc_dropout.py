@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import jax
 import optax
+from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array, Float
 
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
 from bal.learners.restart import Restart, cold
-from bal.learners.training import map_members, train
+from bal.learners.settings import check_count
+from bal.learners.training import check_training, map_members, train
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
@@ -37,7 +39,7 @@ def mc_dropout(
     """A classifier with dropout, predicted K times under masks fixed in `fit`: ``log_probs [N, K, C]``.
 
     In training every row has its own masks, as usual. Weight decay, the prior of the method, is the optimizer's
-    (``optax.adamw``). The network must have dropout, or all draws agree and BALD is zero everywhere.
+    (``optax.adamw``). Without dropout in the network all draws would agree, and BALD be zero everywhere.
 
     Args:
       network: a network with dropout layers.
@@ -47,6 +49,10 @@ def mc_dropout(
       restart: `cold`, `warm` or `shrink_and_perturb(...)`.
       likelihood: `categorical`, or `gaussian()` for real labels; then ``predict`` gives a `Gaussian`.
 
+    Raises:
+      ValueError: a setting out of range; from `init`, a network whose outputs do not depend on its key.
+      TypeError: a setting of the wrong kind.
+
     >>> import jax.numpy as jnp
     >>> from bal.learners import mc_dropout, mlp
     >>> learner = mc_dropout(mlp((8,), num_outputs=2, dropout=0.5), num_draws=3, num_steps=5)
@@ -55,15 +61,17 @@ def mc_dropout(
     >>> learner.predict(learner.fit(key, learner.init(key, data), data), data.x).shape
     (4, 3, 2)
     """
-    if num_draws < 1:
-        raise ValueError(f"mc_dropout takes at least 1 posterior draw, got num_draws={num_draws}")
+    check_count("num_draws", num_draws)
+    check_training(network, num_steps, minibatch_size, optimizer, restart, likelihood)
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
     def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> Array:
         return likelihood.loss(network.apply(params, x, key, shared=False)[0], y)
 
     def init(key: PRNGKey, data: Data) -> DropoutState:
-        return DropoutState(network.init(key, data.x), jax.random.split(key, num_draws))
+        params = network.init(key, data.x)
+        _check_random(network, params, data.x)
+        return DropoutState(params, jax.random.split(key, num_draws))
 
     def fit(key: PRNGKey, state: DropoutState, data: Data) -> DropoutState:
         key_init, key_train, key_draws = (jax.random.fold_in(key, purpose) for purpose in range(3))
@@ -79,3 +87,15 @@ def mc_dropout(
         return network.apply(state.params, x)[1][:, None]
 
     return Learner(init, fit, predict, embed)
+
+
+def _check_random(network: Network, params: PyTree, x: PyTree) -> None:
+    """The key of a draw reaches the outputs: it is not among what dead code elimination leaves over."""
+    apply = lambda key, params, x: network.apply(params, x, key)[0]
+    program = jax.make_jaxpr(apply)(jax.random.key(0), params, x).jaxpr
+    _, used = dce_jaxpr(program, [True] * len(program.outvars))
+    if not used[0]:
+        raise ValueError(
+            "mc_dropout got a network without dropout, so all posterior draws would agree; give it a rate, as in "
+            "mlp(..., dropout=0.5), call drop(h, rate) in a module of your own, or use ensemble"
+        )

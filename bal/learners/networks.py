@@ -31,6 +31,8 @@ from flax import nnx
 from jaxtyping import Array
 
 from bal.learners.conv import Block, ConvNet
+from bal.learners.own_modules import build_module, check_builder, check_variable, warn_of_slow
+from bal.learners.settings import check_count, check_rate
 from bal.typing import PyTree
 
 
@@ -64,19 +66,25 @@ def network(build: Callable[[nnx.Rngs, Any], nnx.Module]) -> Network:
     Raises:
         ValueError: the module holds state other than `nnx.Param`: batch statistics (a row would depend on the
             others), random streams of its own (frozen under `jit`), or bare arrays; or a rate outside [0, 1).
-        TypeError: the module does not return a pair.
+        TypeError: `build` is no builder of nnx modules, or the module does not take a pair or return one.
+
+    Warns on a CPU of `nnx.Conv`, which XLA runs some thirty times slower inside a compiled loop than
+    `bal.learners.conv.Conv`.
     """
+
+    check_builder(build)
 
     @lru_cache(maxsize=64)
     def structure(tree, shapes):
         # Abstract: no weights are made, and nothing of the surrounding trace is kept.
-        return jax.eval_shape(lambda: nnx.split(build(nnx.Rngs(0), tree.unflatten(shapes))))[0]
+        module = lambda: warn_of_slow(build_module(build, nnx.Rngs(0), tree.unflatten(shapes)))
+        return jax.eval_shape(lambda: nnx.split(module()))[0]
 
     def init(key, x):
         tree, shapes = _row_shapes(x)
-        state = nnx.state(build(nnx.Rngs(key), tree.unflatten(shapes)))
+        state = nnx.state(build_module(build, nnx.Rngs(key), tree.unflatten(shapes)))
         for path, variable in nnx.to_flat_state(state):
-            _check_variable(".".join(map(str, path)), variable)
+            check_variable(".".join(map(str, path)), variable)
         return nnx.to_pure_dict(state)
 
     def apply(params, x, key=None, shared=True):
@@ -116,12 +124,15 @@ def mlp(
 ) -> Network:
     """Multi-layer perceptron of the flattened inputs, with dropout after every hidden layer.
 
+    Raises ValueError if a size is below 1, or the rate outside [0, 1); TypeError for sizes that are no whole numbers.
+
     >>> net = mlp(hidden=(16, 8), num_outputs=3)
     >>> x = jnp.ones((5, 4, 4))
     >>> outputs, features = net.apply(net.init(jax.random.key(0), x), x)
     >>> outputs.shape, features.shape
     ((5, 3), (5, 8))
     """
+    _check_sizes(hidden, num_outputs, (dropout,))
     return network(lambda rngs, shape: _MLP(rngs, shape, hidden, num_outputs, dropout, activation))
 
 
@@ -138,7 +149,8 @@ def lenet(
     pool and relu, which gives the same numbers (both commute with a factor >= 0 shared by a channel) at a
     quarter of the cost.
 
-    Raises ValueError if the inputs are not images, or too small for the kernels.
+    Raises ValueError if the inputs are not images, or too small for the kernels, a size is below 1, or a rate outside
+    [0, 1).
 
     Kirsch, van Amersfoort, Gal 2019, "BatchBALD: efficient and diverse batch acquisition for deep Bayesian
     active learning".
@@ -147,6 +159,7 @@ def lenet(
     >>> params["dense"]["kernel"].shape
     (1024, 128)
     """
+    _check_sizes((*channels, kernel, hidden), num_outputs, (dropout,))
     blocks = tuple(Block(size, kernel, True, dropout, True) for size in channels)
     return network(lambda rngs, shape: ConvNet(rngs, shape, blocks, hidden, num_outputs, dropout))
 
@@ -163,7 +176,8 @@ def gal_cnn(
     A relu follows either convolution and the dense layer. `dropout` holds the rates behind the convolutions
     and behind the dense layer; both drop single units.
 
-    Raises ValueError if the inputs are not images, or too small for the kernels.
+    Raises ValueError if the inputs are not images, or too small for the kernels, a size is below 1, or a rate outside
+    [0, 1).
 
     Gal, Islam, Ghahramani 2017, "Deep Bayesian active learning with image data".
 
@@ -171,9 +185,20 @@ def gal_cnn(
     >>> params["dense"]["kernel"].shape
     (3872, 128)
     """
+    _check_sizes((*channels, kernel, hidden), num_outputs, dropout)
     first, second = channels
     blocks = (Block(first, kernel, False, 0.0, False), Block(second, kernel, True, dropout[0], False))
     return network(lambda rngs, shape: ConvNet(rngs, shape, blocks, hidden, num_outputs, dropout[1]))
+
+
+def _check_sizes(sizes, num_outputs, rates):
+    if not isinstance(sizes, tuple | list):
+        raise TypeError(f"expected a tuple of layer sizes, got {sizes!r}; use ({sizes!r},)")
+    for size in sizes:
+        check_count("the size of a layer", size)
+    check_count("num_outputs", num_outputs)
+    for rate in rates:
+        check_rate(rate)
 
 
 class _MLP(nnx.Module):
@@ -203,8 +228,7 @@ def _dropout(key, shared):
 
     def drop(h, rate, channels=False):
         layer = next(layers)
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"a dropout rate lies in [0, 1), but is {rate}; it is the share that is dropped")
+        check_rate(rate)
         if key is None or rate == 0.0:
             return h
         rows = 1 if shared else h.shape[0]
@@ -218,22 +242,3 @@ def _dropout(key, shared):
 def _row_shapes(x):
     leaves, tree = jax.tree.flatten(x)
     return tree, tuple(leaf.shape[1:] for leaf in leaves)
-
-
-def _check_variable(name, variable):
-    if isinstance(variable, nnx.Param):
-        return
-    if isinstance(variable, nnx.BatchStat):
-        raise ValueError(
-            f"a row's output may not depend on the other rows, but `{name}` holds batch statistics; "
-            "use nnx.LayerNorm or nnx.GroupNorm in place of nnx.BatchNorm"
-        )
-    if isinstance(variable, nnx.RngState):
-        raise ValueError(
-            f"randomness comes from the key of `apply` alone, but `{name}` is a random stream of the "
-            "module's own; call drop(h, rate) in place of nnx.Dropout"
-        )
-    raise ValueError(
-        f"the parameters of a network are nnx.Param, but `{name}` is {type(variable).__name__}; "
-        "make it an nnx.Param if it is trained, or a constant inside __call__ if it is not"
-    )

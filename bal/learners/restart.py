@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import jax
 
+from bal.learners.settings import check_factor
 from bal.typing import PyTree
 
 Restart = Callable[[PyTree, PyTree], PyTree]
@@ -24,11 +25,16 @@ def warm(previous: PyTree, fresh: PyTree) -> PyTree:
 def shrink_and_perturb(shrink: float = 0.4, perturb: float = 0.1) -> Restart:
     """``shrink · previous + perturb · fresh``, with a fresh initialisation as the noise.
 
+    Raises ValueError for a factor that is negative or not finite, TypeError for one that is no number.
+
     >>> shrink_and_perturb(0.5, 0.1)(2.0, 10.0)
     2.0
 
     Ash and Adams 2020, "On Warm-Starting Neural Network Training".
     """
+
+    check_factor("shrink", shrink)
+    check_factor("perturb", perturb)
 
     def restart(previous: PyTree, fresh: PyTree) -> PyTree:
         return jax.tree.map(lambda old, new: shrink * old + perturb * new, previous, fresh)

@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from bal.learners.likelihood import Likelihood
+from bal.learners.networks import Network
+from bal.learners.settings import check_count, named
 from bal.typing import Data, PRNGKey, PyTree
 
 
@@ -27,7 +30,7 @@ def minibatches(key: PRNGKey, weight: Float[Array, "L"], num_steps: int, minibat
 
 
 def train(
-    loss: Callable[..., Float[Array, "M"]],
+    loss: Callable[..., Array],
     optimizer: optax.GradientTransformation,
     key: PRNGKey,
     params: PyTree,
@@ -39,12 +42,17 @@ def train(
 
     Separate keys serve data order and whatever noise the loss uses, so that changing one leaves the other alone.
     Returns the parameters after `num_steps` steps.
+
+    Raises ValueError if the loss is not one number a row.
     """
     key_order, key_noise = jax.random.split(key)
     rows = minibatches(key_order, data.weight, num_steps, minibatch_size)
 
     def mean_loss(params: PyTree, x: PyTree, y: PyTree, weight: Array, key: PRNGKey) -> Array:
-        return jnp.sum(weight * loss(params, x, y, key)) / jnp.maximum(weight.sum(), 1e-12)
+        each = loss(params, x, y, key)
+        if each.shape != weight.shape:
+            raise ValueError(f"expected a loss of one number a row, {weight.shape}, got one of shape {each.shape}")
+        return jnp.sum(weight * each) / jnp.maximum(weight.sum(), 1e-12)
 
     def descend(carry: tuple, inputs: tuple) -> tuple:
         params, moments = carry
@@ -68,3 +76,19 @@ def map_members(fn: Callable, *members: PyTree) -> PyTree:
     """
     one_by_one = lambda *members: jax.lax.map(lambda member: fn(*member), members)
     return jax.lax.platform_dependent(*members, cpu=one_by_one, default=jax.vmap(fn))
+
+
+def check_training(
+    network: Any, num_steps: Any, minibatch_size: Any, optimizer: Any, restart: Any, likelihood: Any
+) -> None:
+    """Settings that learners of networks share: TypeError for the wrong kind, ValueError for numbers out of range."""
+    if not isinstance(network, Network):
+        raise TypeError(f"expected a Network, got {named(network)}; make one by bal.learners.network, or mlp(...)")
+    if optimizer is not None and not hasattr(optimizer, "update"):
+        raise TypeError(f"expected an optimizer of optax, got {named(optimizer)}; use optax.adam(1e-3), say")
+    if not callable(restart):
+        raise TypeError(f"expected a restart policy, got {named(restart)}; use cold, warm or shrink_and_perturb()")
+    if not isinstance(likelihood, Likelihood):
+        raise TypeError(f"expected a Likelihood, got {named(likelihood)}; use categorical, or call gaussian()")
+    check_count("num_steps", num_steps, least=0)
+    check_count("minibatch_size", minibatch_size)
