@@ -101,8 +101,7 @@ def predicted(learner: Learner, x: PyTree, y: PyTree) -> tuple[PyTree, PyTree]:
     like = lambda size: (
         lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
     )
-    weight, source = jnp.zeros(1), jnp.zeros(1, jnp.int32)
-    data = Data(jax.tree.map(like(1), x), jax.tree.map(like(1), y), weight, source=source)
+    data = Data(jax.tree.map(like(1), x), jax.tree.map(like(1), y), jnp.zeros(1))
     state = jax.eval_shape(learner.init, jax.random.key(0), data)
     return state, jax.eval_shape(learner.predict, state, jax.tree.map(like(2), x))
 
@@ -111,7 +110,7 @@ def check_first_prediction(learner: Learner, x: PyTree, y: PyTree) -> None:
     """What the untrained learner predicts for a few rows is normalised, where it is a number at all."""
     some = take(x, np.arange(min(num_rows(x), _FEW)))
     zeros = lambda leaf: jnp.zeros((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
-    blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), jnp.zeros(1), source=jnp.zeros(1, jnp.int32))
+    blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), jnp.zeros(1))
     found = _untrained(learner)(jax.random.key(0), blank, some)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(found)]
     real = np.all([~np.isnan(leaf).reshape(len(leaf), -1).any(-1) for leaf in leaves], 0)

@@ -73,7 +73,7 @@ def is_known(log: Labeled) -> Bool[Array, "L"]:
 def training_set(log: Labeled, pool: Pool) -> Data:
     """What `fit` may see: the answered rows of the pool, padded to the log's capacity."""
     x = take(pool.x, log.indices)
-    return Data(x=x, y=log.y, weight=log.weight, source=log.source)
+    return Data(x=x, y=log.y, weight=log.weight)
 
 
 def is_labeled(log: Labeled, num_rows: int) -> Bool[Array, "N"]:

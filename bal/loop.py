@@ -1,8 +1,8 @@
-"""Whole active-learning experiments: one step, and three drivers of it.
+"""Whole active-learning experiments: the parts of a round, and `run`, which is all rounds in one program.
 
-`run` is a pure function: all rounds in one `lax.scan`, to be jitted and vmapped over seeds and hyper-parameters.
-`run_seeds` compiles it once for many seeds, spreads them over the devices, and reports compile and run time apart.
-`run_eager` is a Python loop over the same jitted step, for streamed pools, host models and records.
+`run` is a pure function, one `lax.scan`, to be jitted and vmapped over seeds and hyper-parameters. `run_seeds`
+compiles it once for many seeds and spreads them over the devices; `bal.eager.run_eager` is a Python loop over the same
+parts, for streamed pools, host models and records; `bal.campaign.Campaign` lets people give the labels.
 
 Round r fits the labels of L_r, evaluates, and asks for B more. After `num_rounds` rounds a last fit is evaluated, so
 there are ``num_rounds + 1`` evaluations, the first on the start set.

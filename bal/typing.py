@@ -51,12 +51,10 @@ class Data(NamedTuple):
     x: PyTree
     y: PyTree
     weight: Float[Array, "L"]
-    unlabeled: PyTree = None
-    source: Int[Array, "L"] | None = None
 
 
 class Learner(NamedTuple):
-    """A posterior over functions as four pure functions; hyper-parameters are held by closure.
+    """A posterior over functions as pure functions; hyper-parameters are held by closure.
 
     init: ``key, data -> state``; shapes come from data.
     fit: ``key, state, data -> state``, of the same structure and dtypes. The state handed in is the previous
