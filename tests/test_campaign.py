@@ -63,6 +63,10 @@ def test_pending_rows_count_as_covered_and_skipped_rows_do_not(started):
     with jax.disable_jit():
         campaign.ask(1)
     assert np.asarray(seen[-1])[:4].tolist() == [1, 1, 0, 1]
+    campaign.tell(rows[:1], [0])  # after all
+    with jax.disable_jit():
+        campaign.ask(1)
+    assert np.asarray(seen[-1])[:5].tolist() == [1, 1, 1, 1, 1]
 
 
 def test_a_skipped_row_may_be_answered_after_all(started):
