@@ -19,7 +19,8 @@ from bal.evaluation.curves import support
 from bal.evaluation.statistics import Bounds, mean_interval
 
 # Seven colors and four line styles have no common divisor: 28 curves before a pair comes back.
-COLORS = [f"#{color}" for color in [*palettes.paultol_vibrant[:6], "332288"]]
+BLUE, CYAN, TEAL, ORANGE, RED, MAGENTA, _ = (f"#{color}" for color in palettes.paultol_vibrant)
+COLORS = [BLUE, ORANGE, TEAL, RED, MAGENTA, CYAN, "#332288"]
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 MARKERS = "os^Dv<>"
 MOST = len(COLORS) * len(LINE_STYLES)
@@ -31,7 +32,7 @@ PALETTE = (
     "bald", "epig", "batchbald", "entropy", "power-bald", "margin", "max-det", "alc", "badge", "bait", "k-center",
     "variation-ratio", "mean-std", "softmax-bald", "softrank-bald", "gaussian-batch", "epig-batch", "acs-fw",
     "sparse-greedy", "sparse-iht", "kmeans-pp", "lcmd", "k-medoids", "typiclust", "probcover", "cluster-margin",
-    "confident-coreset", "ranked-batch", "houlsby", "mutual-information", "variance", "lcmd-all-layers",
+    "confident-coreset", "ranked-batch", "houlsby", "variance", "mutual-information", "lcmd-all-layers",
     "remembered-bald",
 )  # fmt: skip
 
