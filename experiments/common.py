@@ -235,5 +235,6 @@ def report(
     console.print(table)
     picture.parent.mkdir(parents=True, exist_ok=True)
     seeds = "one seed" if num_seeds == 1 else f"mean over {num_seeds} seeds"
-    learning_curves(picture, labels, chosen, f"test {metric}", f"{name}: {seeds}")
+    bounds = {"accuracy": (0, 1), "rmse": (0, np.inf)}.get(metric, (-np.inf, np.inf))
+    learning_curves(picture, labels, chosen, f"test {metric}", f"{name}: {seeds}", bounds)
     console.print(f"learning curves: {picture}", soft_wrap=True)
