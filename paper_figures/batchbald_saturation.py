@@ -8,10 +8,12 @@ true quantity cannot do: with the usual estimate, joint entropies from labelings
 log K less the entropy that labels leave of the draw. `smoke` takes half a minute, `cpu` eight minutes on two cores;
 both use the 8 x 8 digits and an MLP with dropout, and `cpu`, where ``BAL_DATA`` holds MNIST, for K = 10 also 2,500 of
 its images three times with noise and a LeNet of half the width. `paper` uses all images and the whole LeNet, as
-published, and is meant for an accelerator.
+published, and is meant for an accelerator. Finished seeds are kept in runs/: the same command goes on after an
+interruption.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,13 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from jaxtyping import Array, Float
-from rich.console import Console
-from rich.progress import track
 
 from bal.acquisition import expected_entropy
 from bal.datasets import digits, mnist, repeated, start_set
+from bal.evaluation.plots import COLORS
 from bal.labeled import make_pool
 from bal.learners import lenet, mc_dropout, mlp
 from bal.loop import begin, given_start, record_answers, seed_keys, step
@@ -35,9 +35,22 @@ from bal.query import Query, Stage, predictions
 from bal.seeds import run_seeds
 from bal.selection import batch_information, batchbald
 from bal.typing import Learner, Pool
-from experiments.common import use_all_cores
+from experiments.common import start, use_all_cores
+from experiments.options import at_least
 from paper_figures import repeated_mnist
-from paper_figures.common import Claim, Scale, interval, near, picture, report
+from paper_figures.common import (
+    Claim,
+    Options,
+    Scale,
+    above,
+    all_hold,
+    interval,
+    legend,
+    near,
+    on_record,
+    picture,
+    report,
+)
 
 SOURCE = "Kirsch et al. 2019, run logs published by the authors"
 PICKS = (1, 2, 3, 4, 5, 10)
@@ -47,13 +60,13 @@ PUBLISHED_DATA = {10: "Repeated MNIST", 100: "MNIST"}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Options of the figure; sizes follow from the scale."""
 
-    scale: Scale = "cpu"
-    """smoke, cpu or paper."""
     seed: int = 0
-    """Root of all randomness."""
+    """The first seed; the others follow it."""
+    seeds: int | None = None
+    """Repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):
@@ -134,38 +147,58 @@ def one_round(key: Array, pool: Pool, y: Array, carry: Any, *, model: Learner, n
 
 
 def run_draws(config: Config, sizes: Sizes, num_draws: int) -> Batches:
-    """All batches for one K."""
+    """All batches for one K, those of a finished seed from its record."""
     model = learner(config.scale, num_draws, sizes.num_steps)
     advance = jax.jit(partial(one_round, model=model, num_configurations=sizes.num_configurations))
+    part = {"scale": config.scale, "K": num_draws, "sizes": sizes._replace(num_draws=(), num_seeds=0)._asdict()}
+    seeds = range(config.seed, config.seed + (config.seeds or sizes.num_seeds))
+    compute = lambda seed: run_seed(config, sizes, seed, model, advance)._asdict()
+    of = len(seeds) * len(sizes.num_draws)
+    found = [on_record(config, "batchbald-saturation", {**part, "seed": s}, partial(compute, s), of=of) for s in seeds]
+    return Batches(*(np.stack([one[name] for one in found]) for name in Batches._fields))
+
+
+def run_seed(config: Config, sizes: Sizes, seed: int, model: Learner, advance: Callable) -> Batches:
+    """The batches of one seed, ``[rounds, B]``."""
+    x, y = load(config.scale, sizes.num_pool, seed)
+    pool, labels, key = make_pool(jnp.asarray(x)), jnp.asarray(y), jax.random.key(seed)
+    given = given_start(jnp.asarray(start_set(y, 20, seed), jnp.int32))
+    carry = begin(key, model, Query(()), pool, labels, 20 + 10 * sizes.num_rounds)
+    carry = carry._replace(labeled=record_answers(carry.labeled, given, labels[given.indices]))
     scores, fresh = [], []
-    for seed in range(config.seed, config.seed + sizes.num_seeds):
-        x, y = load(config.scale, sizes.num_pool, seed)
-        pool, labels, key = make_pool(jnp.asarray(x)), jnp.asarray(y), jax.random.key(seed)
-        start = given_start(jnp.asarray(start_set(y, 20, seed), jnp.int32))
-        carry = begin(key, model, Query(()), pool, labels, 20 + 10 * sizes.num_rounds)
-        carry = carry._replace(labeled=record_answers(carry.labeled, start, labels[start.indices]))
-        for number in range(sizes.num_rounds):
-            carry, (found, usual) = advance(jax.random.fold_in(key, number), pool, labels, carry)
-            scores.append(np.asarray(found.total))
-            fresh.append(np.asarray(usual))
-    shape = (sizes.num_seeds, sizes.num_rounds, 10)
-    return Batches(np.reshape(scores, shape), np.reshape(fresh, shape))
+    for number in range(sizes.num_rounds):
+        carry, (found, usual) = advance(jax.random.fold_in(key, number), pool, labels, carry)
+        scores.append(np.asarray(found.total))
+        fresh.append(np.asarray(usual))
+    return Batches(np.stack(scores), np.stack(fresh))
 
 
-def published_data(seed: int, num_seeds: int) -> Float[np.ndarray, "S R B"] | None:
+def published_data(config: Config, num_seeds: int) -> Float[np.ndarray, "S R B"] | None:
     """Information over log K after each pick for K = 10 on Repeated MNIST with the conv net; None without MNIST."""
     data, is_mnist = repeated_mnist.load()
     if not is_mnist:
         return None
-    Console().print("Repeated MNIST with the conv net: some minutes")
     sizes = repeated_mnist.SIZES["cpu"]._replace(num_draws=10)
-    arrays, in_axes, _ = repeated_mnist.prepare(data, sizes, num_seeds, seed)
-    runs = run_seeds(
-        seed_keys(seed, num_seeds), *arrays, in_axes=in_axes, over=repeated_mnist.few_rows(),
-        learner=repeated_mnist.learner(repeated_mnist.Config(network="conv"), sizes),
-        query=repeated_mnist.queries(sizes)["batchbald"], batch_size=10, num_rounds=sizes.num_rounds,
-    )  # fmt: skip
-    return np.asarray(runs.log.info["saturation"])
+    keys = seed_keys(config.seed, num_seeds)
+
+    def two_seeds(place: int) -> dict[str, np.ndarray]:
+        both = keys[place : place + 2]
+        arrays, in_axes, _ = repeated_mnist.prepare(data, sizes, len(both), config.seed + place)
+        runs = run_seeds(
+            both, *arrays, in_axes=in_axes, over=repeated_mnist.few_rows(),
+            learner=repeated_mnist.learner("conv", sizes), query=repeated_mnist.queries(sizes)["batchbald"],
+            batch_size=10, num_rounds=sizes.num_rounds,
+        )  # fmt: skip
+        return {"saturation": np.asarray(runs.log.info["saturation"])}
+
+    part = {"data": "Repeated MNIST", "K": 10, "sizes": sizes._replace(num_seeds=0)._asdict(), "root": config.seed}
+    found = []
+    for place in range(0, num_seeds, 2):
+        seeds = {**part, "seed": place}
+        size = {"num_seeds": min(2, num_seeds - place), "of": num_seeds}
+        compute = partial(two_seeds, place)
+        found.append(on_record(config, "batchbald-saturation-mnist", seeds, compute, data.fingerprint, **size))
+    return np.concatenate([one["saturation"] for one in found])
 
 
 def falling(scores: np.ndarray) -> np.ndarray:
@@ -175,11 +208,11 @@ def falling(scores: np.ndarray) -> np.ndarray:
 
 def on_curve(share: Float[np.ndarray, "S B"], k: int, data: str, testable: bool) -> Claim:
     """Information over log K, median over the rounds of each seed, beside the published curve."""
-    ours = [interval(share[:, pick - 1]) for pick in PICKS]
-    agrees = all(near(mine, value, 0.05) for mine, value in zip(ours, PUBLISHED[k])) if testable else None
+    ours = [interval(share[:, pick - 1], (0.0, np.inf)) for pick in PICKS]
+    agrees = all_hold([near(mine, value, 0.05) for mine, value in zip(ours, PUBLISHED[k])]) if testable else None
     statement = f"score / log K at picks {PICKS}, K={k} (theirs {PUBLISHED_DATA[k]}, ours {data}), within 0.05"
     published = " ".join(f"{value:.2f}" for value in PUBLISHED[k])
-    return Claim(statement, published, SOURCE, "\n".join(map(str, ours)), agrees)
+    return Claim(statement, published, SOURCE, "; ".join(map(str, ours)), agrees)
 
 
 def claims(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | None, scale: Scale) -> list[Claim]:
@@ -193,15 +226,15 @@ def claims(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | No
         same_data = scale == "paper" and k == 10
         data = "Repeated MNIST" if scale == "paper" else "digits, MLP"
         rows.append(on_curve(np.median(found[k].score, axis=1) / math.log(k), k, data, same_data))
-        usual = interval(falling(found[k].fresh_score))
+        usual = interval(falling(found[k].fresh_score), (0, 1))
         statement = f"share of batches whose estimated score falls at some pick, K={k}"
         agrees = near(usual, PUBLISHED_FALLING[k], 0.1) if same_data else None
         rows.append(Claim(statement, f"{PUBLISHED_FALLING[k]:.2f}", SOURCE, str(usual), agrees))
     if {10, 100} <= set(found):
         judge = lambda holds: None if scale == "smoke" else holds
-        gap = interval(falling(found[10].fresh_score) - falling(found[100].fresh_score))
+        gap = interval(falling(found[10].fresh_score) - falling(found[100].fresh_score), (-1, 1))
         rows.append(
-            Claim("scores fall more often for K=10 than K=100", "0.97 - 0.09", SOURCE, str(gap), judge(gap.low > 0))
+            Claim("scores fall more often for K=10 than K=100", "0.97 - 0.09", SOURCE, str(gap), judge(above(gap)))
         )
         early = interval(np.median(found[10].score, axis=1)[:, 3] / math.log(10))
         statement = "K=10: at least 95 % of the ceiling after 4 of 10 picks, on the data of this scale"
@@ -209,46 +242,49 @@ def claims(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | No
     return rows
 
 
-def draw(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | None, scale: Scale) -> None:
+def draw(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | None, config: Config) -> None:
     """Two panels."""
     picks = np.arange(1, 11)
-    with picture(f"batchbald_saturation_{scale}", 2) as (left, right):
-        data = "Repeated MNIST" if scale == "paper" else "digits"
-        for number, (k, batches) in enumerate(found.items()):
+    with picture(config.figures, f"batchbald_saturation_{config.scale}", 2, 0.95) as (left, right):
+        data = "Repeated MNIST" if config.scale == "paper" else "digits"
+        for color, (k, batches) in zip(COLORS, found.items()):
             share = batches.score.reshape(-1, 10) / math.log(k)
             low, middle, high = np.quantile(share, (0.25, 0.5, 0.75), axis=0)
-            left.plot(picks, middle, color=f"C{number}", label=f"K = {k}, {data}")
-            left.fill_between(picks, low, high, color=f"C{number}", alpha=0.2, linewidth=0)
+            left.plot(picks, middle, color=color, label=f"K = {k}, {data}")
+            left.fill_between(picks, low, high, color=color, alpha=0.2, linewidth=0)
             if k in PUBLISHED:
-                left.plot(PICKS, PUBLISHED[k], "x", color=f"C{number}")
+                left.plot(PICKS, PUBLISHED[k], "x", color=color, markersize=4)
+        left.plot([], [], "x", color="gray", markersize=4, label="published, same color")
         if published is not None:
             left.plot(picks, np.median(published, axis=(0, 1)), "k--", label="K = 10, Repeated MNIST")
         left.axhline(1.0, color="black", linewidth=0.5)
-        left.set(
-            xlabel="pick",
-            ylabel="information / log K",
-            title="median and quartiles; crosses: published",
-            ylim=(0, 1.05),
-        )
-        left.legend(loc="lower right", fontsize="x-small")
-        places = np.arange(len(found))
-        bars = [(falling(b.fresh_score).mean(), falling(b.score).mean()) for b in found.values()]
-        right.bar(places - 0.2, [usual for usual, _ in bars], 0.4, label="labelings anew each pick")
-        right.bar(places + 0.2, [ours for _, ours in bars], 0.4, label="log K less entropy left")
-        right.set_xticks(places, [f"K = {k}" for k in found])
-        right.set(ylabel="share of batches", title="score falls at some pick", ylim=(0, 1))
-        right.legend()
+        left.set(xlabel="pick", ylabel="information / log K", title="median and quartiles of batches", ylim=(0, 1.05))
+        left.set_xticks((1, 2, 4, 6, 8, 10))
+        usual = {"labelings anew each pick": (-0.2, "0.75", [falling(b.fresh_score).mean() for b in found.values()])}
+        ours = {"log K less entropy left": (0.2, "0.35", [falling(b.score).mean() for b in found.values()])}
+        for name, (shift, gray, shares) in {**usual, **ours}.items():
+            bars = right.bar(np.arange(len(found)) + shift, shares, 0.4, color=gray, label=name)
+            right.bar_label(bars, [f"{share:.2f}" for share in shares], fontsize="x-small", padding=1)
+        right.set_xticks(np.arange(len(found)), [f"K = {k}" for k in found])
+        right.set(ylabel="share of batches", title="score falls at some pick", ylim=(0, 1.12))
+        legend((left, right), 3)
 
 
 def main(config: Config) -> None:
-    """Run, draw, judge."""
+    """Check options, then `figure` on all cores."""
+    at_least(config, 0, "seed")
+    at_least(config, 2, "seeds")
     use_all_cores()
-    sizes = SIZES[config.scale]
-    found = {k: run_draws(config, sizes, k) for k in track(sizes.num_draws, "every number of draws")}
-    published = published_data(config.seed, 4) if config.scale == "cpu" else None
-    draw(found, published, config.scale)
+    figure(config, SIZES[config.scale])
+
+
+def figure(config: Config, sizes: Sizes) -> None:
+    """Run or read back, draw, judge."""
+    found = {k: run_draws(config, sizes, k) for k in sizes.num_draws}
+    published = published_data(config, 4) if config.scale == "cpu" else None
+    draw(found, published, config)
     report(claims(found, published, config.scale), f"BatchBALD saturation, scale {config.scale}")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

@@ -9,7 +9,7 @@ mean posterior variance over the grid is the expected error. Nothing is random b
 log-determinant) puts sensors on the border, where they see little of the square; ALC and mutual information do not.
 The published data sets (temperatures of a laboratory, precipitation) are replaced by the process itself, on which
 their claims about borders and order are judged; the numbers beside ours are from an implementation apart from this
-one. All scales take seconds.
+one. All scales take seconds; finished parts are kept in runs/.
 """
 
 import itertools
@@ -19,11 +19,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from gpjax.kernels import RBF
 from jaxtyping import Array, Float, Int
 
 from bal.covariance_scores import target_rows
+from bal.evaluation import strategy_styles
 from bal.kernels import learner_covariance, noisy, posterior_context
 from bal.labeled import make_pool
 from bal.learners.gp import gp_regression, process
@@ -32,7 +32,9 @@ from bal.query import Query, Stage, embeddings
 from bal.selection import integrated_variance, max_det, mutual_information
 from bal.targets import targets
 from bal.typing import Data, Learner
-from paper_figures.common import Claim, Scale, picture, report
+from experiments.common import start
+from experiments.options import at_least
+from paper_figures.common import Claim, Options, Scale, legend, on_record, picture, report
 
 SOURCE = "Krause et al. 2008, Seo et al. 2000; numbers: another implementation"
 LENGTHS = (0.15, 0.3)
@@ -50,11 +52,9 @@ GUARANTEE = 1 - 1 / np.e
 
 
 @dataclass(frozen=True)
-class Config:
-    """Options of the figure."""
+class Config(Options):
+    """Options of the figure: 20, 200 or 5,000 random placements by scale; the rest is the same."""
 
-    scale: Scale = "cpu"
-    """smoke, cpu or paper: 20, 200 or 5,000 random placements; the rest is the same."""
     seed: int = 0
     """Root of the random placements."""
 
@@ -116,11 +116,16 @@ def place(x: Float[Array, "N 2"], anywhere: Int[Array, "S B"]) -> tuple[Int[Arra
     return picks, jax.lax.map(lambda picked: expected_errors(x, picked), picks)
 
 
-def run(length: float, num_random: int, seed: int) -> dict[str, Placement]:
-    """Placements of every rule, and random ones."""
+def run(length: float, num_random: int, seed: int) -> dict[str, np.ndarray]:
+    """Picks and errors ``[T, B]``: a line a rule, then those of random placements."""
     x, random = grid() / length, np.random.default_rng(seed)
     anywhere = np.stack([random.permutation(len(x))[:NUM_PICKS] for _ in range(num_random)]).astype(np.int32)
     picks, errors = map(np.asarray, place(jnp.asarray(x), jnp.asarray(anywhere)))
+    return {"picks": picks, "errors": errors}
+
+
+def placements(picks: np.ndarray, errors: np.ndarray) -> dict[str, Placement]:
+    """Those of every rule by its name, and all random ones."""
     rules = [name for name in PUBLISHED if name != "random"]
     found = {name: Placement(picks[number], errors[number]) for number, name in enumerate(rules)}
     return {**found, "random": Placement(picks[len(rules) :], errors[len(rules) :])}
@@ -195,31 +200,52 @@ def _numbers(values: tuple | list | np.ndarray) -> str:
     return " ".join(f"{value:.3f}" for value in values)
 
 
-def draw(found: dict[float, dict[str, Placement]]) -> None:
-    """Errors against picks for both lengths, and where the first ten sensors stand for the longer one."""
-    with picture("gp_placement", 3) as panels:
-        for axis, (length, placements) in zip(panels, found.items()):
-            for name, placement in placements.items():
-                axis.plot(np.arange(1, NUM_PICKS + 1), np.atleast_2d(placement.error).mean(0), label=name)
-            if length == max(LENGTHS):
-                for number, published in enumerate(PUBLISHED.values()):
-                    axis.plot(COUNTS, published, "x", color=f"C{number}")
-            axis.set(xlabel="sensors", ylabel="expected error", title=f"length {length}", ylim=(0, 1))
-        panels[0].legend(fontsize="xx-small", loc="lower left")
-        x = grid()
-        for number, name in enumerate(("entropy", "ALC", "mutual information")):
-            places = x[found[max(LENGTHS)][name].picks[:10]] + 0.01 * (number - 1)
-            panels[2].plot(*places.T, "os^"[number], color=f"C{number}", markersize=3, label=name)
-        panels[2].set(title=f"first ten, length {max(LENGTHS)}", aspect="equal", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
+def draw(found: dict[float, dict[str, Placement]], config: Config) -> None:
+    """Errors against sensors for both lengths, and where the first ten sensors stand for the longer one."""
+    longest, styles = max(LENGTHS), strategy_styles(PUBLISHED)
+    with picture(config.figures, f"gp_placement_{config.scale}", 3, 1.3) as panels:
+        for axis, (length, every) in zip(panels, found.items()):
+            for name, placement in every.items():
+                errors = np.atleast_2d(placement.error).mean(0)
+                every_third = {"markevery": 3, "markersize": 3}
+                axis.plot(np.arange(1, NUM_PICKS + 1), errors, label=name, **styles[name], **every_third)
+            if length == longest:
+                for name, published in PUBLISHED.items():
+                    axis.plot(COUNTS, published, "x", color=styles[name]["color"], markersize=7)
+                axis.plot([], [], "x", color="gray", markersize=7, label=f"published, length {longest}")
+            axis.set(xlabel="sensors", title=f"length {length}", ylim=(0, 1), xticks=(1, 5, 10, 15, 20))
+        panels[0].set(ylabel="expected error / prior s.d.")
+        rules = [name for name in PUBLISHED if name != "random"]
+        for name, size in zip(rules, (7, 5, 3)):  # one inside the other where places agree
+            places = grid()[found[longest][name].picks[:10]]
+            look = {**styles[name], "linestyle": "none", "fillstyle": "none", "markersize": size, "clip_on": False}
+            panels[2].plot(*places.T, **look)
+        panels[2].set(aspect="equal", xlim=(0, 1), ylim=(0, 1))
+        panels[2].set_title(f"first ten, length {longest}", pad=10)
+        panels[2].set(xlabel="east", ylabel="north", xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        legend(panels, 5)
 
 
 def main(config: Config) -> None:
-    """Run, draw, judge."""
+    """Check options, then `figure` in float64."""
+    at_least(config, 0, "seed")
     jax.config.update("jax_enable_x64", True)
-    found = {length: run(length, NUM_RANDOM[config.scale], config.seed) for length in LENGTHS}
-    draw(found)
-    report(claims(found, greedy_ratio(12, 3, 20, config.seed), config.scale), "Sensors in a Gaussian field")
+    figure(config, NUM_RANDOM[config.scale])
+
+
+def figure(config: Config, num_random: int) -> None:
+    """Run or read back, draw, judge."""
+    found = {}
+    for length in LENGTHS:
+        part = {"length": length, "random placements": num_random, "seed": config.seed}
+        compute = lambda length=length: run(length, num_random, config.seed)
+        found[length] = placements(**on_record(config, "gp-placement", part, compute, of=3))
+    subsets = {"fields against all subsets": 20, "places": 12, "picks": 3, "seed": config.seed}
+    compute = lambda: {"ratios": greedy_ratio(12, 3, 20, config.seed)}
+    greedy = on_record(config, "gp-placement", subsets, compute, of=3)
+    draw(found, config)
+    report(claims(found, greedy["ratios"], config.scale), f"Sensors in a Gaussian field, scale {config.scale}")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

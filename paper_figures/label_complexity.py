@@ -8,7 +8,7 @@ The posterior is K thresholds spread evenly over the interval that the labels le
 them agree with all labels. The error is the share of inputs that the middle of the interval puts on the wrong side:
 a quarter of the interval on average, which is what the slopes are fitted to; the true error is checked against it.
 It is a test of the whole loop: a label that is read late, twice or not at all changes a slope. `smoke` and `cpu` take
-seconds, `paper` a minute on two cores.
+seconds, `paper` a minute on two cores. A finished strategy is kept in runs/.
 """
 
 import math
@@ -18,28 +18,29 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 from jaxtyping import Array, Float
+from matplotlib.ticker import MaxNLocator
 
 from bal.acquisition import bald
+from bal.evaluation import strategy_styles
 from bal.labeled import make_pool
 from bal.loop import seed_keys
 from bal.query import Query, Stage, by_score
 from bal.seeds import run_seeds
 from bal.selection import best, random_uniform
 from bal.typing import Data, Learner, Posterior, PRNGKey
-from paper_figures.common import Claim, Scale, interval, near, picture, report
+from experiments.common import start
+from experiments.options import at_least
+from paper_figures.common import Claim, Options, Scale, all_hold, interval, legend, near, on_record, picture, report
 
 NUM_DRAWS = 8
 QUERIES = {"BALD": by_score(bald, best), "random": Query((Stage(None, random_uniform),))}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Options of the figure; sizes follow from the scale."""
 
-    scale: Scale = "cpu"
-    """smoke, cpu or paper."""
     seed: int = 0
     """Root of all randomness."""
 
@@ -117,6 +118,7 @@ def run(name: str, size: Size, seed: int) -> Errors:
         query=QUERIES[name],
         batch_size=size.batch_size,
         num_rounds=size.num_labels // size.batch_size,
+        num_initial=0,  # the learner's prior chooses the first label
         evaluate=evaluate,
     ).log
     return Errors(*map(np.asarray, (log.num_training[0], log.metrics["expected"], log.metrics["true"])))
@@ -148,44 +150,56 @@ def claims(found: dict[str, Errors], scale: Scale) -> list[Claim]:
         (
             "true error over the error that an exact posterior expects, within 5 %, BALD; random",
             "1; 1",
-            "\n".join(map(str, ratios.values())),
-            all(near(ratio, 1.0, 0.05) for ratio in ratios.values()),
+            "; ".join(map(str, ratios.values())),
+            all_hold([near(ratio, 1.0, 0.05) for ratio in ratios.values()]),
         ),
         (
             f"{few} labels of BALD leave less error than {many} random ones (log10)",
             f"{-math.log10(4 * 2.0**few):.2f}; {-math.log10(2 * many):.2f}",
-            "\n".join(map(str, left)),
+            "; ".join(map(str, left)),
             left[0].high < left[1].low,
         ),
     ]
-    judge = lambda holds: None if scale == "smoke" else bool(holds)
+    judge = lambda holds: None if scale == "smoke" or holds is None else bool(holds)
     return [Claim(text, published, "theory", ours, judge(holds)) for text, published, ours, holds in rows]
 
 
-def draw(found: dict[str, Errors], scale: Scale) -> None:
-    """The same curves over labels on a linear and on a log axis."""
-    few, many = found["BALD"].labels, found["random"].labels[1:]
-    with picture(f"label_complexity_{scale}", 2) as (left, right):
-        for number, (name, errors) in enumerate(found.items()):
+def draw(found: dict[str, Errors], config: Config) -> None:
+    """BALD over labels on a linear axis, and both strategies on a log axis."""
+    few, many, styles = found["BALD"].labels, found["random"].labels[1:], strategy_styles(found)
+    with picture(config.figures, f"label_complexity_{config.scale}", 2, 0.95) as (left, right):
+        for name, errors in found.items():
+            look = {**styles[name], "marker": ""}
             low, middle, high = np.quantile(errors.expected[:, 1:], (0.25, 0.5, 0.75), axis=0)
-            for axis in (left, right):
-                axis.plot(errors.labels[1:], middle, color=f"C{number}", label=name)
-                axis.fill_between(errors.labels[1:], low, high, color=f"C{number}", alpha=0.2, linewidth=0)
-        left.plot(few, 0.25 / 2.0**few, "k:", label="halving")
-        right.plot(many, 0.5 / many, "k:", label="1 / (2 n)")
-        left.set(yscale="log", xlim=(0, 2 * few[-1]), xlabel="labels", ylabel="expected error")
-        right.set(xscale="log", yscale="log", xlabel="labels", title="median and quartiles over seeds")
-        left.legend()
-        right.legend()
+            for axis in (left, right) if name == "BALD" else (right,):
+                axis.plot(errors.labels[1:], middle, label=name, **look)
+                axis.fill_between(errors.labels[1:], low, high, color=look["color"], alpha=0.2, linewidth=0)
+        left.plot(few, 0.25 / 2.0**few, "k:", label="theory: halving, $2^{-n} / 4$")
+        right.plot(many, 0.5 / many, "--", color="gray", label="theory: $1 / (2 n)$")
+        left.set(yscale="log", title="each label of BALD halves it", xlabel="labels $n$", ylabel="expected error")
+        left.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        right.set(xscale="log", yscale="log", title="random labels divide by $n$", xlabel="labels $n$")
+        right.xaxis.set_major_formatter("{x:g}")
+        legend((left, right), 4, "median and quartiles over seeds; error: share of inputs on the wrong side")
 
 
 def main(config: Config) -> None:
-    """Run, draw, judge."""
+    """Check options, then `figure` in float64."""
+    at_least(config, 0, "seed")
     jax.config.update("jax_enable_x64", True)
-    found = {name: run(name, size, config.seed) for name, size in SIZES[config.scale].items()}
-    draw(found, config.scale)
+    figure(config, SIZES[config.scale])
+
+
+def figure(config: Config, sizes: dict[str, Size]) -> None:
+    """Run or read back, draw, judge."""
+    found, of = {}, sum(size.num_seeds for size in sizes.values())
+    for name, size in sizes.items():
+        part = {"strategy": name, **size._asdict(), "seed": config.seed}
+        compute = lambda name=name, size=size: run(name, size, config.seed)._asdict()
+        found[name] = Errors(**on_record(config, "label-complexity", part, compute, num_seeds=size.num_seeds, of=of))
+    draw(found, config)
     report(claims(found, config.scale), f"Label complexity, scale {config.scale}")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

@@ -20,26 +20,26 @@ in 6 of 6 seeds, BatchBALD no better than random, and takes copies too, 9 of 120
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 from rich.console import Console
 
 from bal.acquisition import bald
 from bal.datasets import Dataset, MissingDataError, digits, mnist, split, start_set
-from bal.evaluation import accuracy, mixture_probabilities
+from bal.evaluation import accuracy, mixture_probabilities, strategy_styles
+from bal.evaluation.plots import band_title, draw_curve
 from bal.learners import lenet, mc_dropout, mlp
 from bal.query import Query, Stage, by_score, predictions, score
 from bal.rows import Over, chunked
 from bal.selection import batchbald, best, power, random_uniform, shortlist
 from bal.typing import Learner, Pool, Posterior
-from experiments.common import run_study, use_all_cores
-from paper_figures.common import FOLDER, Claim, Scale, interval, near, picture, report
+from experiments.common import run_study, start, use_all_cores
+from experiments.options import at_least
+from paper_figures.common import Claim, Options, above, interval, legend, near, picture, report
 
 SOURCE = "Kirsch et al. 2019, run logs published by the authors"
 START, BATCH, COPIES, NOISE = 20, 10, 3, 0.1
@@ -48,17 +48,13 @@ PUBLISHED_AT = (100, 200)
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Options of the figure; sizes follow from the scale."""
 
-    scale: Scale = "cpu"
-    """smoke, cpu or paper."""
     network: Literal["mlp", "conv"] = "mlp"
     """784-128-10 with dropout, or BatchBALD's convolutional network."""
     seeds: int | None = None
     """Paired repetitions, if not those of the scale."""
-    runs: Path = Path("runs")
-    """Folder of records."""
 
 
 class Sizes(NamedTuple):
@@ -83,7 +79,7 @@ SIZES = {
 
 
 def queries(sizes: Sizes) -> dict[str, Query]:
-    """The four strategies of the figure, in the colors' order."""
+    """The four strategies of the figure."""
     narrow = Stage(score(bald), shortlist(sizes.num_shortlist))
     return {
         "random": Query((Stage(None, random_uniform),)),
@@ -122,12 +118,10 @@ def seed_data(data: Dataset, sizes: Sizes, seed: int) -> tuple[np.ndarray, ...]:
     )
 
 
-def learner(config: Config, sizes: Sizes) -> Learner:
+def learner(network: str, sizes: Sizes) -> Learner:
     """Monte-Carlo dropout on either network."""
-    network = mlp((128,), num_outputs=10, dropout=0.5)
-    if config.network == "conv":
-        network = lenet(10, channels=sizes.width)
-    return mc_dropout(network, sizes.num_draws, optimizer=optax.adam(1e-3), num_steps=sizes.num_steps)
+    model = lenet(10, channels=sizes.width) if network == "conv" else mlp((128,), num_outputs=10, dropout=0.5)
+    return mc_dropout(model, sizes.num_draws, optimizer=optax.adam(1e-3), num_steps=sizes.num_steps)
 
 
 def few_rows() -> Over:
@@ -176,9 +170,9 @@ def run_all(config: Config, sizes: Sizes, data: Dataset) -> dict[str, Curves]:
     num_seeds = config.seeds or sizes.num_seeds
     arrays, in_axes, original = prepare(data, sizes, num_seeds)
     found = run_study(
-        f"repeated-mnist-{config.network}", {**sizes._asdict(), "seeds": num_seeds}, data.fingerprint, queries(sizes),
-        num_seeds, arrays, in_axes, config.runs, Console(), seeds_per_call=2,
-        learner=learner(config, sizes), batch_size=BATCH, num_rounds=sizes.num_rounds, evaluate=evaluate,
+        f"repeated-mnist-{config.network}", sizes._replace(num_seeds=0)._asdict(), data.fingerprint, queries(sizes),
+        num_seeds, arrays, in_axes, config.runs, Console(), seeds_per_call=2, fresh=config.fresh,
+        learner=learner(config.network, sizes), batch_size=BATCH, num_rounds=sizes.num_rounds, evaluate=evaluate,
         over=few_rows(),
     )  # fmt: skip
     repeats = lambda start, acquired: np.stack(
@@ -189,7 +183,7 @@ def run_all(config: Config, sizes: Sizes, data: Dataset) -> dict[str, Curves]:
 
 def claims(found: dict[str, Curves], config: Config, is_mnist: bool) -> list[Claim]:
     """Ours beside the published statements."""
-    judge = lambda holds: None if config.scale == "smoke" or not is_mnist else bool(holds)
+    judge = lambda holds: None if config.scale == "smoke" or not is_mnist or holds is None else bool(holds)
     final = {name: curves.accuracy[:, -1] for name, curves in found.items()}
     area = {name: curves.accuracy.mean(1) for name, curves in found.items()}
     repeats = {name: curves.repeats[:, -1] for name, curves in found.items()}
@@ -200,18 +194,19 @@ def claims(found: dict[str, Curves], config: Config, is_mnist: bool) -> list[Cla
             "BALD ends below random, in at least 5 of 6 seeds",
             "0.771 against 0.814 at 100 labels",
             SOURCE,
-            f"{below} of {num_seeds} seeds; difference {interval(final['bald'] - final['random'])}",
-            judge(below >= 5 * num_seeds / 6),
+            f"{below} of {num_seeds} seeds; difference {interval(final['bald'] - final['random'], (-1, 1))}",
+            judge(None if num_seeds < 6 else below >= 5 * num_seeds / 6),
         ),
         Claim(
             "BALD repeats images more than 10 times as often as BatchBALD",
             "pictured, not counted",
             "Kirsch et al. 2019",
-            f"{interval(repeats['bald'])} against {interval(repeats['batchbald'])} of {num_picks} picks",
+            f"{interval(repeats['bald'], (0, num_picks))} against {interval(repeats['batchbald'], (0, num_picks))}"
+            f" of {num_picks} picks",
             judge(repeats["bald"].mean() > 10 * repeats["batchbald"].mean()),
         ),
     ]
-    gap = interval(area["batchbald"] - area["random"])
+    gap = interval(area["batchbald"] - area["random"], (-1, 1))
     note = " (expected with the conv net only)" if config.network == "mlp" else ""
     rows.append(
         Claim(
@@ -219,17 +214,17 @@ def claims(found: dict[str, Curves], config: Config, is_mnist: bool) -> list[Cla
             "0.884 against 0.814 at 100 labels",
             SOURCE,
             str(gap),
-            judge(gap.low > 0),
+            judge(above(gap)),
         )
     )
-    gap = interval(area["power-bald"] - area["batchbald"])
+    gap, other = (interval(sign * (area["power-bald"] - area["batchbald"]), (-1, 1)) for sign in (1, -1))
     rows.append(
         Claim(
-            "PowerBALD is no worse than BatchBALD in area",
+            "PowerBALD is above BatchBALD in area (that neither is above the other is no proof of equality)",
             "within noise of it or better",
             "Kirsch et al. 2023",
             str(gap),
-            judge(gap.high >= 0),
+            judge(True if above(gap) else False if above(other) else None),
         )
     )
     return rows + accuracies(found, config, is_mnist)
@@ -242,7 +237,7 @@ def accuracies(found: dict[str, Curves], config: Config, is_mnist: bool) -> list
     for name, published in PUBLISHED.items():
         for at, value in zip(PUBLISHED_AT, published, strict=True):
             if at <= START + BATCH * num_rounds:
-                ours = interval(found[name].accuracy[:, (at - START) // BATCH])
+                ours = interval(found[name].accuracy[:, (at - START) // BATCH], (0, 1))
                 same = config.scale == "paper" and config.network == "conv" and is_mnist
                 statement = f"{name}: accuracy at {at} labels (theirs a median, ours a mean), within 0.02"
                 rows.append(
@@ -251,41 +246,47 @@ def accuracies(found: dict[str, Curves], config: Config, is_mnist: bool) -> list
     return rows
 
 
-def draw(found: dict[str, Curves], config: Config) -> Path:
+def draw(found: dict[str, Curves], config: Config, is_mnist: bool) -> None:
     """Two panels."""
-    name = f"repeated_mnist_{config.network}_{config.scale}"
-    with picture(name, 2) as (left, right):
-        for number, (strategy, curves) in enumerate(found.items()):
+    styles = strategy_styles(found)
+    name = f"repeated_{'mnist' if is_mnist else 'digits'}_{config.network}_{config.scale}"
+    with picture(config.figures, name, 2, 0.95) as (left, right):
+        for strategy, curves in found.items():
             labels = START + BATCH * np.arange(curves.accuracy.shape[1])
-            rounds = [interval(values) for values in curves.accuracy.T]
-            style: Any = {"color": f"C{number}", "linestyle": ("solid", "dashed", "dashdot", "dotted")[number]}
-            left.plot(labels, [point.mean for point in rounds], label=strategy, **style)
-            left.fill_between(
-                labels, [p.low for p in rounds], [p.high for p in rounds], color=f"C{number}", alpha=0.15, linewidth=0
-            )
+            draw_curve(left, labels, curves.accuracy, strategy, styles[strategy], (0, 1))
             picked = np.maximum(BATCH * np.arange(len(labels)), 1)
-            right.plot(labels, (curves.repeats / picked).mean(0), label=strategy, **style)
+            draw_curve(right, labels, (curves.repeats / picked).mean(0)[None], strategy, styles[strategy])
+            if config.network == "conv" and strategy in PUBLISHED:
+                left.plot(PUBLISHED_AT, PUBLISHED[strategy], "x", color=styles[strategy]["color"])
         if config.network == "conv":
-            for number, strategy in enumerate(found):
-                if strategy in PUBLISHED:
-                    left.plot(PUBLISHED_AT, PUBLISHED[strategy], "x", color=f"C{number}")
-        left.set(xlabel="labels", ylabel="test accuracy", title="mean, 95 % t interval")
-        right.set(xlabel="labels", ylabel="share of picks", title="repeats of a labeled image", ylim=(0, 1))
-        left.legend()
-    return FOLDER / f"{name}.png"
+            left.plot([], [], "x", color="gray", label="published")
+        left.set(xlabel="labels", ylabel="test accuracy", title=shown(is_mnist))
+        right.set(xlabel="labels", ylabel="share of picks", title="copies of a labeled image", ylim=(0, 1))
+        seeds = band_title({strategy: curves.accuracy for strategy, curves in found.items()})
+        legend((left, right), 5, seeds.replace("\n", " "))
+
+
+def shown(is_mnist: bool) -> str:
+    """What the data are."""
+    return "Repeated MNIST" if is_mnist else "Repeated digits (stand-in)"
 
 
 def main(config: Config) -> None:
-    """Run, draw, judge."""
+    """Check options, then `figure` on all cores."""
+    at_least(config, 2, "seeds")
     use_all_cores()
+    figure(config, SIZES[config.scale])
+
+
+def figure(config: Config, sizes: Sizes) -> None:
+    """Run or read back, draw, judge."""
     data, is_mnist = load()
     if config.network == "conv" and not is_mnist:
         raise SystemExit("the conv net needs MNIST: 8 x 8 digits are too small for two 5 x 5 convolutions")
-    sizes = SIZES[config.scale]
     found = run_all(config, sizes, data)
-    report(claims(found, config, is_mnist), f"Repeated MNIST, {config.network}, scale {config.scale}")
-    Console().print(f"picture: {draw(found, config)}")
+    draw(found, config, is_mnist)
+    report(claims(found, config, is_mnist), f"{shown(is_mnist)}, {config.network}, scale {config.scale}")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

@@ -6,7 +6,8 @@ A Gaussian process classifier (Laplace, probit) labels points of the plane one a
 10,000 rows from the same heavy-tailed inputs: a larger pool reaches further out, where BALD finds more information
 about the function and none about the inputs to come. Left: test accuracy against labels, mean over seeds and 95 %
 interval. Right: median distance of the acquired points from the center. `smoke` takes a minute, `cpu` about four on two
-cores (20 seeds, 256 targets); `paper` has the published size (100 seeds, 1,000 targets, a pool of 100,000).
+cores (20 seeds, 256 targets); `paper` has the published size (100 seeds, 1,000 targets, a pool of 100,000). Finished
+seeds are kept in runs/: the same command goes on after an interruption.
 
 Not as published: the Laplace approximation instead of a variational one, and quadrature instead of samples in both
 acquisition functions. Pools of one seed are nested and share start set and test set: all differences are paired.
@@ -15,30 +16,41 @@ Found at `cpu`: all statements of the paper hold. Of the prototype's accuracies 
 reproduced: ours are 0.04 to 0.06 lower, further below random.
 """
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-import tyro
+from matplotlib.lines import Line2D
 from rich.console import Console
-from threadpoolctl import threadpool_limits
 
 from bal.acquisition import probit_bald, probit_probability
 from bal.datasets import start_set, two_bells
-from bal.evaluation import accuracy, area_under_curve, nll
-from bal.loop import seed_keys
+from bal.evaluation import accuracy, area_under_curve, nll, strategy_styles
+from bal.evaluation.plots import band_title, draw_curve
 from bal.probit_scores import probit_epig_scores
 from bal.query import Query, Stage, by_score
-from bal.seeds import run_seeds
 from bal.selection import best, random_uniform
 from bal.targets import sampled_targets
 from bal.typing import Learner, Pool, Posterior
-from paper_figures.common import FOLDER, Claim, Scale, interval, near, picture, report
+from experiments.common import run_study, start, use_all_cores
+from experiments.options import at_least
+from paper_figures.common import (
+    Claim,
+    Interval,
+    Options,
+    Scale,
+    above,
+    all_hold,
+    interval,
+    legend,
+    near,
+    picture,
+    report,
+)
 
 SOURCE = "Bickford Smith et al. 2023"
 PROTOTYPE = "prototype of this protocol, 20 seeds"
@@ -54,11 +66,11 @@ PROTOTYPE_DISTANCE = {("random", 10_000): 1.1, ("bald", 100): 1.7, ("bald", 1_00
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """Options of the figure; sizes follow from the scale."""
 
-    scale: Scale = "cpu"
-    """smoke, cpu or paper."""
+    seeds: int | None = None
+    """Paired repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):
@@ -125,32 +137,44 @@ def seed_data(size: int, sizes: Sizes, seed: int) -> tuple[np.ndarray, ...]:
     data = two_bells(size, sizes.num_test, seed)
     assert data.x_test is not None
     assert data.y_test is not None
-    start = start_set(data.y[: sizes.pools[0]], START, seed)
-    return data.x.astype(np.float64), data.y, data.x_test.astype(np.float64), data.y_test, start.astype(np.int32)
+    first = start_set(data.y[: sizes.pools[0]], START, seed)
+    return data.x.astype(np.float64), data.y, data.x_test.astype(np.float64), data.y_test, first.astype(np.int32)
 
 
-def run_pool(name: str, query: Query, size: int, sizes: Sizes, console: Console) -> Curves:
-    """All seeds of one strategy on pools of one size."""
+def run_pool(config: Config, size: int, sizes: Sizes, names: list[str], console: Console) -> dict[str, Curves]:
+    """All seeds of some strategies on pools of one size."""
     parts = [seed_data(size, sizes, seed) for seed in range(sizes.num_seeds)]
-    x, y, x_test, y_test, start = (jnp.asarray(np.stack(part)) for part in zip(*parts, strict=True))
-    pool = Pool(x, jnp.ones(size, bool), jnp.ones(size))
+    x, y, x_test, y_test, first = (jnp.asarray(np.stack(part)) for part in zip(*parts, strict=True))
     axes: Any = Pool(x=0, present=None, cost=None)  # type: ignore[arg-type]
-    runs = run_seeds(
-        seed_keys(0, sizes.num_seeds), pool, y, (x_test, y_test), start, in_axes=(axes, 0, 0, 0),
-        learner=learner(), query=query, evaluate=evaluate, batch_size=1, num_rounds=sizes.num_rounds,
-    )  # fmt: skip
-    console.print(f"{name}, pool {size:,}: compiled in {runs.compile_seconds:.0f} s, run in {runs.run_seconds:.0f} s")
-    curves = {metric: np.asarray(values) for metric, values in runs.log.metrics.items()}
-    console.print("    at the end", *(f"{metric} {interval(values[:, -1])}" for metric, values in curves.items()))
-    picks = np.take_along_axis(np.asarray(x), np.asarray(runs.log.indices), 1)
-    return Curves(curves["accuracy"], np.median(np.linalg.norm(picks, axis=-1), 1))
-
-
-def run_all(sizes: Sizes, console: Console) -> dict[tuple[str, int], Curves]:
-    """Random, which a pool does not concern, on 10,000 rows; the others on every pool."""
+    data = Pool(x, jnp.ones(size, bool), jnp.ones(size)), y, (x_test, y_test), first
     every = queries(sizes.num_targets)
-    runs = [("random", min(10_000, sizes.pools[-1]))] + [(name, n) for name in ("bald", "epig") for n in sizes.pools]
-    return {(name, size): run_pool(name, every[name], size, sizes, console) for name, size in runs}
+    console.print(f"pool of {size:,}")
+    found = run_study(
+        "two-bells", {**sizes._replace(num_seeds=0, pools=())._asdict(), "pool": size, "start from": sizes.pools[0]},
+        two_bells(size, sizes.num_test, 0).fingerprint, {name: every[name] for name in names},
+        sizes.num_seeds, data, (axes, 0, 0, 0), config.runs, console, seeds_per_call=4, fresh=config.fresh,
+        learner=learner(), evaluate=evaluate, batch_size=1, num_rounds=sizes.num_rounds,
+    )  # fmt: skip
+    picks = {
+        name: np.take_along_axis(np.asarray(x), one["acquired"].reshape(len(x), -1, 1), 1)
+        for name, one in found.items()
+    }
+    distance = {name: np.median(np.linalg.norm(rows, axis=-1), 1) for name, rows in picks.items()}
+    return {name: Curves(one["accuracy"], distance[name]) for name, one in found.items()}
+
+
+def run_all(config: Config, sizes: Sizes, console: Console) -> dict[tuple[str, int], Curves]:
+    """Random, which a pool does not concern, on 10,000 rows; the others on every pool."""
+    found = {}
+    for size in sizes.pools:
+        names = ["bald", "epig"] + ["random"] * (size == middle(sizes))
+        found.update({(name, size): curves for name, curves in run_pool(config, size, sizes, names, console).items()})
+    return found
+
+
+def middle(sizes: Sizes) -> int:
+    """The pool on which strategies are compared."""
+    return min(10_000, sizes.pools[-1])
 
 
 def at(curves: Curves, num_labels: int) -> np.ndarray:
@@ -165,89 +189,121 @@ def area(curves: Curves) -> np.ndarray:
 
 def claims(found: dict[tuple[str, int], Curves], sizes: Sizes, scale: Scale) -> list[Claim]:
     """Ours beside the published statements, then beside the numbers of a prototype."""
-    judge = lambda holds: None if scale == "smoke" else bool(holds)
-    random = found["random", middle := min(10_000, sizes.pools[-1])]
-    areas = np.stack([area(found["bald", size]) for size in sizes.pools], 1)
-    trend = scipy.stats.page_trend_test(areas[:, ::-1])
-    text = " > ".join(f"{value:.3f}" for value in areas.mean(0))
-    rows = [
-        Claim(
-            "BALD: area under the curve falls with the pool (Page's trend test on paired seeds, p < 0.01)",
-            "pictured, not counted",
-            SOURCE,
-            f"{text}, p = {trend.pvalue:.1e}",
-            judge(trend.pvalue < 0.01 and (np.diff(areas.mean(0)) < 0).all()),
-        )
-    ]
-    gap = interval(at(found["bald", middle], 30) - at(random, 30))
-    statement = f"BALD below random at 30 labels, pool {middle:,}"
-    rows.append(Claim(statement, "0.839 - 0.922", PROTOTYPE, str(gap), judge(gap.high < 0)))
+    judge = lambda holds: None if scale == "smoke" or holds is None else bool(holds)
+    size, random = middle(sizes), found["random", middle(sizes)]
+    rows = [falls_with_the_pool(found, sizes, judge)] if len(sizes.pools) > 2 else []
+    gap = interval(at(random, 30) - at(found["bald", size], 30), (-1, 1))
+    statement = f"random above BALD at 30 labels, pool {size:,}"
+    rows.append(Claim(statement, "0.922 - 0.839", PROTOTYPE, str(gap), judge(above(gap))))
     for size in sizes.pools[1:]:
-        gap = interval(area(found["epig", size]) - area(found["bald", size]))
+        gap = interval(area(found["epig", size]) - area(found["bald", size]), (-1, 1))
         statement = f"EPIG above BALD in area, pool {size:,}"
-        rows.append(Claim(statement, "pictured, not counted", SOURCE, str(gap), judge(gap.low > 0)))
+        rows.append(Claim(statement, "pictured, not counted", SOURCE, str(gap), judge(above(gap))))
     for size in sizes.pools[1:]:
         difference = area(found["epig", size]) - area(random)
         holds = judge(difference.mean() >= -scipy.stats.sem(difference))
-        statement, text = f"EPIG no more than 1 s.e. below random in area, pool {size:,}", str(interval(difference))
+        statement, text = (
+            f"EPIG no more than 1 s.e. below random in area, pool {size:,}",
+            str(interval(difference, (-1, 1))),
+        )
         rows.append(Claim(statement, "pictured, not counted", SOURCE, text, holds))
     return rows + numbers(found, scale)
 
 
+def falls_with_the_pool(found: dict[tuple[str, int], Curves], sizes: Sizes, judge: Callable) -> Claim:
+    """Page's test of the order of three or more pools."""
+    areas = np.stack([area(found["bald", size]) for size in sizes.pools], 1)
+    trend = scipy.stats.page_trend_test(areas[:, ::-1])
+    text = " > ".join(f"{value:.3f}" for value in areas.mean(0))
+    return Claim(
+        "BALD: area under the curve falls with the pool (Page's trend test on paired seeds, p < 0.01)",
+        "pictured, not counted",
+        SOURCE,
+        f"{text}, p = {trend.pvalue:.1e}",
+        judge(trend.pvalue < 0.01 and (np.diff(areas.mean(0)) < 0).all()),
+    )
+
+
 def numbers(found: dict[tuple[str, int], Curves], scale: Scale) -> list[Claim]:
-    """Accuracies and distances beside those of the prototype."""
+    """Accuracies and distances beside those of the prototype, at the label counts that were reached."""
     rows = []
     for key, curves in found.items():
         title = f"{key[0]}, pool {key[1]:,}"
-        if key in PROTOTYPE_ACCURACY:
-            published, ours = PROTOTYPE_ACCURACY[key], [interval(at(curves, count)) for count in AT]
-            holds = None if scale == "smoke" else all(near(a, b, 0.02) for a, b in zip(ours, published))
-            text, mine = " ".join(f"{value:.3f}" for value in published), "\n".join(map(str, ours))
-            rows.append(Claim(f"accuracy at {AT} labels, {title}, within 0.02", text, PROTOTYPE, mine, holds))
+        reached = [count for count in AT if count <= START + curves.accuracy.shape[1] - 1]
+        if key in PROTOTYPE_ACCURACY and reached:
+            published = PROTOTYPE_ACCURACY[key][: len(reached)]
+            ours = [interval(at(curves, count), (0, 1)) for count in reached]
+            holds = None if scale == "smoke" else all_hold([near(a, b, 0.02) for a, b in zip(ours, published)])
+            text, mine = " ".join(f"{value:.3f}" for value in published), "; ".join(map(str, ours))
+            counts = ", ".join(map(str, reached))
+            rows.append(Claim(f"accuracy at {counts} labels, {title}, within 0.02", text, PROTOTYPE, mine, holds))
         if key in PROTOTYPE_DISTANCE:
-            ours, value = interval(curves.distance), PROTOTYPE_DISTANCE[key]
+            ours, value = distance(curves), PROTOTYPE_DISTANCE[key]
             holds = None if scale == "smoke" else near(ours, value, 0.1 * value)
             claim = f"median distance of picks, {title}, within 10 %"
             rows.append(Claim(claim, f"{value:.1f}", PROTOTYPE, str(ours), holds))
     return rows
 
 
-def draw(found: dict[tuple[str, int], Curves], scale: Scale) -> Path:
+def distance(curves: Curves) -> Interval:
+    """Mean over seeds of the median distance of the picks from the center."""
+    return interval(curves.distance, (0, np.inf))
+
+
+def draw(found: dict[tuple[str, int], Curves], config: Config) -> None:
     """Two panels; the color tells the strategy, the line the pool."""
-    name, colors = f"two_bells_{scale}", {"random": "black", "bald": "C1", "epig": "C0"}
-    with picture(name, 2) as (left, right):
-        pools = sorted({size for _, size in found})
+    pools = sorted({size for _, size in found})
+    lines = dict(zip(pools, ("dotted", "dashdot", "dashed", "solid")[-len(pools) :]))
+    styles = strategy_styles(name for name, _ in found)
+    colors = {name: style["color"] for name, style in styles.items()}
+    with picture(config.figures, f"two_bells_{config.scale}", 2, 0.95) as (left, right):
         for (strategy, size), curves in found.items():
             labels = START + np.arange(curves.accuracy.shape[1])
-            points = [interval(values) for values in curves.accuracy.T]
-            line = ("dotted", "dashdot", "dashed", "solid")[-len(pools) :][pools.index(size)]
-            style: Any = {"color": colors[strategy], "linestyle": line}
-            title = "random" if strategy == "random" else f"{strategy}, pool {size:,}"
-            left.plot(labels, [point.mean for point in points], label=title, **style)
-            low, high = [point.low for point in points], [point.high for point in points]
-            left.fill_between(labels, low, high, color=style["color"], alpha=0.1, linewidth=0)
-        left.set(xlabel="labels", ylabel="test accuracy", title="mean, 95 % t interval", ylim=(0.5, 1.0))
-        left.legend(fontsize="xx-small", loc="lower right", ncols=2)
-        for strategy in ("bald", "epig"):
-            points = [interval(found[strategy, size].distance) for size in pools]
-            spread = [[p.mean - p.low for p in points], [p.high - p.mean for p in points]]
-            right.errorbar(pools, [p.mean for p in points], spread, color=colors[strategy], label=strategy, marker=".")
-        level = float(found["random", min(10_000, pools[-1])].distance.mean())
-        right.axhline(level, color="black", label="random")
-        right.set(xscale="log", xlabel="pool", ylabel="distance", title="picks from the center, median")
-        right.legend()
-    return FOLDER / f"{name}.png"
+            draw_curve(left, labels, curves.accuracy, "", {"color": colors[strategy], "linestyle": lines[size]}, (0, 1))
+        left.set(xlabel="labels", ylabel="test accuracy", title="accuracy")
+        for strategy, shift in (("bald", 0.97), ("epig", 1.03)):  # side by side where they agree
+            points = [distance(found[strategy, size]) for size in pools]
+            spread = np.nan_to_num([[p.mean - p.low for p in points], [p.high - p.mean for p in points]])
+            means, places = [p.mean for p in points], shift * np.array(pools)
+            right.errorbar(
+                places,
+                means,
+                spread,
+                color=colors[strategy],
+                marker=styles[strategy]["marker"],
+                markersize=4,
+                capsize=2,
+            )
+        right.axhline(
+            next(curves.distance.mean() for (name, _), curves in found.items() if name == "random"), color="black"
+        )
+        right.set(xscale="log", xlabel="pool", ylabel="median distance", title="distance of picks from the center")
+        right.set_xticks(pools, [f"{size:,}" for size in pools])
+        right.set_xticks([], minor=True)
+        right.set_ylim(bottom=0)
+        handles = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
+        handles += [
+            Line2D([], [], color="gray", linestyle=line, label=f"pool {size:,}") for size, line in lines.items()
+        ]
+        seeds = band_title({"": next(iter(found.values())).accuracy}).replace("\n", " ")
+        legend((left, right), len(handles), seeds, handles)
 
 
 def main(config: Config) -> None:
-    """Run, draw, judge."""
-    threadpool_limits(1, "blas")  # threads of its own make many small factorizations slow
+    """Check options, then `figure` in float64 on all cores."""
+    at_least(config, 2, "seeds")
+    use_all_cores()  # and one thread for LAPACK: more of them make many small factorizations slow
     jax.config.update("jax_enable_x64", True)  # before any array is made
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    found = run_all(sizes := SIZES[config.scale], console := Console())
+    figure(config, SIZES[config.scale])
+
+
+def figure(config: Config, sizes: Sizes) -> None:
+    """Run or read back, draw, judge."""
+    sizes = sizes._replace(num_seeds=config.seeds or sizes.num_seeds)
+    found = run_all(config, sizes, Console())
+    draw(found, config)
     report(claims(found, sizes, config.scale), f"Two bells, scale {config.scale}")
-    console.print(f"picture: {draw(found, config.scale)}")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    start(main, Config, __doc__)

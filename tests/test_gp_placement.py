@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from paper_figures.gp_placement import COUNTS, GUARANTEE, PUBLISHED, border_share, greedy_ratio, run
+from paper_figures.gp_placement import COUNTS, GUARANTEE, PUBLISHED, border_share, greedy_ratio, placements, run
 
 
 @pytest.fixture(scope="module")
 def found():
     with jax.enable_x64(True):
-        return run(0.3, 100, seed=0)
+        return placements(**run(0.3, 100, seed=0))
 
 
 @pytest.mark.parametrize("rule", ["entropy", "ALC", "mutual information"])

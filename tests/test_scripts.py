@@ -383,14 +383,3 @@ def test_gp_regression(tmp_path):
     assert again.returncode == 0, again.stderr
     assert "on record" in again.stdout
     assert "changed" not in again.stdout
-
-
-@pytest.mark.slow
-def test_two_bells_at_the_smallest_scale(tmp_path):
-    command = [sys.executable, "-m", "paper_figures.two_bells", "--scale", "smoke"]
-    environment = {**os.environ, "COLUMNS": "200", "PYTHONPATH": str(EXPERIMENTS.parent)}
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("compiled in") == 7
-    assert "not testable at this scale" in result.stdout
-    assert (tmp_path / "figures" / "two_bells_smoke.png").stat().st_size > 10_000

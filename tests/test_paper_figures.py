@@ -1,0 +1,176 @@
+"""Every figure at a tiny size, read back from its records; and all of them at smoke scale, as a user runs them."""
+
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from importlib import import_module
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from experiments.common import ON_RECORD
+from paper_figures import batchbald_saturation, common, label_complexity, repeated_mnist, two_bells
+from paper_figures.common import Claim, Options, interval, legend, on_record, picture, report
+
+ROOT = Path(__file__).parent.parent
+SMOKE = {
+    "batchbald_saturation.py": ["--scale", "smoke"],
+    "gp_placement.py": ["--scale", "smoke"],
+    "label_complexity.py": ["--scale", "smoke"],
+    "repeated_mnist.py": ["--scale", "smoke"],
+    "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
+}
+TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
+    "batchbald_saturation": (batchbald_saturation.Sizes((4, 6), 2, 1, 150, 100, 5), False),
+    "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
+    "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
+                          {"BALD": (5, 1), "random": (64, 16)}.items()}, True),
+    "repeated_mnist": (repeated_mnist.Sizes(2, 1, 40, 40, 4, 5, (4, 8), 50, 10), False),
+    "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
+}  # fmt: skip
+DEVIATES = {"repeated_mnist": "repeated_digits_mlp_smoke"}  # without MNIST the picture is not called after it
+
+
+def test_every_figure_has_a_smoke_test():
+    files = {file.name for file in (ROOT / "paper_figures").glob("*.py") if "__main__" in file.read_text()}
+    assert files == set(SMOKE) == {f"{name}.py" for name in TINY}
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("BAL_DATA", raising=False)
+    module, (sizes, double) = import_module(f"paper_figures.{name}"), TINY[name]
+    config = module.Config(scale="smoke", runs=tmp_path / "runs", figures=tmp_path / "pictures")
+    with jax.enable_x64(True) if double else nullcontext():
+        module.figure(config, sizes)
+        first = capsys.readouterr().out
+        module.figure(config, sizes)
+    again = capsys.readouterr().out
+    drawn = tmp_path / "pictures" / DEVIATES.get(name, f"{name}_smoke")
+    assert drawn.with_suffix(".png").stat().st_size > 10_000
+    assert b"/Type3" not in drawn.with_suffix(".pdf").read_bytes()
+    assert "compiling" in first
+    assert "compiling" not in again
+    assert blocks(again) == blocks(first)  # the same numbers
+    assert "verdict" in first
+    assert ("stand-in" in first) == (name == "repeated_mnist")
+
+
+def blocks(text):
+    return text[text.index("\n1. ") :]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted(SMOKE))
+def test_a_figure_at_smoke_scale(file, tmp_path):
+    command = [sys.executable, "-m", f"paper_figures.{file[:-3]}", *SMOKE[file]]
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert max(map(len, blocks(result.stdout).splitlines())) <= 80
+    assert len(list((tmp_path / "figures").glob("*_smoke.png"))) == 1
+    assert any((tmp_path / "runs").rglob("events.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["batchbald_saturation", "repeated_mnist", "two_bells"])
+@pytest.mark.parametrize("seeds", [-1, 0, 1])
+def test_too_few_seeds_are_refused_before_any_work(name, seeds):
+    module = import_module(f"paper_figures.{name}")
+    with pytest.raises(SystemExit, match=f"--seeds must be at least 2, got {seeds}"):
+        module.main(module.Config(seeds=seeds))
+
+
+@pytest.mark.parametrize("name", ["batchbald_saturation", "gp_placement", "label_complexity"])
+def test_a_negative_seed_is_refused_before_any_work(name):
+    module = import_module(f"paper_figures.{name}")
+    with pytest.raises(SystemExit, match="--seed must be at least 0, got -1"):
+        module.main(module.Config(seed=-1))
+
+
+def test_a_stopped_figure_goes_on_after_its_finished_parts(tmp_path):
+    options, computed = Options(runs=tmp_path), []
+
+    def compute(seed):
+        if seed == 2 and computed == [0, 1]:
+            raise KeyboardInterrupt
+        computed.append(seed)
+        return {"score": np.array([seed, 0.1], np.float32), "picks": np.arange(3), "none": np.array([np.nan])}
+
+    def figure(options):
+        parts = [({"K": 3, "seed": seed}, lambda seed=seed: compute(seed)) for seed in range(3)]
+        return [on_record(options, "demo", *part, of=3) for part in parts]
+
+    with pytest.raises(KeyboardInterrupt):
+        figure(options)
+    assert ON_RECORD["demo", ""] == (2, 3)  # what is said when it is stopped
+    computed_first = list(computed)
+    computed.append("again")
+    found = figure(options)
+    assert (computed_first, computed) == ([0, 1], [0, 1, "again", 2])
+    np.testing.assert_array_equal(found[1]["score"], np.array([1, 0.1], np.float32))
+    assert np.isnan(found[2]["none"]).all()
+    figure(Options(runs=tmp_path, fresh=True))
+    assert computed[4:] == [0, 1, 2]
+
+
+def test_another_part_is_not_read_back(tmp_path):
+    options = Options(runs=tmp_path)
+    for part, data in (({"K": 3}, ""), ({"K": 4}, ""), ({"K": 3}, "other images")):
+        value = len(str(part)) + len(data)
+        assert on_record(options, "demo", part, lambda value=value: {"x": value}, data)["x"] == value
+
+
+CLAIMS = [
+    Claim("a statement that is longer than a line of a terminal, which has eighty columns and no more of them", "0.5",
+          "Somebody et al. 2020; numbers: anotherimplementationwithaverylongname", "0.5 [0.4, 0.6]", True),
+    Claim("short", "0.5", "theory", "0.900 (no interval)", None),
+    Claim("wrong [markup]", "[bold]1", "theory", "0.1 [0.0, 0.2]", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_report_fits_the_terminal_and_cuts_no_word(width):
+    console = Console(width=width, force_terminal=False, color_system=None)
+    with console.capture() as captured:
+        report(CLAIMS, "A figure, scale cpu", console)
+    text = captured.get()
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert "…" not in text
+    said = " ".join(text.split())
+    for claim in CLAIMS:
+        for words in (claim.statement, claim.published, *claim.source.split(), claim.ours, f"verdict {claim.verdict}"):
+            assert words in said
+    assert "1 reproduced, 1 not testable at this scale, 1 not reproduced" in said
+    assert "fewer than 3 seeds" in said
+
+
+def test_a_proportion_has_no_interval_outside_its_range():
+    assert interval([0.8, 0.9, 1.0])[2] > 1
+    assert interval([0.8, 0.9, 1.0], (0, 1))[2] == 1
+    assert np.isnan(interval([0.8, 1.0], (0, 1))[1:]).all()
+    with pytest.raises(ValueError, match="within the bounds"):
+        interval([0.8, 1.2], (0, 1))
+
+
+def test_without_an_interval_no_claim_is_judged():
+    few, many = interval([0.5, 0.5]), interval([0.5, 0.5, 0.6])
+    assert [common.near(few, 0.5, 0.1), common.above(few), common.all_hold([None, True])] == [None, None, None]
+    assert [common.near(many, 0.9, 0.1), common.above(many, 0.6), common.all_hold([None, False])] == [False] * 3
+    assert [common.near(many, 0.5, 0.1), common.above(many), common.all_hold([True, True])] == [True] * 3
+
+
+def test_a_legend_lies_off_the_data(tmp_path):
+    with picture(tmp_path / "new" / "folder", "demo", 2) as panels:
+        for axis in panels:
+            axis.plot([0, 1], [0, 1], label="bald")
+        legend(panels, 1)
+        figure = panels[0].figure
+        figure.canvas.draw()
+        (box,) = (one.get_window_extent() for one in figure.legends)
+        assert len(figure.legends[0].get_texts()) == 1
+        assert not any(axis.get_window_extent().overlaps(box) for axis in panels)
+    assert (tmp_path / "new" / "folder" / "demo.png").exists()
