@@ -113,11 +113,13 @@ def run_study(
     read back.
     """
     ON_RECORD.update({(name, strategy): (0, num_seeds) for strategy in queries})
+    learner = describe(settings["learner"])  # before it is used: what libraries remember of use would be told too
+    methods = {strategy: {"query": describe(query), "learner": learner} for strategy, query in queries.items()}
     curves = {}
     with _progress(console, name, num_seeds) as show:
         for strategy, query in queries.items():
             with open_record(runs, name, {**config, "strategy": strategy}, fingerprint, fresh) as record:
-                words = _origin(record, {"query": describe(query), "learner": describe(settings["learner"])})
+                words = _origin(record, methods[strategy])
                 if _num_finished(record) < num_seeds:
                     run = partial(run_seeds, seed_keys(0, num_seeds), *data, query=query, in_axes=in_axes, **settings)
                     _run_rest(record, num_seeds, partial(show, strategy), partial(run, seeds_per_call=seeds_per_call))
