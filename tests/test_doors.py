@@ -6,6 +6,7 @@ do.
 """
 
 import warnings
+from functools import cache
 from inspect import unwrap
 
 import gpjax
@@ -63,7 +64,7 @@ def by_people(x, y, test, start, key, num_classes, *, learner, query, batch_size
     campaign = Campaign.__new__(Campaign)
     unwrap(Campaign.__init__)(campaign, key, learner, query, x, capacity=12, num_classes=num_classes, over=over)
     rows = np.arange(4) if start is None else start
-    unwrap(Campaign.tell)(campaign, rows, np.asarray(y)[np.asarray(rows)] if np.ndim(y) else y)
+    unwrap(Campaign.tell)(campaign, rows, np.asarray(y)[np.clip(np.asarray(rows, int), 0, N - 1)])
     return unwrap(Campaign.ask)(campaign, batch_size)
 
 
@@ -106,7 +107,12 @@ ROWS = [
     ("a label for all", RUNS, {"y": 1}, "one label for each of 40 pool rows"),
     ("logits", ALL, {"learner": answering(lambda n: jnp.ones((n, 2, CLASSES)))}, "normalised, got a row that sums to"),
     ("probabilities", ALL, {"learner": answering(lambda n: jnp.full((n, 2, 3), 1 / 3))}, "take the log of probabi"),
-    ("[N, C, K]", ALL, {"learner": answering(lambda n: log_softmax(n, 4, 3).swapaxes(1, 2))}, "normalised|3 classes"),
+    (
+        "[N, C, K]",
+        ALL,
+        {"learner": answering(lambda n: log_softmax(n, 4, 3).swapaxes(1, 2))},
+        "normalised|predicts 4 classes",
+    ),
     ("no axis of draws", ALL, {"learner": answering(lambda n: log_softmax(n, CLASSES))}, "has one: add an axis"),
     (
         "a tuple predicted",
@@ -216,12 +222,19 @@ SAME = [
 ]
 
 
+@cache
+def sound_picks(door):
+    return picks(DOORS[door](**{**SOUND, "num_rounds": 1}))
+
+
+def picks(found):
+    return np.asarray(found if isinstance(found, np.ndarray) else getattr(found, "log", found).indices).tolist()
+
+
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize(("name", "change"), SAME, ids=[name for name, _ in SAME])
-def test_tables_and_lists_are_read_as_arrays(name, change, door):
-    picks = lambda found: found if isinstance(found, np.ndarray) else getattr(found, "log", found).indices
-    sound, other = (picks(DOORS[door](**{**SOUND, "num_rounds": 1, **some})) for some in ({}, change))
-    assert np.asarray(sound).tolist() == np.asarray(other).tolist()
+@pytest.mark.parametrize("change", [change for _, change in SAME], ids=[name for name, _ in SAME])
+def test_tables_and_lists_are_read_as_arrays(change, door):
+    assert picks(DOORS[door](**{**SOUND, "num_rounds": 1, **change})) == sound_picks(door)
 
 
 SAME_FOR_ALL = answering(lambda n: jnp.log(jnp.broadcast_to(jnp.array([0.2, 0.3, 0.5]), (n, 2, CLASSES))))
