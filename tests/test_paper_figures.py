@@ -1,5 +1,6 @@
 """Every figure at a tiny size, read back from its records; and all of them at smoke scale, as a user runs them."""
 
+import doctest
 import os
 import subprocess
 import sys
@@ -161,6 +162,12 @@ def test_without_an_interval_no_claim_is_judged():
     assert [common.near(few, 0.5, 0.1), common.above(few), common.all_hold([None, True])] == [None, None, None]
     assert [common.near(many, 0.9, 0.1), common.above(many, 0.6), common.all_hold([None, False])] == [False] * 3
     assert [common.near(many, 0.5, 0.1), common.above(many), common.all_hold([True, True])] == [True] * 3
+
+
+def test_examples_in_docstrings():
+    outcome = doctest.testmod(common)
+    assert outcome.attempted > 5
+    assert outcome.failed == 0
 
 
 def test_a_legend_lies_off_the_data(tmp_path):
