@@ -9,7 +9,7 @@ batch_diversity.py (TypiClust, ProbCover, k-medoids, ranked batch, Cluster-Margi
 from a base and prints the time relative to the base, warm; 2 a step is linear.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
-from timing import Program, at_least, compiled, least_seconds, start
+from timing import Program, at_least, compiled, least_seconds, picture, start
 
 from bal.acquisition import epig
 from bal.kernels import Factors
@@ -101,10 +101,10 @@ def scaling(console: Console, config: Config) -> None:
     next(iter(panels.values())).set(ylabel="ms, warm")
     figure.legend(loc="outside right center")
     config.figures.mkdir(parents=True, exist_ok=True)
-    picture = config.figures / "batch_scaling.png"
-    figure.savefig(picture, dpi=150)
+    drawn = picture(replace(config, parts=Config.parts), "batch_scaling")
+    figure.savefig(drawn, dpi=150)
     console.print(table)
-    console.print(f"picture: {picture}")
+    console.print(f"picture: {drawn}")
 
 
 def main(config: Config) -> None:

@@ -12,9 +12,9 @@ from rich.table import Table
 
 sys.path.append(str(Path(__file__).parents[1]))  # a benchmark starts and stops as the scripts in that folder do
 from common import start
-from options import at_least
+from options import at_least, picture
 
-__all__ = ["Program", "at_least", "compiled", "least_seconds", "start", "table"]
+__all__ = ["Program", "at_least", "compiled", "least_seconds", "picture", "start", "table"]
 
 
 class Program(NamedTuple):
