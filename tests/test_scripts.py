@@ -116,6 +116,12 @@ def test_benchmarks(names, tmp_path):
     assert fits(result.stdout), result.stdout
 
 
+@pytest.mark.parametrize("name", [name for name in OTHERS if (EXPERIMENTS / name).exists()])
+def test_other_scripts(name, tmp_path):
+    result = study(name, OTHERS[name], tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 NONSENSE = [
     *((name, option) for name in STUDIES for option in ("--seeds 0", "--seeds -1")),
     *((name, "--strategies bald") for name in STUDIES if name != "gp_regression.py"),
