@@ -283,7 +283,7 @@ def test_errors_teach():
         acquisition.epig(jnp.asarray(TARGETS[:, :4]), jnp.asarray(TARGETS))
     with pytest.raises(ValueError, match="same posterior draws"):
         acquisition.gaussian_epig(gaussians(0, 2, 3), gaussians(0, 2, 4))
-    with pytest.raises(ValueError, match="one weight a target row"):
+    with pytest.raises(ValueError, match="one weight per target row"):
         targets(X, jnp.ones(3))
     with pytest.raises(ValueError, match="at least 1 target"):
         pool_targets(0)
