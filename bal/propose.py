@@ -90,7 +90,7 @@ def propose(
     relative = lambda angle: (value(angle) - top[0]) / unit
 
     climb = lambda angle: ascend(optax.lbfgs(), relative, angle, num_steps)
-    found, height = jax.vmap(climb)(angles[starts])
+    found, height, _ = jax.vmap(climb)(angles[starts])
     ends = top[0] + unit * height
     best = first_argmax(mask_scores(ends, jnp.isfinite(ends)))
     climbed = ends[best] > top[0]

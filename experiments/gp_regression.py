@@ -122,7 +122,8 @@ def learner(config: Config, num_features: int) -> Learner:
         (lambda process: process.kernel.variance, LogNormal(0.0, 1.0)),
         (lambda process: process.noise, LogNormal(-1.5, 1.5)),
     )
-    return gp_regression(process(kernel, 0.1, Constant(0.0)), maximum_likelihood(config.steps), log_prior=log_prior)
+    hyperparameters = maximum_likelihood(config.steps, standardize=False)  # on the pool and the start set already
+    return gp_regression(process(kernel, 0.1, Constant(0.0)), hyperparameters, log_prior=log_prior)
 
 
 def load(name: str) -> Dataset:

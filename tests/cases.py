@@ -276,7 +276,7 @@ PARTS = {  # names of `bal.learners` that are not learners
 }
 
 GP_PARTS = {  # names of `bal.learners.gp` that are not learners
-    *("GPRows", "GPState", "Hyperparameters", "Inference", "Link", "Process", "WeightedDraws", "split"),
+    *("Chosen", "GPRows", "GPState", "Hyperparameters", "Inference", "Link", "Process", "WeightedDraws", "split"),
     *("effective_size", "given", "laplace", "laplace_draws", "log_posterior", "logit", "lognormal_prior"),
     *("maximum_likelihood", "nuts", "prior", "probit", "process", "variational", "weighted_draws"),
     *("NoisyInputProcess", "NoisyInputRBF", "noise_free", "noisy_input_process", "noisy_rows"),
@@ -284,9 +284,13 @@ GP_PARTS = {  # names of `bal.learners.gp` that are not learners
 
 _GIVEN = {"labels": "real", "keyed": False}
 _process = gp.process(gpjax.kernels.RBF(lengthscale=1.5, n_dims=3), noise=0.1)
-_two_draws = gp.Hyperparameters(
-    2, lambda key, initial, previous, objective: jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 0.5]), initial)
-)
+
+
+def _choose(key, initial, previous, objective):
+    return gp.Chosen(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 0.5]), initial), jnp.ones(2, bool))
+
+
+_two_draws = gp.Hyperparameters(2, _choose)
 
 LEARNERS = {
     "ensemble": Case(learners.ensemble(learners.mlp((16,), num_outputs=CLASSES), 3, **_small())),

@@ -13,7 +13,7 @@ from bal.acquisition import epistemic_variance, gaussian_bald
 from bal.covariance_scores import alc_scores, covariance_epig_scores, target_rows
 from bal.kernels import cross_covariance, learner_covariance, noisy, posterior_context
 from bal.labeled import empty_log, make_pool
-from bal.learners.gp import Hyperparameters, gp_regression, process
+from bal.learners.gp import Chosen, Hyperparameters, gp_regression, process
 from bal.loop import run
 from bal.query import Query, Stage, embeddings, run_query
 from bal.rows import chunked, dense
@@ -32,7 +32,7 @@ CAPACITY = L + 3
 
 
 def two_draws(key, initial, previous, objective):
-    return jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 0.7]), initial)
+    return Chosen(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 0.7]), initial), jnp.ones(2, bool))
 
 
 with jax.enable_x64(True):  # parameters too
@@ -178,8 +178,10 @@ def test_a_linear_kernel_ranks_as_bait():
 
 
 def one_draw(posterior, number):
-    state = jax.tree.map(lambda leaf: leaf[number : number + 1], posterior.state)
-    return Posterior(state._replace(x=posterior.state.x), posterior.learner)
+    state = posterior.state
+    draws = {name: getattr(state, name) for name in ("params", "whiten", "alpha", "gap", "converged")}
+    part = jax.tree.map(lambda leaf: leaf[number : number + 1], draws)
+    return Posterior(state._replace(**part), posterior.learner)
 
 
 def test_several_draws_have_the_moments_of_the_mixture():

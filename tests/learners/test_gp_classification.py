@@ -29,6 +29,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from bal.checks import check_predictions
 from bal.learners.gp import (
+    Chosen,
     Hyperparameters,
     gp_classification,
     laplace,
@@ -209,7 +210,9 @@ def test_vmap_is_a_loop(method):
 @pytest.mark.slow
 def test_fitted_hyperparameters_raise_the_evidence():
     given_evidence = run_approximate(prior(), "laplace", "probit").log_evidence
-    learner = gp_classification(prior(), hyperparameters=maximum_likelihood(20, optimizer=optax.adam(0.1)))
+    learner = gp_classification(
+        prior(), hyperparameters=maximum_likelihood(20, optimizer=optax.adam(0.1), standardize=False)
+    )
     state = jax.jit(lambda given: learner.fit(KEY, learner.init(KEY, given), given))(data())
     params = jax.tree.map(lambda leaf: leaf[0], state.params)
     best = run_approximate(join(params, split(prior())[1], jnp.float64), "laplace", "probit")
@@ -223,7 +226,7 @@ def test_the_objective_is_evidence_plus_prior_and_draws_are_kept_apart():
 
     def choose(key, initial, previous, objective):
         seen.append(objective(initial))
-        return jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 1.0]), initial)
+        return Chosen(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 1.0]), initial), jnp.ones(2, bool))
 
     fixed = process(prior(fixed=True).kernel, mean=gpjax.mean_functions.Constant(MEAN))
     learner = gp_classification(

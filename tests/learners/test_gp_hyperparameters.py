@@ -80,7 +80,7 @@ def fits():
 
         def fit(method, start):
             chosen = method.choose(KEY, initial, stacked(start), objective)
-            best = jax.tree.map(lambda leaf: leaf[0], chosen)
+            best = jax.tree.map(lambda leaf: leaf[0], chosen.params)
             return best, objective(best)
 
         best, one = jax.jit(lambda start: fit(maximum_likelihood(40), start))(initial)
@@ -110,7 +110,7 @@ def test_the_best_point_survives_a_broken_optimizer():
     """A step so long that there is no finite evidence where it ends: the start, the best point seen, is returned."""
     objective, initial = log_posterior(two(), data()), split(two())[0]
     method = maximum_likelihood(5, optimizer=optax.sgd(1e200))
-    chosen = jax.jit(lambda: method.choose(KEY, initial, stacked(initial), objective))()
+    chosen = jax.jit(lambda: method.choose(KEY, initial, stacked(initial), objective).params)()
     jax.tree.map(lambda leaf, before: agree(leaf[0], before, 0.0), chosen, initial)
 
 
@@ -119,7 +119,7 @@ def test_a_prior_moves_the_fit():
     log_prior = prior((lambda p: p.kernel.lengthscale, Normal(3.0, 1e-4)), (lambda p: p.noise, Normal(0.5, 1e-4)))
     objective, initial = log_posterior(two(), data(), log_prior), split(two())[0]
     method = maximum_likelihood(60)
-    chosen = jax.jit(lambda: method.choose(KEY, initial, stacked(initial), objective))()
+    chosen = jax.jit(lambda: method.choose(KEY, initial, stacked(initial), objective).params)()
     agree(val(chosen.kernel.lengthscale)[0], 3.0, 1e-3)
     agree(val(chosen.noise)[0], 0.5, 1e-3)
 
@@ -208,9 +208,22 @@ def test_laplace_draws_are_the_grid(posterior):
 def test_nuts_is_the_grid(posterior):
     """Twelve chains of forty draws."""
     objective, initial, expected = posterior
-    choose = lambda key: nuts(40, 100, 4).choose(key, initial, stacked(initial), objective)
+    choose = lambda key: nuts(40, 100, 4).choose(key, initial, stacked(initial), objective).params
     draws = jax.jit(lambda keys: jax.lax.map(choose, keys))(jax.random.split(KEY, 12))
     within_three_errors(np.asarray(moments(logs(draws)).mean(1)), expected)
+
+
+def test_weighted_points_are_a_normal_posterior():
+    """A narrow, tilted normal, where the proposal is twice as wide and more: moments within three standard errors, and
+    half of the points, those of the narrow component, do the work."""
+    mean, factor = np.array([1.0, -2.0]), np.array([[0.05, 0.0], [0.3, 0.4]])
+    log_density = lambda theta: -0.5 * jnp.sum(jnp.linalg.solve(jnp.asarray(factor), theta - mean) ** 2)
+    found = jax.jit(lambda: weighted_draws(KEY, jnp.zeros(2), log_density, 512, 30))()
+    weight, size = np.exp(found.log_weight), float(effective_size(found.log_weight))
+    assert 512 / 4 < size < 512
+    white = np.linalg.solve(factor, (np.asarray(found.params) - mean).T)  # standard normal, in two dimensions
+    np.testing.assert_allclose(white @ weight, 0.0, atol=3 / np.sqrt(size))
+    np.testing.assert_allclose(white**2 @ weight, 1.0, atol=3 * np.sqrt(2 / size))
 
 
 def test_systematic_resampling_counts():
@@ -262,7 +275,7 @@ def test_sampling_inside_whole_experiments(method):
 def test_nuts_is_the_same_under_vmap(posterior):
     objective, initial, _ = posterior
     keys = jax.random.split(KEY, 2)
-    draw = lambda key: logs(nuts(2, 5, 1).choose(key, initial, stacked(initial), objective))
+    draw = lambda key: logs(nuts(2, 5, 1).choose(key, initial, stacked(initial), objective).params)
     agree(jax.jit(jax.vmap(draw))(keys), jax.jit(lambda keys: jax.lax.map(draw, keys))(keys), 1e-6)
 
 
@@ -271,8 +284,9 @@ def test_a_posterior_that_is_nowhere_a_number_gives_no_draws(posterior):
     _, initial, _ = posterior
     method = laplace_draws(2, 8, 3)
     objective = lambda params: jnp.nan * val(params.noise)
-    draws = jax.jit(lambda: method.choose(KEY, initial, stacked(initial), objective))()
+    draws, converged = jax.jit(lambda: method.choose(KEY, initial, stacked(initial), objective))()
     assert np.isnan(logs(draws)).all()
+    assert not converged.any()
 
 
 @pytest.mark.parametrize(

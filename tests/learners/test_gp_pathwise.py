@@ -9,6 +9,7 @@ import pytest
 from bal.acquisition import bald
 from bal.checks import check_predictions
 from bal.learners.gp import (
+    Chosen,
     Hyperparameters,
     gp_classification,
     gp_classification_draws,
@@ -172,7 +173,7 @@ def test_draws_of_hyperparameters_share_the_draws():
     """Prior means 0 and 50, two functions each, far from the labels."""
 
     def choose(key, initial, previous, objective):
-        return jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 50.0]), initial)
+        return Chosen(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf + 50.0]), initial), jnp.ones(2, bool))
 
     fixed = process(gpjax.kernels.RBF(), 1.0, fixed=True)
     model = fixed._replace(mean=gpjax.mean_functions.Constant(0.0))

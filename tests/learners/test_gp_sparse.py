@@ -6,10 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from gpjax.parameters import val
 
 from bal.acquisition import gaussian_bald, gaussian_epig
 from bal.acquisition.outputs import over_outputs
-from bal.learners.gp import gp_regression, log_posterior, maximum_likelihood, process, sparse_gp, split
+from bal.learners.gp import (
+    Chosen,
+    Hyperparameters,
+    gp_regression,
+    log_posterior,
+    maximum_likelihood,
+    process,
+    sparse_gp,
+    split,
+)
 from bal.learners.gp.sparse import choose_inducing, project
 from bal.typing import Data, Gaussian
 
@@ -101,6 +111,21 @@ def test_inducing_rows_are_the_greedy_ones():
         np.testing.assert_array_equal(chosen[count], X[left.argmax()])
 
 
+def test_inducing_rows_are_those_of_the_chosen_values():
+    """At the short lengthscale that is chosen other rows are spread out than at the long one of the start."""
+
+    def short(key, initial, previous, objective):
+        return Chosen(jax.tree.map(lambda leaf: leaf[None] - 2.3, initial), jnp.ones(1, bool))
+
+    learner = sparse_gp(model(1.5), 5, Hyperparameters(1, short))
+    state = jax.jit(lambda data: learner.fit(KEY, learner.init(KEY, data), data))(data())
+    lengthscale = float(val(state.params.kernel.lengthscale)[0])
+    assert lengthscale < 0.4
+    spread_out = lambda length: bound(5, data(), model(length))[1]
+    np.testing.assert_array_equal(state.x, spread_out(lengthscale))
+    assert (np.asarray(state.x) != spread_out(1.5)).any()
+
+
 def test_duplicate_rows_and_a_flat_kernel_stay_finite():
     """The covariance of the inducing rows is singular: the jitter holds, the bound too."""
     twice = Data(jnp.array(np.r_[X[:4], X[:4]]), jnp.array(np.r_[Y[:4], Y[:4]]), jnp.ones(8))
@@ -112,7 +137,7 @@ def test_duplicate_rows_and_a_flat_kernel_stay_finite():
 
 def test_hyperparameters_are_fitted_by_the_bound():
     made = process(gpjax.kernels.RBF(lengthscale=4.0), 1.0)
-    learner = sparse_gp(made, 8, maximum_likelihood(30, optimizer=optax.adam(0.1)))
+    learner = sparse_gp(made, 8, maximum_likelihood(30, optimizer=optax.adam(0.1), standardize=False))
     state = jax.jit(lambda data: learner.fit(KEY, learner.init(KEY, data), data))(data())
     objective = jax.jit(log_posterior(made, data()))
     start, end = objective(split(made)[0]), objective(jax.tree.map(lambda leaf: leaf[0], state.params))

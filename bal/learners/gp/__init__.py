@@ -2,7 +2,7 @@
 
 from bal.learners.gp.classification import gp_classification
 from bal.learners.gp.conditioned import GPRows, GPState
-from bal.learners.gp.hyperparameters import Hyperparameters, given, maximum_likelihood
+from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, given, maximum_likelihood
 from bal.learners.gp.laplace import laplace
 from bal.learners.gp.laplace_draws import WeightedDraws, effective_size, laplace_draws, weighted_draws
 from bal.learners.gp.links import Link, logit, probit
@@ -23,6 +23,7 @@ from bal.learners.gp.sparse import sparse_gp
 from bal.learners.gp.variational import variational
 
 __all__ = [
+    "Chosen",
     "GPRows",
     "GPState",
     "Hyperparameters",

@@ -1,14 +1,14 @@
 """Gaussian process classification into two classes, with a normal approximation of the posterior."""
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.learners.gp.conditioned import GPState, gp_learner
+from bal.learners.gp.conditioned import GPState
 from bal.learners.gp.hyperparameters import Hyperparameters, given
 from bal.learners.gp.laplace import laplace
+from bal.learners.gp.learner import Model, gp_learner
 from bal.learners.gp.links import Link, probit
+from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.gp.sites import Approximation, Inference, Labels
 from bal.learners.training import map_members
@@ -21,7 +21,7 @@ def gp_classification(
     hyperparameters: Hyperparameters = given,
     *,
     link: Link = probit,
-    log_prior: Callable[[Process], Float[Array, ""]] | None = None,
+    log_prior: LogPrior | None = None,
 ) -> Learner:
     """A normal approximation of the posterior of f for labels 0 and 1: ``predict`` gives a `Latent` ``[N, K]``.
 
@@ -56,24 +56,24 @@ def gp_classification(
     if process.noise is not None:
         raise ValueError("classes have no noise variance, the link is their noise; make the process without noise")
     chosen = laplace() if inference is None else inference
-    fitted, rest = split(process)
-    num_draws = hyperparameters.num_draws
+    rest = split(process)[1]
 
-    def fit(key: PRNGKey, state: GPState, data: Data) -> GPState:
-        dtype = data.x.dtype
-        start = state.alpha.mean(0)
-        classify = lambda params: approximate(join(params, rest, dtype), chosen, link, data, start)
+    def fit(key: PRNGKey, state: GPState, data: Data, model: Model) -> GPState:
+        x, start = data.x, state.alpha.mean(0)
+        classify = lambda params: approximate(model(params), chosen, link, data, start)
 
         def objective(params: PyTree) -> Float[Array, ""]:
             evidence = classify(params).log_evidence
-            return evidence if log_prior is None else evidence + log_prior(join(params, rest, dtype))
+            return evidence if log_prior is None else evidence + log_prior(join(params, rest, x.dtype))
 
-        params = hyperparameters.choose(key, as_dtype(fitted, dtype), state.params, objective)
-        found = map_members(lambda params, _: classify(params), params, jnp.arange(num_draws))
-        x = jnp.where(data.weight[:, None] > 0, data.x, 0.0)
-        return GPState(params, x, found.whiten, found.alpha, found.gap)
+        initial = as_dtype(split(process)[0], x.dtype)
+        params, converged = hyperparameters.choose(key, initial, state.params, objective)
+        found = map_members(lambda params, _: classify(params), params, jnp.arange(hyperparameters.num_draws))
+        converged &= found.gap <= jnp.finfo(x.dtype).eps ** 0.25
+        return GPState(params, x, found.whiten, found.alpha, found.gap, converged, state.num_labels, state.units)
 
-    return gp_learner(process, num_draws, fit, lambda found: Latent(found.mean, found.variance))
+    read = lambda found: Latent(found.mean, found.variance)
+    return gp_learner(process, hyperparameters.num_draws, hyperparameters.units, fit, read)
 
 
 def approximate(
@@ -81,6 +81,7 @@ def approximate(
 ) -> Approximation:
     """The approximation of the posterior of one process, started at an alpha."""
     x = jnp.where(data.weight[:, None] > 0, data.x, 0.0)
-    sign = jnp.where(data.y > 0, 1.0, -1.0).astype(x.dtype)
+    sign = jnp.where(data.y == 1, 1.0, jnp.where(data.y == 0, -1.0, jnp.nan))
+    sign = jnp.where(data.weight > 0, sign, 1.0).astype(x.dtype)
     labels = Labels(sign, data.weight.astype(x.dtype), process.prior_mean(x))
     return inference.approximate(link, process.covariance(x, x), labels, alpha)

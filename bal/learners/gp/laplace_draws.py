@@ -19,7 +19,7 @@ from scipy.stats import qmc
 
 from bal.learners.ascent import ascend
 from bal.learners.gp.coordinates import coordinates
-from bal.learners.gp.hyperparameters import Hyperparameters, Objective, check_free
+from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, Objective, check_free, units_of
 from bal.learners.restart import Restart, cold
 from bal.learners.training import map_members
 from bal.typing import PRNGKey, PyTree
@@ -37,12 +37,13 @@ class WeightedDraws(NamedTuple):
 
 
 def laplace_draws(
-    num_draws: int, num_points: int = 256, num_steps: int = 30, *, restart: Restart = cold
+    num_draws: int, num_points: int = 256, num_steps: int = 30, *, restart: Restart = cold, standardize: bool = True
 ) -> Hyperparameters:
     """K draws of equal weight from the posterior of the hyper-parameters, by importance sampling around its mode.
 
     Costs ``num_points`` Cholesky factors of the labels beside finding the mode. Where the effective number of points
-    (`effective_size` of `weighted_draws`) is below K, draws repeat. For a posterior of several far modes use `nuts`.
+    (`effective_size` of `weighted_draws`) is below K, draws repeat, and the state says that they have not `converged`,
+    as it does below a twentieth of the points. For a posterior of several far modes use `nuts`.
     Without a `log_prior` the prior is flat in the constrained values, and the posterior may not exist.
 
     Args:
@@ -50,6 +51,7 @@ def laplace_draws(
       num_points: S.
       num_steps: L-BFGS steps towards the mode, at most.
       restart: `cold`, or `warm` to start from the first draw of the round before.
+      standardize: as for `maximum_likelihood`; the prior is then one of standardized values.
 
     Raises:
       ValueError: fewer draws than 1, or fewer points than draws.
@@ -60,14 +62,15 @@ def laplace_draws(
     if num_draws < 1 or num_points < num_draws:
         raise ValueError(f"expected at least 1 draw and as many points, got {num_draws} draws, {num_points} points")
 
-    def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> PyTree:
+    def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> Chosen:
         first = restart(jax.tree.map(lambda leaf: leaf[0], previous), initial)
         key_points, key_draws = jax.random.split(key)
         found = weighted_draws(key_points, first, objective, num_points, num_steps)
         picked = systematic(key_draws, found.log_weight, num_draws)
-        return jax.tree.map(lambda leaf: leaf[picked], found.params)
+        enough = effective_size(found.log_weight) >= max(num_draws, num_points / 20)
+        return Chosen(jax.tree.map(lambda leaf: leaf[picked], found.params), jnp.broadcast_to(enough, num_draws))
 
-    return Hyperparameters(num_draws, choose)
+    return Hyperparameters(num_draws, choose, units_of(standardize))
 
 
 def weighted_draws(
@@ -76,7 +79,7 @@ def weighted_draws(
     """The weighted points themselves; a point at which the Cholesky factor fails has weight 0."""
     check_free(initial)
     at = coordinates(initial, objective)
-    mode, _ = ascend(optax.lbfgs(), at.log_density, at.start, num_steps)
+    mode = ascend(optax.lbfgs(), at.log_density, at.start, num_steps).params
     slope = jax.grad(at.log_density)
     column = lambda direction: jax.jvp(slope, (mode,), (direction,))[1]
     negative_hessian = -map_members(column, jnp.eye(len(mode), dtype=mode.dtype))

@@ -1,27 +1,32 @@
 """Draws of hyper-parameters by Hamiltonian Monte Carlo: slow, and right for posteriors of any shape."""
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 from numpyro.infer import NUTS
 
 from bal.learners.gp.coordinates import coordinates
-from bal.learners.gp.hyperparameters import Hyperparameters, Objective, check_free
+from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, Objective, check_free, units_of
 from bal.learners.restart import Restart, cold
 from bal.typing import PRNGKey, PyTree
 
 
-def nuts(num_draws: int, num_warmup: int = 200, thin: int = 5, *, restart: Restart = cold) -> Hyperparameters:
+def nuts(
+    num_draws: int, num_warmup: int = 200, thin: int = 5, *, restart: Restart = cold, standardize: bool = True
+) -> Hyperparameters:
     """K draws from the posterior of the hyper-parameters: every `thin`-th of one chain of the no-U-turn sampler.
 
     Runs inside `jit`, `scan` and `vmap`, where the longest trajectory of all lanes sets the pace. Compiling takes
     seconds; a step costs up to a thousand Cholesky factors, tens as a rule. Positive parameters are sampled by their
-    logarithm. Without a `log_prior` the prior is flat in the constrained values, and the posterior may not exist.
+    logarithm. Without a `log_prior` the prior is flat in the constrained values, and the posterior may not exist. A
+    chain that accepts less than half of its steps, 0.8 being aimed at, has not `converged`.
 
     Args:
       num_draws: K.
       num_warmup: steps that adapt the step size and the (dense) mass matrix, discarded.
       thin: steps from one draw to the next.
       restart: `cold`, or `warm` to start from the last draw of the round before.
+      standardize: as for `maximum_likelihood`; the prior is then one of standardized values.
 
     Raises:
       ValueError: fewer draws or steps than 1.
@@ -34,7 +39,7 @@ def nuts(num_draws: int, num_warmup: int = 200, thin: int = 5, *, restart: Resta
             f"expected at least 1 draw, 1 warm-up step and 1 step a draw, got {num_draws}, {num_warmup} and {thin}"
         )
 
-    def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> PyTree:
+    def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> Chosen:
         check_free(initial)
         at = coordinates(restart(jax.tree.map(lambda leaf: leaf[-1], previous), initial), objective)
         sampler = NUTS(potential_fn=lambda theta: -at.log_density(theta), dense_mass=True)
@@ -46,7 +51,7 @@ def nuts(num_draws: int, num_warmup: int = 200, thin: int = 5, *, restart: Resta
             chain = jax.lax.fori_loop(0, thin, step, chain)
             return chain, chain.z
 
-        _, draws = jax.lax.scan(draw, chain, length=num_draws)
-        return jax.vmap(at.params)(draws)
+        chain, draws = jax.lax.scan(draw, chain, length=num_draws)
+        return Chosen(jax.vmap(at.params)(draws), jnp.broadcast_to(chain.mean_accept_prob > 0.5, num_draws))
 
-    return Hyperparameters(num_draws, choose)
+    return Hyperparameters(num_draws, choose, units_of(standardize))

@@ -9,14 +9,17 @@ import jax.numpy as jnp
 from gpjax.kernels import AbstractKernel
 from gpjax.kernels.stationary import StationaryKernel
 from gpjax.parameters import val
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
+from bal.learners.gp.buckets import by_bucket, compact
 from bal.learners.gp.classification import approximate, gp_classification
 from bal.learners.gp.conditioned import GPState, dot, observe
 from bal.learners.gp.hyperparameters import Hyperparameters, given
 from bal.learners.gp.laplace import laplace
+from bal.learners.gp.learner import as_floats, leading, model, of_labels
 from bal.learners.gp.links import Link, probit
-from bal.learners.gp.process import Process, join, split
+from bal.learners.gp.priors import LogPrior
+from bal.learners.gp.process import Process, as_dtype
 from bal.learners.gp.regression import gp_regression
 from bal.learners.gp.sites import Inference
 from bal.learners.training import map_members
@@ -48,7 +51,7 @@ def gp_regression_draws(
     hyperparameters: Hyperparameters = given,
     *,
     num_features: int = 1024,
-    log_prior: Callable[[Process], Float[Array, ""]] | None = None,
+    log_prior: LogPrior | None = None,
 ) -> Learner:
     """Joint draws of the posterior of `gp_regression`: ``predict`` gives a `Gaussian` ``[N, K]`` without variance.
 
@@ -85,7 +88,7 @@ def gp_regression_draws(
             raise ValueError(
                 f"draws are of one output, labels [L], got labels {data.y.shape}; use one learner an output"
             )
-        return observe(process, data.x, data.y.astype(data.x.dtype), data.weight.astype(data.x.dtype)).precision
+        return observe(process, data.x, jnp.zeros_like(data.weight), data.weight).precision
 
     def read(f: Float[Array, "n K"], noise: Float[Array, "n K"]) -> Gaussian:
         return Gaussian(f, jnp.zeros_like(f), noise)
@@ -101,7 +104,7 @@ def gp_classification_draws(
     *,
     link: Link = probit,
     num_features: int = 1024,
-    log_prior: Callable[[Process], Float[Array, ""]] | None = None,
+    log_prior: LogPrior | None = None,
 ) -> Learner:
     """Joint draws of the posterior of `gp_classification`: ``predict`` gives ``log_probs [N, K, 2]``.
 
@@ -142,34 +145,55 @@ def _draws(
 ) -> Learner:
     """Draws beside the posterior of a base learner whose labels have these precisions."""
     _check(process.kernel, num_draws, num_hyper, num_features)
-    _, rest = split(process)
     each, half = num_draws // num_hyper, num_features // 2
+    model_of = lambda state, dtype: model(process, state.units, dtype)
 
     def init(key: PRNGKey, data: Data) -> DrawsState:
-        (length, dim), dtype = data.x[:, process.kernel.active_dims].shape, data.x.dtype
+        x = as_floats(data.x)
+        length, dim = x[:, process.kernel.active_dims].shape
         shapes = (half, dim), (each, 2 * half), (each, length)
-        return DrawsState(base.init(key, data), Draws(*(jnp.zeros((num_hyper, *shape), dtype) for shape in shapes)))
+        return DrawsState(base.init(key, data), Draws(*(jnp.zeros((num_hyper, *shape), x.dtype) for shape in shapes)))
 
     def fit(key: PRNGKey, state: DrawsState, data: Data) -> DrawsState:
         key_fit, key_draw = jax.random.split(key)
         found = base.fit(key_fit, state.posterior, data)
+        real_first = compact(data._replace(weight=data.weight.astype(found.x.dtype)))
 
-        def draw(number: Array, params: PyTree, whiten: Array, alpha: Array) -> Draws:
-            prior = join(params, rest, data.x.dtype)
-            sites = precision(prior, data, alpha)
-            return _draw(jax.random.fold_in(key_draw, number), prior, found.x, whiten, alpha, sites, each, half)
+        def draw(size: int) -> Draws:
+            some = leading(found, size)
+            labels = Data(some.x, real_first.y[:size], real_first.weight[:size])
 
-        return DrawsState(found, map_members(draw, jnp.arange(num_hyper), found.params, found.whiten, found.alpha))
+            def one(number: Array, params: PyTree, whiten: Array, alpha: Array) -> Draws:
+                prior = model_of(found, found.x.dtype)(params)
+                sites = precision(prior, labels, alpha)
+                return _draw(jax.random.fold_in(key_draw, number), prior, some.x, whiten, alpha, sites, each, half)
 
-    def predict(state: DrawsState, x: Float[Array, "n D"]) -> PyTree:
-        def block(x: Float[Array, "n D"]) -> PyTree:
-            values = lambda params, draws: _values(join(params, rest, x.dtype), draws, state.posterior.x, x)
-            found = map_members(values, state.posterior.params, state.draws)
-            return read(*(leaf.swapaxes(0, 1).reshape(x.shape[0], num_draws) for leaf in found))
+            draws = map_members(one, jnp.arange(num_hyper), some.params, some.whiten, some.alpha)
+            return draws._replace(update=jnp.pad(draws.update, ((0, 0), (0, 0), (0, len(found.x) - size))))
 
-        return in_row_blocks(block, x)
+        return DrawsState(found, by_bucket(found.num_labels, len(found.x), draw))
 
-    def embed(state: DrawsState, x: Float[Array, "n D"]) -> PyTree:
+    def predict(state: DrawsState, x: Shaped[Array, "n D"]) -> PyTree:
+        x = as_floats(x)
+        made = model_of(state.posterior, x.dtype)
+
+        def at(size: int) -> tuple[Array, Array]:
+            seen = state.posterior.x[:size]
+            draws = state.draws._replace(update=state.draws.update[:, :, :size])
+
+            def block(x: Float[Array, "n D"]) -> tuple[Array, Array]:
+                values = lambda params, draws: _values(made(params), draws, seen, x)
+                found = map_members(values, state.posterior.params, draws)
+                return tuple(leaf.swapaxes(0, 1).reshape(x.shape[0], num_draws) for leaf in found)
+
+            return in_row_blocks(block, x)
+
+        f, noise = by_bucket(state.posterior.num_labels, len(state.posterior.x), at)
+        if state.posterior.units is not None:
+            f, _, noise = of_labels(as_dtype(process, x.dtype), state.posterior.units, x, Gaussian(f, noise, noise))
+        return read(f, noise)
+
+    def embed(state: DrawsState, x: Shaped[Array, "n D"]) -> PyTree:
         return Posterior(state.posterior, base).embed(x)
 
     def kernel(state: DrawsState, a: PyTree, b: PyTree) -> Float[Array, ""]:

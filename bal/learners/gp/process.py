@@ -72,8 +72,8 @@ def process(kernel: AbstractKernel, noise: Any = None, mean: Any = None, *, fixe
     return Process(*map(non_trainable, made)) if fixed else made
 
 
-def split(process: Process) -> tuple[PyTree, PyTree]:
-    """The hyper-parameters that may be fitted (arrays, unconstrained), and the rest."""
+def split(process: PyTree) -> tuple[PyTree, PyTree]:
+    """The hyper-parameters of a process, or of a part of one, that may be fitted (arrays, unconstrained); the rest."""
     frozen = lambda node: isinstance(node, NonTrainable)
 
     def trainable(node: Any) -> PyTree:

@@ -1,12 +1,12 @@
 """Gaussian process regression with the exact posterior."""
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.learners.gp.conditioned import GPState, condition, gp_learner
+from bal.learners.gp.conditioned import GPState, condition
 from bal.learners.gp.hyperparameters import Hyperparameters, Objective, given
+from bal.learners.gp.learner import Model, as_floats, gp_learner, model
+from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.typing import Data, Learner, PRNGKey, PyTree
@@ -16,17 +16,23 @@ def gp_regression(
     process: Process,
     hyperparameters: Hyperparameters = given,
     *,
-    log_prior: Callable[[Process], Float[Array, ""]] | None = None,
+    log_prior: LogPrior | None = None,
 ) -> Learner:
     """The exact posterior of a Gaussian process with normal noise: ``predict`` gives a `Gaussian` ``[N, K]``.
 
     K is the number of draws of hyper-parameters, 1 where they are given or fitted. ``embed`` and ``kernel`` give the
     posterior covariance of the function (`bal.kernels.learner_covariance`), with the noise of a label in the embedded
-    rows (`bal.kernels.noisy`). Costs O(L³) a fit and O(n L²) a prediction, for a labeled set of capacity L.
+    rows (`bal.kernels.noisy`). Costs O(L³) a fit and O(n L²) a prediction, for L labels rounded up to 64, 256, 1,024
+    and so on, or to the capacity of the labeled set.
 
-    Everything is in the dtype of the inputs. In float32 the Cholesky factor is lost (NaN predictions, which `Campaign`
-    refuses) where the largest eigenvalue of the prior over the noise variance exceeds about 1e6: switch float64 on
-    before any array is made, ``jax.config.update("jax_enable_x64", True)``, as the scripts do.
+    Labels and inputs may have any scale: where hyper-parameters are fitted or sampled they are standardized inside, and
+    predictions are in natural units again. Numbers that are given, or held fixed, are in natural units, see
+    `bal.learners.gp.units`.
+
+    Everything is in the dtype of the inputs, whole numbers being cast to floats. In float32 the Cholesky factor is lost
+    (NaN predictions, which `Campaign` refuses) where the largest eigenvalue of the prior over a given noise variance
+    exceeds about 1e6: switch float64 on before any array is made, ``jax.config.update("jax_enable_x64", True)``, as the
+    scripts do. A fitted noise is kept above rounding.
 
     Args:
       process: prior and noise, see `process`.
@@ -43,28 +49,24 @@ def gp_regression(
 
     Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1.
     """
-    fitted, rest = split(process)
-    num_draws = hyperparameters.num_draws
 
-    def fit(key: PRNGKey, state: GPState, data: Data) -> GPState:
-        x, dtype = data.x, data.x.dtype
-        y, weight = data.y.astype(dtype), data.weight.astype(dtype)
-        params = hyperparameters.choose(
-            key, as_dtype(fitted, dtype), state.params, log_posterior(process, data, log_prior)
-        )
-        one_draw = lambda params, _: condition(join(params, rest, dtype), x, y, weight)[:2]
-        whiten, alpha = map_members(one_draw, params, jnp.arange(num_draws))
-        return GPState(params, jnp.where(weight[:, None] > 0, x, 0.0), whiten, alpha, jnp.zeros(num_draws, dtype))
+    def fit(key: PRNGKey, state: GPState, data: Data, model: Model) -> GPState:
+        x, y, weight, *_ = data
+        initial = as_dtype(split(process)[0], x.dtype)
+        chosen = hyperparameters.choose(key, initial, state.params, _objective(process, data, log_prior, model))
+        one_draw = lambda params, _: condition(model(params), x, y, weight)[:2]
+        whiten, alpha = map_members(one_draw, chosen.params, jnp.arange(hyperparameters.num_draws))
+        gap = jnp.zeros(hyperparameters.num_draws, x.dtype)
+        return GPState(chosen.params, x, whiten, alpha, gap, chosen.converged, state.num_labels, state.units)
 
-    return gp_learner(process, num_draws, fit)
+    return gp_learner(process, hyperparameters.num_draws, hyperparameters.units, fit)
 
 
-def log_posterior(
-    process: Process, data: Data, log_prior: Callable[[Process], Float[Array, ""]] | None = None
-) -> Objective:
+def log_posterior(process: Process, data: Data, log_prior: LogPrior | None = None) -> Objective:
     """Log evidence of the labels plus the log prior, as a function of the hyper-parameters ``split(process)[0]``.
 
-    It is what `Hyperparameters` are chosen by; without a prior it is the log evidence, in nats.
+    It is what `Hyperparameters` are chosen by, with labels and inputs as they are (where they are standardized: of the
+    standardized labels); without a prior it is the log evidence, in nats.
 
     >>> import gpjax
     >>> from bal.learners.gp import process
@@ -75,12 +77,16 @@ def log_posterior(
 
     Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", equation 2.30.
     """
-    rest, dtype = split(process)[1], data.x.dtype
-    y, weight = data.y.astype(dtype), data.weight.astype(dtype)
+    x = as_floats(data.x)
+    some = Data(x, data.y.astype(x.dtype), data.weight.astype(x.dtype))
+    return _objective(process, some, log_prior, model(process, None, x.dtype))
+
+
+def _objective(process: Process, data: Data, log_prior: LogPrior | None, model: Model) -> Objective:
+    rest, (x, y, weight, *_) = split(process)[1], data
 
     def objective(params: PyTree) -> Float[Array, ""]:
-        model = join(params, rest, dtype)
-        evidence = condition(model, data.x, y, weight)[2]
-        return evidence if log_prior is None else evidence + log_prior(model)
+        evidence = condition(model(params), x, y, weight)[2]
+        return evidence if log_prior is None else evidence + log_prior(join(params, rest, x.dtype))
 
     return objective

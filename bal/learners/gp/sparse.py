@@ -8,7 +8,6 @@ of [L, L]: prediction is that of `bal.learners.gp.conditioned`.
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,8 +15,10 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
-from bal.learners.gp.conditioned import GPState, dot, gp_learner, observe
+from bal.learners.gp.conditioned import GPState, dot, observe
 from bal.learners.gp.hyperparameters import Hyperparameters, given
+from bal.learners.gp.learner import Model, gp_learner
+from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.numerics import first_argmax
@@ -29,7 +30,7 @@ def sparse_gp(
     num_inducing: int,
     hyperparameters: Hyperparameters = given,
     *,
-    log_prior: Callable[[Process], Float[Array, ""]] | None = None,
+    log_prior: LogPrior | None = None,
 ) -> Learner:
     """The variational posterior of a Gaussian process through inducing rows: `gp_regression` at O(L M²) a fit.
 
@@ -61,28 +62,26 @@ def sparse_gp(
     """
     if num_inducing < 1:
         raise ValueError(f"expected at least 1 inducing row, got {num_inducing}")
-    fitted, rest = split(process)
-    num_draws = hyperparameters.num_draws
+    rest = split(process)[1]
 
-    def fit(key: PRNGKey, state: GPState, data: Data) -> GPState:
-        x, dtype, size = data.x, data.x.dtype, len(state.x)
-        y, weight = data.y.astype(dtype), data.weight.astype(dtype)
-        inducing = lambda params: choose_inducing(join(params, rest, dtype), x, weight, size)
-        initial = as_dtype(fitted, dtype)
+    def fit(key: PRNGKey, state: GPState, data: Data, model: Model) -> GPState:
+        (x, y, weight, *_), size = data, len(state.x)
+        inducing = lambda params: choose_inducing(model(params), x, weight, size)
+        initial = as_dtype(split(process)[0], x.dtype)
         first = inducing(initial)
 
         def objective(params: PyTree) -> Float[Array, ""]:
-            model = join(params, rest, dtype)
-            bound = project(model, first, x, y, weight).bound
-            return bound if log_prior is None else bound + log_prior(model)
+            bound = project(model(params), first, x, y, weight).bound
+            return bound if log_prior is None else bound + log_prior(join(params, rest, x.dtype))
 
-        params = hyperparameters.choose(key, initial, state.params, objective)
+        params, converged = hyperparameters.choose(key, initial, state.params, objective)
         found = inducing(jax.tree.map(lambda leaf: leaf[0], params))
-        one_draw = lambda params, _: _whitened(project(join(params, rest, dtype), found, x, y, weight))
-        whiten, alpha = map_members(one_draw, params, jnp.arange(num_draws))
-        return GPState(params, found.x, whiten, alpha, jnp.zeros(num_draws, dtype))
+        one_draw = lambda params, _: _whitened(project(model(params), found, x, y, weight))
+        whiten, alpha = map_members(one_draw, params, jnp.arange(hyperparameters.num_draws))
+        gap = jnp.zeros(hyperparameters.num_draws, x.dtype)
+        return GPState(params, found.x, whiten, alpha, gap, converged, state.num_labels, state.units)
 
-    return gp_learner(process, num_draws, fit, capacity=num_inducing)
+    return gp_learner(process, hyperparameters.num_draws, hyperparameters.units, fit, capacity=num_inducing)
 
 
 class Inducing(NamedTuple):
@@ -153,7 +152,7 @@ def _whitened(found: Projection) -> tuple[Float[Array, "M M"], Float[Array, "M *
     identity = jnp.eye(len(found.root), dtype=found.root.dtype)
     inverse = solve_triangular(found.root, identity, lower=True)
     eigenvalues, axes = jnp.linalg.eigh(found.gram)
-    eigenvalues = jnp.maximum(eigenvalues, 0.0)
+    eigenvalues, axes = jnp.maximum(eigenvalues[::-1], 0.0), axes[:, ::-1]  # largest first: those of padding are last
     shrink = jnp.sqrt(eigenvalues / (1 + eigenvalues))
     whiten = shrink[:, None] * dot(axes.T, inverse) * found.weight[None, :]
     factor = jnp.linalg.cholesky(found.gram + identity)

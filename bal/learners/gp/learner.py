@@ -1,0 +1,179 @@
+"""The learner of a Gaussian process: whatever finds a `GPState` predicts and covaries alike, in natural units."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+from bal.learners.gp.buckets import by_bucket, compact
+from bal.learners.gp.conditioned import GPRows, GPState, dot, stretch
+from bal.learners.gp.process import Process, as_dtype, join, split
+from bal.learners.gp.units import Kind, Units, base, kind_of, measure, natural, standardized
+from bal.learners.training import map_members
+from bal.numerics import in_row_blocks
+from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
+
+Model = Callable[[PyTree], Process]
+"""The process of the labels in their units, ``params -> process``."""
+
+
+def gp_learner(
+    process: Process,
+    num_draws: int,
+    units: Kind,
+    fit: Callable[[PRNGKey, GPState, Data, Model], GPState],
+    read: Callable[[Gaussian], PyTree] = lambda found: found,
+    capacity: int | None = None,
+) -> Learner:
+    """The learner of a fit.
+
+    Args:
+      process: split into hyper-parameters, which the state holds, and the rest.
+      num_draws: K.
+      units: of the hyper-parameters.
+      fit: ``key, state, data, model -> state``, of few labels for a leading block of data and of the state: data are
+        in floating point, real rows first, labels in their units; num_labels and units of the result are those of the
+        state handed in.
+      read: predictions from posterior moments.
+      capacity: rows that the state holds, if fewer than the labels.
+    """
+    kind = kind_of(process, units)
+    model_of = lambda state, dtype: model(process, state.units, dtype)
+
+    def init(key: PRNGKey, data: Data) -> GPState:
+        del key
+        x = as_floats(data.x)
+        size = len(data.weight) if capacity is None else min(capacity, len(data.weight))
+        draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
+        params = jax.tree.map(draws, as_dtype(split(process)[0], x.dtype))
+        zeros, outputs = partial(jnp.zeros, dtype=x.dtype), data.y.shape[1:]
+        shapes = (size, x.shape[1]), (num_draws, size, size), (num_draws, size, *outputs), (num_draws,)
+        measured = None if kind == "given" else natural(x, outputs, zeros(len(x)))
+        converged, num_labels = jnp.ones(num_draws, bool), jnp.zeros((), jnp.int32)
+        return GPState(params, *map(zeros, shapes), converged, num_labels, measured)
+
+    def fit_all(key: PRNGKey, state: GPState, data: Data) -> GPState:
+        x = as_floats(data.x)
+        x, y, weight, *_ = compact(Data(x, data.y, data.weight.astype(x.dtype)))
+        x, measured = jnp.where(weight[:, None] > 0, x, 0.0), None
+        own = as_dtype(process, x.dtype)
+        if process.noise is not None:
+            y = y.astype(x.dtype)
+        if kind != "given":
+            measured = measure(own, x, y, weight) if kind == "standardized" else natural(x, y.shape[1:], weight)
+        if measured is not None and process.noise is not None:
+            y = (y - base(own, measured, x)) / measured.scale[None]
+        state = state._replace(num_labels=jnp.sum(weight > 0, dtype=jnp.int32), units=measured)
+
+        def at(size: int) -> GPState:
+            found = fit(key, leading(state, size), Data(x[:size], y[:size], weight[:size]), model_of(state, x.dtype))
+            return jax.tree.map(_padded, found, state)
+
+        return by_bucket(state.num_labels, len(weight), at)
+
+    def predict(state: GPState, x: Shaped[Array, "n D"]) -> PyTree:
+        x = as_floats(x)
+        found = by_bucket(
+            state.num_labels, len(state.x), lambda size: predict_rows(model_of(state, x.dtype), leading(state, size), x)
+        )
+        return read(found if state.units is None else of_labels(as_dtype(process, x.dtype), state.units, x, found))
+
+    def embed(state: GPState, x: Shaped[Array, "n D"]) -> GPRows:
+        x = as_floats(x)
+
+        def at(size: int) -> GPRows:
+            rows = embed_rows(model_of(state, x.dtype), leading(state, size), x)
+            return rows._replace(whitened=jnp.pad(rows.whitened, ((0, 0), (0, 0), (0, len(state.x) - size))))
+
+        rows = by_bucket(state.num_labels, len(state.x), at)
+        if state.units is None:
+            return rows
+        mean = of_labels(as_dtype(process, x.dtype), state.units, x, Gaussian(rows.mean, rows.mean, rows.mean)).mean
+        return rows._replace(mean=mean, noise=rows.noise * jnp.mean(state.units.scale**2))
+
+    def kernel(state: GPState, a: GPRows, b: GPRows) -> Float[Array, ""]:
+        return covariance(model_of(state, a.x.dtype), state, a, b)
+
+    return Learner(init, fit_all, predict, embed, kernel)
+
+
+def as_floats(x: Any) -> Array:
+    """Inputs in floating point of at least 32 bits: whole numbers, truth values and halves have no square roots.
+
+    >>> as_floats(jnp.arange(3)).dtype.name, as_floats(jnp.ones(3, jnp.float16)).dtype.name
+    ('float32', 'float32')
+    """
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(jnp.result_type(x, float), jnp.float32))
+
+
+def model(process: Process, units: Units | None, dtype: Any) -> Model:
+    """The process in its units, as a function of the hyper-parameters."""
+    rest = split(process)[1]
+    return lambda params: standardized(join(params, rest, dtype), units)
+
+
+def leading(state: GPState, size: int) -> GPState:
+    """The state of the first rows, which all real ones must be among."""
+    return state._replace(x=state.x[:size], whiten=state.whiten[:, :size, :size], alpha=state.alpha[:, :size])
+
+
+def predict_rows(model: Model, state: GPState, x: Float[Array, "n D"]) -> Gaussian:
+    """Posterior mean and variance of f and noise of y at rows, in units, for every draw of hyper-parameters."""
+
+    def block(x: Float[Array, "n D"]) -> Gaussian:
+        rows = embed_rows(model, state, x)
+        prior = _over_draws(lambda params, whiten, alpha: model(params).variance(x), state)
+        variance = jnp.maximum(prior.T - jnp.sum(rows.whitened**2, -1), 0.0)
+        return Gaussian(rows.mean, stretch(variance, rows.mean), stretch(rows.noise, rows.mean))
+
+    return in_row_blocks(block, x)
+
+
+def embed_rows(model: Model, state: GPState, x: Float[Array, "n D"]) -> GPRows:
+    """What `covariance` compares, in units."""
+
+    def block(x: Float[Array, "n D"]) -> GPRows:
+        whitened, mean, noise = _over_draws(partial(_embed, model, state.x, x), state)
+        return GPRows(x, whitened.swapaxes(0, 1), mean.swapaxes(0, 1), noise.T)
+
+    return in_row_blocks(block, x)
+
+
+def covariance(model: Model, state: GPState, a: GPRows, b: GPRows) -> Float[Array, ""]:
+    """Posterior covariance of f at two embedded rows; over several draws the mean of theirs plus that of their means.
+
+    Several outputs share it: where their scales, or their means over draws, differ, it is the average over outputs.
+    """
+    prior = jax.vmap(lambda params, alpha: model(params).kernel(a.x, b.x))(state.params, state.alpha)
+    within = jnp.mean(prior - jnp.einsum("kl,kl->k", a.whitened, b.whitened, precision="highest"))
+    within = within if state.units is None else within * jnp.mean(state.units.scale**2)
+    centred = lambda mean: mean - mean.mean(0, keepdims=True)
+    return within + jnp.mean(centred(a.mean) * centred(b.mean))
+
+
+def of_labels(process: Process, units: Units, x: Float[Array, "n D"], found: Gaussian) -> Gaussian:
+    """Moments in the units of the labels."""
+    scale = units.scale[None, None]
+    mean = base(process, units, x)[:, None] + scale * found.mean
+    return Gaussian(mean, scale**2 * found.variance, scale**2 * found.noise)
+
+
+def _embed(model: Model, x_labeled: Array, x: Array, params: PyTree, whiten: Array, alpha: Array) -> tuple:
+    process = model(params)
+    cross = process.covariance(x, x_labeled)
+    mean = process.prior_mean(x, alpha.shape[1:]) + dot(cross, alpha)
+    return dot(cross, whiten.T), mean, process.noise_variance(x)
+
+
+def _over_draws(fn: Callable, state: GPState) -> PyTree:
+    return map_members(fn, state.params, state.whiten, state.alpha)
+
+
+def _padded(leaf: Array, like: Array) -> Array:
+    if leaf.shape == like.shape:
+        return leaf
+    return jnp.pad(leaf, [(0, more - own) for own, more in zip(leaf.shape, like.shape, strict=True)])
