@@ -244,3 +244,20 @@ def test_tapped_networks_give_the_gradients_of_all_dense_layers(members):
     flat = jnp.concatenate([leaf.reshape(4, -1) for leaf in jax.tree.leaves(per_row)], 1)
     kernel = gradient(Candidates(rows, jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4)))
     np.testing.assert_allclose(kernel.block(rows), flat @ flat.T, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [24, 2_000])
+def test_a_row_of_nan_has_gradients_of_nan_and_spoils_no_other(n):
+    """One entry is enough: of one draw and class in row 3, of one feature in row 5."""
+    log_probs, features = jax.nn.log_softmax(normal(0, n, 3, 4)), normal(1, n, 3, 5)
+
+    @jax.jit
+    def numbers(log_probs, features):
+        rows = label_gradients(log_probs, features)
+        k = gradient(Candidates(rows, jnp.arange(n), jnp.ones(n) > 0, jnp.ones(n)))
+        return jnp.stack([k.diag(), k.column(k.row(0))], 1)
+
+    got = numbers(log_probs.at[3, 1, 2].set(jnp.nan), features.at[5, 0, 0].set(jnp.nan))
+    bad = np.isin(np.arange(n), [3, 5])
+    assert np.isnan(got[bad]).all()
+    np.testing.assert_allclose(got[~bad], numbers(log_probs, features)[~bad], rtol=1e-6)
