@@ -1,6 +1,7 @@
 """Modules of one's own that `network` cannot call: the sentence says what it calls, what came, and what to do."""
 
 import warnings
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,7 @@ class Linen(linen.Module):
 )
 def test_misfits_are_named(build, message):
     with pytest.raises(TypeError, match=message):
-        network.__wrapped__(build).init(KEY, jnp.ones((2, 3)))
+        unwrap(network)(build).init(KEY, jnp.ones((2, 3)))
 
 
 def test_a_builder_that_wraps_sizes_is_right():

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
@@ -85,9 +86,9 @@ def test_settings_of_the_wrong_kind_are_refused(wrong, message):
 
 def test_a_policy_that_was_not_called():
     with pytest.raises(TypeError, match="expected a number as shrink, got dict"):
-        learners.shrink_and_perturb.__wrapped__({}, {})
+        unwrap(learners.shrink_and_perturb)({}, {})
     with pytest.raises(TypeError, match="expected a tuple of layer sizes, got 8"):
-        learners.mlp.__wrapped__(8)
+        unwrap(learners.mlp)(8)
 
 
 def test_the_least_that_is_right():
