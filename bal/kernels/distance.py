@@ -1,9 +1,13 @@
 """Squared distances in the feature space of a kernel, ``d²(x, c) = k(x,x) + k(c,c) - 2 k(x,c)``, to a set of centres.
 
 The expansion costs one column a centre, half of what differences of features cost. It cancels where features share a
-large offset: remove that with the transform `centred`, which changes no distance.
+large offset, so `near_origin` removes that from kernels whose distances it does not change. Of others
+(`bal.kernels.nngp`, gradients) the inputs have to be moved before, as by the transform `centred`.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
@@ -12,56 +16,129 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.kernels.kernel import Kernel
 from bal.numerics import in_row_blocks
+from bal.typing import PyTree
+
+_SAMPLE = 256
 
 
 class Nearest(NamedTuple):
     """The nearest centre of each row.
 
     squared: squared distance, infinite while there is no centre; centre: its number, labeled centres first.
-    size: ``k(x, x)``; following: the number that the next centre gets; some: whether there is a centre.
+    size: ``k(x, x)``, NaN where it is not finite, as then is the distance; slack: see `near_origin`.
+    following: the number that the next centre gets; some: whether there is a centre.
     """
 
     squared: Float[Array, "n"]
     centre: Int[Array, "n"]
     size: Float[Array, "n"]
+    slack: Float[Array, ""]
     following: Int[Array, ""]
     some: Bool[Array, ""]
 
 
-def squared_distances(size: Float[Array, "n"], size_other: Array, column: Float[Array, "n"]) -> Float[Array, "n"]:
-    """``k(x,x) + k(c,c) - 2 k(x,c)``; what is below rounding is 0, as it is between a row and its copy."""
+def squared_distances(
+    size: Float[Array, "n"], size_other: Array, column: Float[Array, "n"], slack: Float[Array, ""] | float = 0.0
+) -> Float[Array, "n"]:
+    """``k(x,x) + k(c,c) - 2 k(x,c)``; what is below rounding is 0, as it is between a row and its copy.
+
+    `slack`: how far the features lie from where they are seen from (`near_origin`).
+    """
     total = size + size_other
     squared = total - 2 * column
-    return jnp.where(squared <= 8 * jnp.finfo(squared.dtype).eps * total, 0.0, squared)
+    rounding = 8 * jnp.finfo(squared.dtype).eps * (total + 2 * slack * jnp.sqrt(size_other))
+    return jnp.where(squared <= rounding, 0.0, squared)
 
 
-def nearest_known(kernel: Kernel) -> Nearest:
-    """Distances to the labeled rows (those of positive `known_weight`), or to no centre at all."""
+def finite_size(kernel: Kernel) -> Float[Array, "n"]:
+    """``k(x, x)``, NaN where it is not finite: no distance to such a row is defined."""
     size = kernel.diag()
+    return jnp.where(jnp.isfinite(size), size, jnp.nan)
+
+
+class View(NamedTuple):
+    """A kernel for distances: its ``k(x, x)``, NaN where not finite, and how far from the origin rows are seen from."""
+
+    kernel: Kernel
+    size: Float[Array, "n"]
+    slack: Float[Array, ""]
+
+
+def near_origin(kernel: Kernel, size: Float[Array, "n"], eligible: Bool[Array, "n"]) -> View:
+    """A kernel of the same distances, seen from where the rows lie: from 0 unless all of them lie far from there.
+
+    `size` is that of `finite_size`. No row is copied: ``(x - m)·(y - m) = x·(y - m) - m·(y - m)``, so that a squared
+    distance is in error by the rounding of ``|m| |y - m|`` in place of that of ``|m|²``.
+    """
+    if not kernel.moves:
+        return View(kernel, size, jnp.zeros((), size.dtype))
+    live = eligible & ~jnp.isnan(size)
+    by = jax.tree.map(lambda leaf: offset(leaf, live), kernel.rows)
+    pair = lambda a, b: kernel.pair(kernel.params, a, b)
+    there = lambda row: jax.tree.map(jnp.subtract, row, by)
+    moved_size = jax.vmap(lambda row: pair(there(row), there(row)))(kernel.rows)
+    moved = replace(kernel, params=(by, kernel.params), pair=_seen_from(kernel.pair))
+    return View(moved, jnp.where(jnp.isfinite(moved_size), moved_size, jnp.nan), jnp.sqrt(pair(by, by)))
+
+
+def offset(x: Float[Array, "n F"], live: Bool[Array, "n"]) -> Float[Array, "F"]:
+    """The mean of each feature over live rows where it is more than four standard deviations from 0, else 0.
+
+    It is that of up to 256 rows, evenly spread over the live ones, and rounded to whole multiples of a power of two
+    below the standard deviation: round numbers stay round, so that equal distances between them stay equal.
+
+    >>> offset(jnp.array([[2018.0, 1.0], [2020.0, -1.0], [2021.0, 0.0]]), jnp.ones(3) > 0).tolist()
+    [2020.0, 0.0]
+    """
+    count = jnp.cumsum(live, dtype=jnp.int32)
+    wanted = jnp.linspace(1, jnp.maximum(count[-1], 1), min(len(live), _SAMPLE)).astype(jnp.int32)
+    x = x[jnp.minimum(jnp.searchsorted(count, wanted), len(live) - 1)]
+    mean = x.mean(0)
+    deviation = jnp.sqrt(jnp.square(x - mean[None]).mean(0))
+    unit = jnp.exp2(jnp.floor(jnp.log2(jnp.where(deviation > 0, deviation, 1.0))))
+    far = (jnp.abs(mean) > 4 * deviation) & (count[-1] > 0)
+    return jnp.where(far, jnp.round(mean / unit) * unit, 0.0)
+
+
+@lru_cache
+def _seen_from(pair: Callable) -> Callable:
+    def moved(params: tuple[PyTree, PyTree], a: PyTree, b: PyTree) -> Array:
+        by, params = params
+        there = jax.tree.map(jnp.subtract, b, by)
+        return pair(params, a, there) - pair(params, by, there)
+
+    return moved
+
+
+def nearest_known(view: View) -> Nearest:
+    """Distances to the finite labeled rows (those of positive `known_weight`), or to no centre at all."""
+    kernel, size, slack = view
     n = size.shape[0]
-    if kernel.known is None:
+    if kernel.known is None or kernel.known_weight is None:
         zero = jnp.zeros((), jnp.int32)
-        return Nearest(jnp.full_like(size, jnp.inf), jnp.zeros(n, jnp.int32), size, zero, zero > 0)
-    real = kernel.known_weight > 0
+        return Nearest(jnp.full_like(size, jnp.inf), jnp.zeros(n, jnp.int32), size, slack, zero, zero > 0)
     known_size = jax.vmap(kernel.pair, (None, 0, 0))(kernel.params, kernel.known, kernel.known)
+    real = (kernel.known_weight > 0) & jnp.isfinite(known_size)
     number = jnp.arange(real.shape[0], dtype=jnp.int32)[:, None]
 
     def block(position: Int[Array, "b"]) -> tuple[Array, Array]:
         rows = jax.tree.map(lambda leaf: leaf[position], kernel.rows)
         pairs = jax.vmap(jax.vmap(kernel.pair, (None, 0, None)), (None, None, 0))(kernel.params, rows, kernel.known)
-        distances = jax.vmap(squared_distances, (None, 0, 0))(size[position], known_size, pairs)
+        distances = jax.vmap(squared_distances, (None, 0, 0, None))(size[position], known_size, pairs, slack)
         distances = jnp.where(real[:, None], distances, jnp.inf)
-        squared = distances.min(0)
-        return squared, jnp.where(distances == squared[None], number, number.size).min(0)
+        squared = distances.min(0)  # which may drop NaN
+        centre = jnp.where(distances == squared[None], number, number.size).min(0)
+        return jnp.where(jnp.isnan(size[position]), jnp.nan, squared), centre
 
     squared, centre = in_row_blocks(block, jnp.arange(n, dtype=jnp.int32))
-    return Nearest(squared, centre, size, jnp.asarray(number.size, jnp.int32), real.any())
+    return Nearest(squared, centre, size, slack, jnp.asarray(number.size, jnp.int32), real.any())
 
 
 def add_centre(kernel: Kernel, nearest: Nearest, position: Array) -> Nearest:
     """The nearest centres after the row at a position has become one; an earlier centre keeps its ties."""
     column = kernel.column(kernel.row(position))
-    squared = squared_distances(nearest.size, nearest.size[position], column)
+    squared = squared_distances(nearest.size, nearest.size[position], column, nearest.slack)
     centre = jnp.where(squared < nearest.squared, nearest.following, nearest.centre)
     squared = jnp.minimum(squared, nearest.squared)
-    return Nearest(squared, centre, nearest.size, nearest.following + 1, jnp.ones_like(nearest.some))
+    following, some = nearest.following + 1, jnp.ones_like(nearest.some)
+    return nearest._replace(squared=squared, centre=centre, following=following, some=some)

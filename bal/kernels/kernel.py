@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ class Kernel:
     noise: ``[n]`` variance of an observation given the function (0 unless `noisy`); known_noise: ``[L]``.
     params: hyper-parameters, whatever does not lead with rows.
     pair: ``params, row, row -> scalar``; static, so one function for one kind of kernel.
+    moves: True = the inner product of rows that are features, whose distances stay when all rows move by one vector.
     """
 
     rows: PyTree
@@ -30,6 +32,7 @@ class Kernel:
     known_noise: PyTree
     params: PyTree
     pair: Callable[[PyTree, PyTree, PyTree], Array] = field(metadata={"static": True})
+    moves: bool = field(default=False, metadata={"static": True})
 
     def row(self, position: Int[Array, ""] | int) -> PyTree:
         """The candidate at a position."""
@@ -45,8 +48,8 @@ class Kernel:
         return jax.vmap(self.pair, (None, 0, None))(self.params, self.rows, row)
 
     def diag(self) -> Float[Array, "n"]:
-        """``k(x_n, x_n)``."""
-        return jax.vmap(self.pair, (None, 0, 0))(self.params, self.rows, self.rows)
+        """``k(x_n, x_n)``, at least 0: what is below is the rounding of a difference."""
+        return jnp.maximum(jax.vmap(self.pair, (None, 0, 0))(self.params, self.rows, self.rows), 0.0)
 
     def block(self, others: PyTree) -> Float[Array, "m n"]:
         """``k(other_m, x_n)``: one column of the kernel a row."""
@@ -58,14 +61,23 @@ KernelOf = Callable[[Candidates], Kernel]
 
 
 def make_kernel(
-    candidates: Candidates, features: Callable[[PyTree], PyTree], params: PyTree, pair: Callable[..., Array]
+    candidates: Candidates,
+    features: Callable[[PyTree], PyTree],
+    params: PyTree,
+    pair: Callable[..., Array],
+    moves: bool = False,
 ) -> Kernel:
     """A noise-free kernel that compares ``features(rows)``, the labeled rows treated alike."""
     known = None if candidates.known is None else features(candidates.known)
     rows = features(candidates.rows)
-    noise = jnp.zeros(candidates.index.shape[0])
-    known_noise = None if known is None else jnp.zeros(jax.tree.leaves(known)[0].shape[0])
-    return Kernel(rows, known, candidates.known_weight, noise, known_noise, params, pair)
+    noise = jnp.zeros(candidates.index.shape[0], float_type(rows))
+    known_noise = None if known is None else jnp.zeros(jax.tree.leaves(known)[0].shape[0], float_type(known))
+    return Kernel(rows, known, candidates.known_weight, noise, known_noise, params, pair, moves)
+
+
+def float_type(rows: PyTree) -> Any:
+    """The dtype in which a function of these rows comes out, also where float64 is switched on around float32 rows."""
+    return jnp.result_type(*(leaf for leaf in jax.tree.leaves(rows) if jnp.issubdtype(leaf.dtype, jnp.floating)), 0.0)
 
 
 def noisy(kernel: KernelOf, noise: float | Callable[[PyTree], Array]) -> KernelOf:

@@ -13,7 +13,7 @@ def learner_covariance(candidates: Candidates) -> Kernel:
 
     Use it in ``Stage(embeddings, select, context=posterior_context)``. It is conditioned on the labels already.
 
-    Raises ValueError if the learner has no `kernel`.
+    Raises ValueError if the context is not a `Posterior`, or the learner has no `kernel`.
 
     >>> import jax.numpy as jnp
     >>> from bal.typing import Learner
@@ -23,6 +23,11 @@ def learner_covariance(candidates: Candidates) -> Kernel:
     >>> learner_covariance(candidates).diag().tolist()
     [2.0, 2.0]
     """
+    if not isinstance(candidates.context, Posterior):
+        raise ValueError(
+            "learner_covariance needs the learner's Posterior as the stage's context, got "
+            f"{type(candidates.context).__name__}: use Stage(embeddings, select, context=posterior_context)"
+        )
     return make_kernel(candidates, lambda rows: rows, candidates.context, _learner_pair)
 
 

@@ -12,16 +12,13 @@ from bal.typing import Candidates, PyTree
 def linear(candidates: Candidates) -> Kernel:
     """``k(x, x') = φ(x)·φ(x')`` of features ``[n, F]``; of ``[n, K, F]`` the sum over members ``Σ_k φ_k(x)·φ_k(x')``.
 
-    Raises ValueError unless the rows are one array.
+    Raises ValueError unless the rows are one array of features.
 
     >>> candidates = Candidates(jnp.eye(2), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
     >>> linear(candidates).column(jnp.array([3.0, 4.0])).tolist()
     [3.0, 4.0]
     """
-    if not hasattr(candidates.rows, "reshape"):
-        got = type(candidates.rows).__name__
-        raise ValueError(f"expected rows that are one array of features [n, F], got {got}; pick a part with `of`")
-    return make_kernel(candidates, flat, None, dot)
+    return make_kernel(candidates, flat, None, dot, moves=True)
 
 
 def draw_covariance(of_draw: Callable[[Array], Array] = jnp.exp) -> KernelOf:
@@ -42,21 +39,34 @@ def draw_covariance(of_draw: Callable[[Array], Array] = jnp.exp) -> KernelOf:
     """
 
     def kernel(candidates: Candidates) -> Kernel:
-        return make_kernel(candidates, lambda rows: flat(centred_draws(of_draw(rows))), None, dot)
+        return make_kernel(candidates, lambda rows: flat(centred_draws(of_draw(rows))), None, dot, moves=True)
 
     return kernel
 
 
-def centred_draws(draws: Float[Array, "n K *C"]) -> Float[Array, "n K *C"]:
+def centred_draws(draws: Float[Array, "n *KC"]) -> Float[Array, "n K *C"]:
     """Features whose inner products are covariances over draws: ``(f_k - mean_k f) / √(K - 1)``."""
+    if draws.ndim < 2:
+        raise ValueError(
+            "a covariance over draws needs the draws of every row, [n, K] or [n, K, C], got one number a row, "
+            f"{list(draws.shape)}: use Stage(predictions, ...)"
+        )
     num_draws = draws.shape[1]
     if num_draws < 2:
         raise ValueError(f"a covariance over draws needs at least 2 draws, got {num_draws}")
     return (draws - draws.mean(1, keepdims=True)) / jnp.sqrt(num_draws - 1.0)
 
 
-def flat(rows: Array) -> Float[Array, "n F"]:
-    """Features as one vector a row."""
+def flat(rows: PyTree) -> Float[Array, "n F"]:
+    """Features as one vector a row, or an error that says what came instead."""
+    if not hasattr(rows, "reshape"):
+        got = type(rows).__name__
+        raise ValueError(f"expected rows that are one array of features [n, F], got {got}; pick a part with `of`")
+    if rows.ndim < 2:
+        raise ValueError(
+            f"a kernel compares features [n, F], got one number a row, {list(rows.shape)}: give the stage features in "
+            "place of scores, as Stage(embeddings, k_center()) does"
+        )
     return rows.reshape(rows.shape[0], -1)
 
 

@@ -1,7 +1,8 @@
 """Posterior kernels: what is left to learn about rows once the labeled rows are observed with noise.
 
 ``k(x, x' | labeled) = k(x, x') - k(x, X) (k(X, X) + Σ)⁻¹ k(X, x')``, in feature space or kernel by kernel. The linear
-algebra is in float64, also inside a float32 program: in float32 such Cholesky factors are silently NaN.
+algebra is in float64, also inside a float32 program, and so is the kernel between rows and labeled rows: rounded to
+float32, a matrix of more labels than its rank is not positive definite, and its Cholesky factor silently NaN.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,11 @@ from functools import lru_cache
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from bal.kernels.kernel import Kernel, KernelOf
+from bal.kernels.kernel import Kernel, KernelOf, float_type
 from bal.kernels.transforms import Transform, check_features
-from bal.numerics import in_row_blocks
+from bal.numerics import in_float64, in_row_blocks
 from bal.typing import Candidates, PRNGKey, PyTree
 
 
@@ -56,9 +57,11 @@ def conditioned(kernel: KernelOf) -> KernelOf:
     """The posterior of any kernel given its labeled rows, each observed with its `known_noise`.
 
     Rows are joined by the whitened covariances ``v = L⁻¹ k(X, x) [n, L]``, ``L Lᵀ = k(X, X) + Σ``, so that
-    ``k(x, x' | X) = k(x, x') - v·v'``. Without noise an observation is exact, up to 1e-10 of the largest variance. In
-    float32 the difference cancels where the posterior variance is below 1e-6 of the prior's: where features are at
-    hand, `given_known` does not.
+    ``k(x, x' | X) = k(x, x') - v·v'``, v being computed in float64 and kept in the dtype of the rows. Besides its own
+    noise every label has 1e-10 of the largest prior variance. In float32 the difference is off by about 1e-6 of the
+    prior variance: a posterior variance below that, as near labels of little noise, means nothing but that it is small
+    (the diagonal is at least 0 all the same). Where features are at hand, `given_known` does not cancel. Labeled rows
+    that are not finite are left out.
 
     >>> from bal.kernels import linear, noisy
     >>> one = jnp.ones((1, 1))
@@ -70,19 +73,8 @@ def conditioned(kernel: KernelOf) -> KernelOf:
     def conditioned_kernel(candidates: Candidates) -> Kernel:
         k = kernel(candidates)
         known, real = _labeled(k.known, k.known_weight)
-        from_known = jax.vmap(jax.vmap(k.pair, (None, 0, None)), (None, None, 0))
-        gram, cross = from_known(k.params, known, known), from_known(k.params, k.rows, known).T
-        with jax.enable_x64(True):
-            both = real[:, None] & real[None]
-            identity = jnp.eye(len(real), dtype=jnp.float64)
-            variance = jnp.where(both, gram, 0).astype(jnp.float64)
-            jitter = 1e-10 * jnp.max(jnp.diagonal(variance))
-            noise = jnp.where(real, k.known_noise.astype(jnp.float64) + jitter, 1.0)
-            factor = jnp.linalg.cholesky(variance + identity * noise[:, None])
-            inverse = solve_triangular(factor, identity, lower=True)
-            whiten = lambda block: _whiten(inverse, real, block)
-            v, v_known = in_row_blocks(whiten, cross), whiten(gram.T)
-        return replace(k, rows=(k.rows, v), known=(known, v_known), pair=_posterior_pair(k.pair))
+        v, v_known = in_float64(_whitened(k.pair))(k.params, k.rows, known, k.known_noise, real)
+        return replace(k, rows=(k.rows, v), known=(known, v_known), pair=_posterior_pair(k.pair), moves=False)
 
     return conditioned_kernel
 
@@ -98,9 +90,33 @@ def _matmul(a: Float[Array, "a b"], b: Float[Array, "b c"]) -> Float[Array, "a c
     return jax.lax.dot(a, b, precision="highest")
 
 
-def _whiten(inverse: Float[Array, "L L"], real: Array, cross: Float[Array, "b L"]) -> Float[Array, "b L"]:
-    wide = jnp.where(real[None], cross, 0).astype(jnp.float64)
-    return _matmul(wide, inverse.T).astype(cross.dtype)
+@lru_cache
+def _whitened(pair: Callable) -> Callable:
+    """``v = L⁻¹ k(X, x)`` of candidates and of labeled rows, in the dtype of the rows; call it `in_float64`."""
+
+    def whitened(
+        params: PyTree, rows: PyTree, known: PyTree, noise: Float[Array, "L"], real: Bool[Array, "L"]
+    ) -> tuple[Float[Array, "n L"], Float[Array, "L L"]]:
+        narrow, params, labeled = float_type(rows), _double(params), _double(known)
+        with_known = jax.vmap(jax.vmap(pair, (None, None, 0)), (None, 0, None))
+        gram = with_known(params, labeled, labeled)
+        real = real & jnp.isfinite(jnp.diagonal(gram))
+        variance = jnp.where(real[:, None] & real[None], gram, 0.0)
+        jitter = 1e-10 * jnp.max(jnp.diagonal(variance))
+        diagonal = jnp.diag(jnp.where(real, noise.astype(jnp.float64) + jitter, 1.0))
+        inverse = solve_triangular(jnp.linalg.cholesky(variance + diagonal), jnp.eye(len(real)), lower=True)
+
+        def whiten(block: PyTree) -> Float[Array, "b L"]:
+            cross = jnp.where(real[None], with_known(params, _double(block), labeled), 0.0)
+            return _matmul(cross, inverse.T).astype(narrow)
+
+        return in_row_blocks(whiten, rows), in_row_blocks(whiten, known)
+
+    return whitened
+
+
+def _double(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
 @lru_cache

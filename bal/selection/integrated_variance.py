@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from bal.kernels import Kernel, KernelOf, linear
+from bal.kernels.distance import finite_size
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey, PyTree, Selection
@@ -66,7 +67,7 @@ def integrated_variance(kernel: KernelOf = linear) -> Select:
 
 
 def _rule(kernel: Kernel, targets: TargetRows, batch_size: int) -> GreedyRule:
-    prior = kernel.diag()
+    prior = finite_size(kernel)
     rounding = 8 * jnp.finfo(prior.dtype).eps * prior
     weight = (targets.weight / targets.weight.sum()).astype(prior.dtype)
 

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.kernels.distance import offset
 from bal.numerics import ROW_BLOCK, in_row_blocks
 from bal.selection.distances import row_argmin, squared_distances
+from bal.selection.draws import draw_position
 from bal.typing import PRNGKey
 
 
@@ -46,6 +48,8 @@ def k_means(
     Lloyd 1982, "Least squares quantization in PCM"; Arthur and Vassilvitskii 2007, "k-means++".
     """
     used = jnp.arange(num_clusters) < (num_clusters if num_used is None else num_used)
+    middle = offset(x, weight > 0)
+    x = x - middle[None]
     first = _plus_plus(key, x, weight, used)
 
     def unfinished(carry: tuple) -> Array:
@@ -58,7 +62,7 @@ def k_means(
         return number + 1, (new != centers).any(), new
 
     _, _, centers = jax.lax.while_loop(unfinished, iterate, (0, jnp.array(True), first))
-    return Clusters(centers, in_row_blocks(lambda block: _nearest(block, centers, used), x))
+    return Clusters(centers + middle[None], in_row_blocks(lambda block: _nearest(block, centers, used), x))
 
 
 def _nearest(x: Float[Array, "n F"], centers: Float[Array, "k F"], used: Bool[Array, "k"]) -> Int[Array, "n"]:
@@ -89,14 +93,12 @@ def _means(
 def _plus_plus(
     key: PRNGKey, x: Float[Array, "n F"], weight: Float[Array, "n"], used: Bool[Array, "k"]
 ) -> Float[Array, "k F"]:
-    """First centers, by inverting the cumulative sum of ``w d²``; rows of weight 0 do not change what is drawn."""
+    """First centers, drawn by ``w d²``; rows of weight 0 do not change what is drawn."""
     norm = jnp.square(x).sum(1)
 
     def draw(number: Array, carry: tuple) -> tuple:
         centers, squared = carry
-        total = jnp.cumsum(weight * squared)
-        threshold = jax.random.uniform(jax.random.fold_in(key, number), dtype=x.dtype) * total[-1]
-        position = jnp.minimum(jnp.searchsorted(total, threshold, side="right"), len(x) - 1)
+        position, _ = draw_position(jax.random.fold_in(key, number), weight * squared)
         center = x[position]
         away = norm + norm[position] - 2 * jnp.matmul(x, center, precision="highest")
         away = jnp.maximum(away, 0.0).at[position].set(0.0)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels import KernelOf, linear
-from bal.kernels.distance import Nearest, add_centre, nearest_known
+from bal.kernels.distance import Nearest, add_centre, finite_size, near_origin, nearest_known
 from bal.numerics import first_argmax, mask_scores
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.top_k import Select
@@ -32,7 +32,8 @@ def kmeans_pp(kernel: KernelOf = linear, first: FirstCentre = uniform_first) -> 
 
     The labeled rows are centres, unless behind `pool_only`. While there is no centre, `first` gives the log weights
     of the draw: uniform by default, as in the paper. Scores are log weights; `log_q` is the probability of each draw.
-    Rows at distance 0 are drawn only when nothing else is left. Cost: one column a centre.
+    Rows at distance 0 are drawn only when nothing else is left, rows that are not finite never, as in `k_center`. Cost:
+    one column a centre.
 
     Arthur and Vassilvitskii 2007, "k-means++: The Advantages of Careful Seeding" (SODA).
 
@@ -44,16 +45,18 @@ def kmeans_pp(kernel: KernelOf = linear, first: FirstCentre = uniform_first) -> 
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         k = kernel(candidates)
+        size = finite_size(k)
+        view = near_origin(k, size, candidates.eligible)
 
         def score(state: Nearest, candidates: Candidates) -> Float[Array, "n"]:
-            start = first(mask_scores(state.size, candidates.eligible))
-            start = jnp.where(jnp.isnan(state.size), jnp.nan, start)
+            start = first(mask_scores(size, candidates.eligible))
+            start = jnp.where(jnp.isnan(size), jnp.nan, start)
             return jnp.where(state.some, jnp.log(state.squared), start)
 
         rule = GreedyRule(
-            init=lambda key, candidates: nearest_known(k),
+            init=lambda key, candidates: nearest_known(view),
             score=score,
-            update=lambda state, candidates, position: add_centre(k, state, position),
+            update=lambda state, candidates, position: add_centre(view.kernel, state, position),
         )
         return greedy(rule, draw=True)(key, candidates, batch_size)
 

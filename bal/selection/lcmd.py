@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels import KernelOf, linear
-from bal.kernels.distance import Nearest, add_centre, nearest_known
+from bal.kernels.distance import Nearest, add_centre, finite_size, near_origin, nearest_known
 from bal.numerics import first_argmax
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.top_k import Select
@@ -17,7 +17,8 @@ def lcmd(kernel: KernelOf = linear) -> Select:
     Every row belongs to the cluster of its nearest centre (of equally near ones, the earliest): the labeled rows (mode
     TP; mode P is behind `pool_only`), then the picks. The size of a cluster is the sum of d² over its eligible rows;
     of equally large clusters the earliest counts. The score is the squared distance of the pick. While there is no
-    centre the row of largest ``k(x, x)`` is picked. Cost: one column a centre.
+    centre the row of largest ``k(x, x)`` is picked. Ties go to the lowest position. Rows that are not finite are set
+    aside, as in `k_center`. Cost: one column a centre.
 
     Published with gradient features sketched to 512: ``transformed(lcmd(), sketch(512))`` on `layer_gradients`.
 
@@ -33,15 +34,17 @@ def lcmd(kernel: KernelOf = linear) -> Select:
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         k = kernel(candidates)
+        size = finite_size(k)
+        view = near_origin(k, size, candidates.eligible)
         num_known = 0 if k.known_weight is None else k.known_weight.shape[0]
 
         def score(state: Nearest, candidates: Candidates) -> Float[Array, "n"]:
-            return jnp.where(state.some, _in_largest(state, candidates, num_known + batch_size), state.size)
+            return jnp.where(state.some, _in_largest(state, candidates, num_known + batch_size), size)
 
         rule = GreedyRule(
-            init=lambda key, candidates: nearest_known(k),
+            init=lambda key, candidates: nearest_known(view),
             score=score,
-            update=lambda state, candidates, position: add_centre(k, state, position),
+            update=lambda state, candidates, position: add_centre(view.kernel, state, position),
         )
         return greedy(rule)(key, candidates, batch_size)
 

@@ -3,6 +3,7 @@
 from jaxtyping import Array, Float
 
 from bal.kernels import Kernel, KernelOf, linear
+from bal.kernels.distance import finite_size
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.max_det_shortlist import SIZE, select_by_shortlist
 from bal.selection.pivoted_cholesky import Cholesky, add_pick, log_det_gain, no_picks, rounding_error
@@ -15,8 +16,8 @@ def max_det(kernel: KernelOf = linear) -> Select:
 
     The score of a pick is its gain ``½ log(1 + v/σ²)``, with v its variance given the earlier picks: they sum to the
     log-determinant. The noise, per row, is the kernel's (`noisy`) and enters the pivot ``v + σ²``, so that a copy of a
-    picked row still gains what a second noisy label is worth. Without noise the score is ``½ log v``, the plain
-    log-determinant of K_BB, and a row that is a combination of the picks scores `-inf` (it comes last).
+    picked row still gains what a second noisy label is worth. Without noise the score is ``½ log v``, the sum
+    half the log-determinant of K_BB, and a row that is a combination of the picks scores `-inf` (it comes last).
 
     The labeled rows play no part but through the kernel: use `given_known` or `conditioned`. Cost: at most B columns
     and O(N B²), memory ``[B, N]``. From more than 4096 rows the picks are found on a shortlist that follows each pick,
@@ -45,7 +46,7 @@ def max_det(kernel: KernelOf = linear) -> Select:
 
 
 def _rule(kernel: Kernel, batch_size: int) -> GreedyRule:
-    prior = kernel.diag()
+    prior = finite_size(kernel)
     rounding = rounding_error(prior)
 
     def score(state: Cholesky, candidates: Candidates) -> Float[Array, "n"]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.kernels import Kernel
+from bal.kernels.distance import finite_size
 from bal.numerics import first_argmax, mask_scores
 from bal.rows import chunked
 from bal.selection.pivoted_cholesky import (
@@ -46,7 +47,7 @@ class Record(NamedTuple):
 
 def select_by_shortlist(kernel: Kernel, candidates: Candidates, batch_size: int, size: int = SIZE) -> Selection:
     """What `greedy` would select by the rule of `max_det`, up to rounding, from more than `size` rows."""
-    prior = kernel.diag()
+    prior = finite_size(kernel)
     rounding = rounding_error(prior)
 
     def some_picks(record: Record) -> Record:
@@ -101,7 +102,7 @@ def _follow(
         state, here = carry
         scores, ranked = masked(state, here)
         position, number = first_argmax(ranked), here.num_picks
-        valid = ~jnp.isneginf(ranked[position])
+        valid = ~jnp.isneginf(ranked[position]) & ((number == 0) | here.valid[number - 1])
         here = Record(
             here.available.at[position].set(False),
             here.indices.at[number].set(rows[position]),
