@@ -1,6 +1,7 @@
 """BADGE: k-means++ on gradients of the loss at the label that the model would give."""
 
 from bal.kernels import gradient, pool_only
+from bal.selection.kinds import selector
 from bal.selection.kmeans_pp import kmeans_pp, largest_first
 from bal.selection.transformed import transformed
 from bal.typing import Candidates, PRNGKey, Selection
@@ -8,6 +9,7 @@ from bal.typing import Candidates, PRNGKey, Selection
 _select = transformed(kmeans_pp(gradient, largest_first), pool_only)
 
 
+@selector
 def badge(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     """Seed k-means++ on last-layer gradients ``(p̄ - e_ŷ) ⊗ h``: long where the model is unsure, apart where rows are.
 

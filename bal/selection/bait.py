@@ -20,6 +20,7 @@ from bal.numerics import first_argmax, in_float64, small_solves
 from bal.rows import Over
 from bal.selection.frank_wolfe import in_single
 from bal.selection.greedy import GreedyRule, greedy
+from bal.selection.kinds import check_type
 from bal.selection.top_k import Select
 from bal.typing import Candidates, Posterior, PRNGKey, PyTree, Round, Selection
 
@@ -92,6 +93,7 @@ def bait(prior_precision: float = 1.0, backward: bool = True) -> Select:
         )
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        check_type("bait", candidates.rows, FisherRows)
         if candidates.context is None:
             raise ValueError("bait needs the pool's Fisher information as the stage's context: use pool_fisher(rows)")
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from bal.acquisition.joint import JOINT_BYTES, rows_in_block
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.joint_entropy import Configurations, add_row, batch_information, conditional_information, no_labels
+from bal.selection.kinds import check_draws
 from bal.selection.lazy import lazy_gains
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey, Selection
@@ -65,6 +66,7 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
         raise ValueError(f"budget must be at least 1 byte, got {budget}")
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        check_draws("batchbald", candidates.rows)
         key_select, key_info = jax.random.split(key)
         rule = _rule(num_configurations, budget, batch_size)
         picks = greedy(rule)(key_select, candidates, batch_size)

@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Int
 
 from bal.numerics import mask_scores
+from bal.selection.kinds import check_scores
 from bal.selection.top_k import Select, count_oddities, take_best
 from bal.typing import Candidates, PRNGKey, Selection
 
@@ -19,7 +20,7 @@ def cluster_margin(num_margin: int) -> Select:
     of its own, the batch is that of `best`. Ties go to the lowest position.
 
     Raises:
-      ValueError: `num_margin` below the batch size.
+      ValueError: `num_margin` below the batch size, or no clusters.
 
     >>> import jax
     >>> one, scores = jnp.ones(4), jnp.array([-0.1, -0.2, -0.3, -0.9])
@@ -33,6 +34,12 @@ def cluster_margin(num_margin: int) -> Select:
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         del key
+        check_scores("cluster_margin", candidates.rows)
+        if candidates.context is None:
+            raise ValueError(
+                "cluster_margin needs the cluster of every pool row as the stage's context: compute them once by "
+                "average_linkage and give context=lambda key, round, over: clusters"
+            )
         if num_margin < batch_size:
             raise ValueError(f"num_margin={num_margin} rows cannot fill a batch of {batch_size}; raise num_margin")
         positions, _, valid = take_best(mask_scores(candidates.rows, candidates.eligible), num_margin)

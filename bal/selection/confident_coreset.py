@@ -7,6 +7,8 @@ from jaxtyping import Array, Bool, Float
 
 from bal.selection.distances import distances_to, nearest_distance, points
 from bal.selection.greedy import GreedyRule, greedy
+from bal.selection.kinds import check_type
+from bal.selection.ranked_batch import ScoredFeatures
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey
 
@@ -43,9 +45,13 @@ def confident_coreset(power: float = 0.5) -> Select:
         u = candidates.rows.scores
         fine = jnp.isfinite(state.x).all(1) & ~jnp.isnan(u)
         d = _unit(jnp.where(jnp.isinf(state.distance), 1.0, state.distance), state.left & fine)
-        return d**power * u ** (1 - power)
+        return jnp.where(fine, d**power * u ** (1 - power), jnp.nan)
 
-    return greedy(GreedyRule(_init, score, _update))
+    def init(key: PRNGKey, candidates: Candidates) -> _State:
+        check_type("confident_coreset", candidates.rows, ScoredFeatures)
+        return _init(key, candidates)
+
+    return greedy(GreedyRule(init, score, _update))
 
 
 def _init(key: PRNGKey, candidates: Candidates) -> _State:

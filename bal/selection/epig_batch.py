@@ -14,6 +14,7 @@ from bal.acquisition.epig import epig
 from bal.acquisition.joint import JOINT_BYTES
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.joint_entropy import Configurations, add_row, no_labels
+from bal.selection.kinds import check_draws
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey
 
@@ -49,6 +50,7 @@ def epig_batch(num_labelings: int = 32, budget: int = JOINT_BYTES) -> Select:
         raise ValueError(f"epig_batch needs at least 1 labeling of the batch, got num_labelings={num_labelings}")
 
     def init(key: PRNGKey, candidates: Candidates) -> EpigBatchState:
+        check_draws("epig_batch", candidates.rows)
         if candidates.context is None:
             raise ValueError("epig_batch needs targets: give its stage a context, as bal.targets.targets(x_target)")
         rows = candidates.rows
@@ -56,6 +58,7 @@ def epig_batch(num_labelings: int = 32, budget: int = JOINT_BYTES) -> Select:
 
     def score(state: EpigBatchState, candidates: Candidates) -> Float[Array, "n"]:
         predictions, weight = candidates.context[:2]
+        weight = weight.astype(candidates.rows.dtype)
         configurations = state.configurations
 
         def add(number: Array, total: Array) -> Array:

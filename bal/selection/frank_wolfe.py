@@ -17,7 +17,8 @@ from jaxtyping import Array, Bool, Float
 
 from bal.numerics import in_float64
 from bal.selection.greedy_distinct import DistinctRule, greedy_distinct
-from bal.selection.sparse_rows import check_context
+from bal.selection.kinds import check_type
+from bal.selection.sparse_rows import SparseRows, check_context
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey, Selection
 
@@ -46,6 +47,7 @@ def frank_wolfe(max_steps: int | None = None) -> Select:
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         check_context(candidates.context)
+        check_type("frank_wolfe", candidates.rows, SparseRows)
 
         def solve(key: PRNGKey, candidates: Candidates) -> Selection:
             norms = jnp.sqrt(jnp.sum(candidates.rows.features**2, 1))

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from bal.numerics import small_log_determinants
 from bal.selection.greedy import GreedyRule, greedy
+from bal.selection.kinds import check_draws
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey
 
@@ -60,6 +61,7 @@ def gaussian_batch(shrinkage: float | None = None) -> Select:
 
     def init(key: PRNGKey, candidates: Candidates) -> GaussianBatchState:
         del key
+        check_draws("gaussian_batch", candidates.rows)
         num_draws = candidates.rows.shape[1]
         centered = _centered_contrasts(candidates.rows)
         usable = candidates.eligible & ~jnp.isnan(centered).any((1, 2))

@@ -60,7 +60,7 @@ def greedy_distinct(
         position = first_argmax(scores)
         state = rule.update(state, candidates, position)
         place = jnp.where(
-            rule.done(state) | (picks.indices == position).any(),
+            rule.done(state) | jnp.isneginf(scores[position]) | (picks.indices == position).any(),
             batch_size,  # out of bounds: dropped
             picks.count,
         )
@@ -73,7 +73,7 @@ def greedy_distinct(
     picks = Picks(nothing, jnp.full(batch_size, -jnp.inf, start.dtype), jnp.int32(0), jnp.int32(0))
     state, picks = jax.lax.while_loop(more, step, (first, picks))
     info = {"num_eligible": eligible.sum(), "num_nan": nan.sum()}
-    return _top_up(rule.fill(candidates), eligible, picks, info), state
+    return _top_up(jnp.where(nan, jnp.nan, rule.fill(candidates)), eligible, picks, info), state
 
 
 def _top_up(fill: Float[Array, "n"], eligible: Bool[Array, "n"], picks: Picks, info: dict) -> Selection:

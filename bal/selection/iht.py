@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.numerics import in_float64, mask_scores
 from bal.selection.frank_wolfe import in_single
+from bal.selection.kinds import check_type
 from bal.selection.sparse_greedy import relative_residual
 from bal.selection.sparse_problem import (
     Normalize,
@@ -26,7 +27,7 @@ from bal.selection.sparse_problem import (
     sparse_problem,
     support_weights,
 )
-from bal.selection.sparse_rows import check_context
+from bal.selection.sparse_rows import SparseRows, check_context
 from bal.selection.top_k import Select, take_best
 from bal.typing import Candidates, PRNGKey, Selection
 
@@ -36,6 +37,7 @@ _TOLERANCE = 1e-5
 def sparse_iht(
     alpha: float | Array = 1.0,
     beta: float | Array = 1e-3,
+    *,
     normalize: Normalize = "batch",
     refit: bool = False,
     num_steps: int = 100,
@@ -43,8 +45,10 @@ def sparse_iht(
     """Pick B rows by accelerated proximal hard thresholding of F; arguments, rows and context as in `sparse_greedy`.
 
     F never increases. It stops when the weights change by less than 1e-5 of their norm, or after `num_steps`. `refit`
-    solves for the weights on the final support. Scores are what F would rise by without the row, in descending order;
-    a row of weight 0 (fewer than B help) has score 0. ``info`` holds `weights`, `residual` and `num_steps`.
+    solves for the weights on the final support, where that lowers F. Scores are what F would rise by without the row,
+    in descending order; a row of weight 0 (fewer than B help) has score 0. ``info`` holds `weights`, `residual` and
+    `num_steps`. Rows with a feature or variance that is not a number, or an infinite feature, are never picked. Where F
+    has no finite value (an infinite pool sum, say) the batch is that of largest ‖Φ_n‖, at weight 0.
 
     >>> from bal.selection.sparse_rows import SparseRows, sum_rows
     >>> rows, one = SparseRows(jnp.array([[2.0, 0.0], [0.0, 1.0]]), jnp.zeros(2)), jnp.ones(2)
@@ -59,17 +63,19 @@ def sparse_iht(
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         del key
         check_context(candidates.context)
+        check_type("sparse_iht", candidates.rows, SparseRows)
 
         def solve(candidates: Candidates, alpha: Array, beta: Array) -> Selection:
             problem = sparse_problem(candidates, batch_size, alpha, beta, normalize)
-            nan = jnp.isnan(problem.squares + problem.bonus)
+            nan = jnp.isnan(problem.bonus) | ~jnp.isfinite(problem.rows).all(1)
             usable = candidates.eligible & ~nan
             state = _solve(problem, usable, batch_size, num_steps)
             valid = jnp.arange(batch_size) < usable.sum()
-            indices, weights = state.now.indices, state.now.weights
+            indices, weights = _or_largest(problem, usable, valid, state)
             if refit:
                 weights = support_weights(problem, indices, valid, weights)
-            scores = jnp.where(valid, _worth(problem, indices, weights), -jnp.inf)
+            worth = _worth(problem, indices, weights)
+            scores = jnp.where(valid, jnp.where(jnp.isnan(worth), 0.0, worth), -jnp.inf)
             order = jnp.argsort(-scores, stable=True)
             indices, weights, scores = indices[order], weights[order], scores[order]
             info = {"num_eligible": candidates.eligible.sum(), "num_nan": (candidates.eligible & nan).sum()}
@@ -106,6 +112,16 @@ def _solve(problem: Problem, usable: Bool[Array, "n"], batch_size: int, num_step
     state = _State(start, start, zero, one, jnp.inf * one, jnp.array(False), jnp.int32(0))
     more = lambda state: ~state.converged & (state.num_steps < num_steps)
     return jax.lax.while_loop(more, lambda state: _step(problem, usable, state), state)
+
+
+def _or_largest(
+    problem: Problem, usable: Bool[Array, "n"], valid: Bool[Array, "B"], state: _State
+) -> tuple[Int[Array, "B"], Float[Array, "B"]]:
+    """Rows and weights found, or the longest usable rows, unused, where nothing was found."""
+    indices, weights = state.now.indices, state.now.weights
+    found = (state.objective < jnp.inf) & jnp.isfinite(weights).all() & (usable[indices] | ~valid).all()
+    longest, _, _ = _best(problem.squares, usable, len(indices))
+    return jnp.where(found, indices, longest), jnp.where(found, weights, 0.0)
 
 
 def _step(problem: Problem, usable: Bool[Array, "n"], state: _State) -> _State:

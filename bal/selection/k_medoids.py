@@ -15,6 +15,7 @@ from bal.selection.distances import (
     squared_distances,
 )
 from bal.selection.greedy import GreedyRule, greedy
+from bal.selection.kinds import check_features
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey, Selection
 
@@ -47,6 +48,7 @@ def k_medoids(num_iterations: int = 10) -> Select:
         raise ValueError(f"num_iterations cannot be negative, got {num_iterations}")
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        check_features("k_medoids", candidates.rows)
         here = points(candidates, candidates.rows, candidates.known)
         built = greedy(_build(here))(key, candidates, batch_size)
         medoids = _alternate(here, built.indices, built.valid, num_iterations)
@@ -105,7 +107,7 @@ def _alternate(here: Points, medoids: Int[Array, "B"], valid: Bool[Array, "B"], 
         cluster = _assign(here, medoids, valid)
         within = _cost_within(here, cluster)
         better = jax.lax.map(lambda place: _best_of(within, cluster == place), jnp.arange(len(medoids)))
-        new = jnp.where(valid, better, medoids)
+        new = jnp.where(valid & (cluster[better] == jnp.arange(len(medoids))), better, medoids)
         return number + 1, (new != medoids).any(), new
 
     return jax.lax.while_loop(unfinished, iterate, (0, jnp.array(True), medoids))[2]

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from bal.numerics import in_row_blocks
 from bal.selection.distances import nearest_distance, points, rows_a_block, squared_distances
 from bal.selection.greedy import GreedyRule, greedy
+from bal.selection.kinds import check_features
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey
 
@@ -52,6 +53,7 @@ def probcover(radius: float | Array) -> Select:
 
     def init(key: PRNGKey, candidates: Candidates) -> _State:
         del key
+        check_features("probcover", candidates.rows)
         here = points(candidates, candidates.rows, candidates.known)
         uncovered = here.usable & ~(nearest_distance(here.x, here.known, here.labeled) <= radius)
         return _State(here.x, here.finite, uncovered, _num_within(here.x, uncovered, radius))

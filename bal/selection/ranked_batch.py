@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.selection.distances import distances_to, nearest_distance, points
 from bal.selection.greedy import GreedyRule, greedy
+from bal.selection.kinds import check_type, selector
 from bal.typing import Candidates, PRNGKey, Selection
 
 
@@ -25,6 +26,7 @@ class _State(NamedTuple):
     num_labeled: Int[Array, ""]
 
 
+@selector
 def ranked_batch(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     """Rows far from what is labeled while little is, uncertain rows later; `rows` and `known` are `ScoredFeatures`.
 
@@ -45,6 +47,7 @@ def ranked_batch(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selec
 
     Cardoso, Silva, Canuto, Moro and Gonçalves 2017, "Ranked batch-mode active learning".
     """
+    check_type("ranked_batch", candidates.rows, ScoredFeatures)
     return greedy(GreedyRule(_init, _score, _update))(key, candidates, batch_size)
 
 
@@ -57,7 +60,8 @@ def _init(key: PRNGKey, candidates: Candidates) -> _State:
 
 
 def _score(state: _State, candidates: Candidates) -> Float[Array, "n"]:
-    share = state.num_left / (state.num_left + jnp.maximum(state.num_labeled, 1))
+    left, labeled = (x.astype(state.x.dtype) for x in (state.num_left, jnp.maximum(state.num_labeled, 1)))
+    share = left / (left + labeled)
     scores = share * (1 - 1 / (1 + state.distance)) + (1 - share) * candidates.rows.scores
     return jnp.where(state.finite, scores, jnp.nan)
 

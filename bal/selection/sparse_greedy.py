@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from bal.numerics import in_float64
 from bal.selection.frank_wolfe import in_single
-from bal.selection.greedy import GreedyRule, greedy
+from bal.selection.greedy import GreedyRule, greedy_with_state
+from bal.selection.kinds import check_type
 from bal.selection.sparse_problem import (
     Normalize,
     Problem,
@@ -24,20 +25,21 @@ from bal.selection.sparse_problem import (
     sparse_problem,
     support_weights,
 )
-from bal.selection.sparse_rows import check_context
+from bal.selection.sparse_rows import SparseRows, check_context
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey, Selection
 
 
 def sparse_greedy(
-    alpha: float | Array = 1.0, beta: float | Array = 1e-3, normalize: Normalize = "batch", refit: bool = False
+    alpha: float | Array = 1.0, beta: float | Array = 1e-3, *, normalize: Normalize = "batch", refit: bool = False
 ) -> Select:
     """Pick B rows, each of the largest decrease of F (see `sparse_problem`); rows `SparseRows`, context `PoolSums`.
 
     alpha weighs label uncertainty against representation, beta pulls weights toward 1; both are pure numbers, because
     Φ is scaled to mean square 1 and s² to mean 1 over the pool. ``normalize="batch"`` targets the sum of B average
     rows, so that weights lie near 1; "sum" targets the pool sum, weights near N / B. `refit` solves for all weights
-    after every pick. Scores are decreases of F without refit. ``info["weights"]`` holds w of the picks (0: the row was
+    after every pick, and keeps the better of the two (see `support_weights`). Scores are the decreases of F by a pick
+    before that. ``info["weights"]`` holds w of the picks (0: the row was
     picked for want of a better), ``info["residual"]`` the norm ``‖v - Φᵀ w‖ / ‖v‖``. α → ∞ is the top B by s², β → ∞
     gives w = 1.
 
@@ -51,16 +53,13 @@ def sparse_greedy(
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         check_context(candidates.context)
+        check_type("sparse_greedy", candidates.rows, SparseRows)
 
         def solve(key: PRNGKey, candidates: Candidates, alpha: Array, beta: Array) -> Selection:
             problem = sparse_problem(candidates, batch_size, alpha, beta, normalize)
             rule = _refitted(problem, batch_size) if refit else _plain(problem)
-            selection = greedy(rule)(key, candidates, batch_size)
-            weights = jnp.zeros(batch_size)
-            if refit:
-                weights = support_weights(problem, selection.indices, selection.valid, weights)
-            else:
-                weights = _replay(problem, selection)
+            selection, state = greedy_with_state(rule, key, candidates, batch_size)
+            weights = state.weights if refit else _replay(problem, selection)
             info = {"weights": weights, "residual": relative_residual(problem, selection.indices, weights)}
             return in_single(selection, info, candidates.rows.features.dtype)
 
@@ -101,6 +100,7 @@ def _plain(problem: Problem) -> GreedyRule:
 class _Support(NamedTuple):
     residual: Float[Array, "J"]
     indices: Int[Array, "B"]
+    used: Bool[Array, "B"]
     weights: Float[Array, "B"]
     count: Int[Array, ""]
 
@@ -109,15 +109,17 @@ def _refitted(problem: Problem, batch_size: int) -> GreedyRule:
     def init(key: PRNGKey, candidates: Candidates) -> _Support:
         del key, candidates
         empty = jnp.zeros(batch_size, jnp.int32)
-        return _Support(problem.target, empty, jnp.zeros(batch_size), jnp.int32(0))
+        return _Support(problem.target, empty, empty > 0, jnp.zeros(batch_size), jnp.int32(0))
 
     def update(state: _Support, candidates: Candidates, position: Array) -> _Support:
-        del candidates
-        indices = state.indices.at[state.count].set(position.astype(jnp.int32))
-        used = jnp.arange(batch_size) <= state.count
-        weights = support_weights(problem, indices, used, state.weights)
-        residual = problem.target - weights @ gather(problem, indices)
-        return _Support(residual, indices, weights, state.count + jnp.int32(1))
+        position, row = position.astype(jnp.int32), gather(problem, position[None])[0]
+        again = (state.used & (state.indices == position)).any()
+        real = candidates.eligible[position] & ~jnp.isnan(problem.squares + problem.bonus)[position] & ~again
+        indices, used = state.indices.at[state.count].set(position), state.used.at[state.count].set(real)
+        start = state.weights.at[state.count].set(_weight(problem, state.residual, row))
+        weights = support_weights(problem, indices, used, start)
+        residual = problem.target - weights @ jnp.where(used[:, None], gather(problem, indices), 0.0)
+        return _Support(residual, indices, used, weights, state.count + jnp.int32(1))
 
     return GreedyRule(init, lambda state, candidates: _gains(problem, state.residual), update)
 

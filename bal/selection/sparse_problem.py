@@ -66,10 +66,18 @@ def gather(problem: Problem, indices: Int[Array, "B"]) -> Float[Array, "B J"]:
 def support_weights(
     problem: Problem, indices: Int[Array, "B"], used: Bool[Array, "B"], start: Float[Array, "B"]
 ) -> Float[Array, "B"]:
-    """Weights of least F on a given support: non-negative least squares; `start` is where to begin."""
+    """Weights on a given support, of an F that is at most that of `start`.
+
+    Those of non-negative least squares, which are best but for the bonus α s² of a positive weight: a weight that
+    becomes 0 loses it, and where that costs more than the fit gains the weights stay at `start`.
+    """
+    start = jnp.where(used, start, 0.0)
     phi = jnp.where(used[:, None], gather(problem, indices), 0.0)
-    gram = phi @ phi.T + problem.beta * jnp.eye(len(indices))
-    return nnls(gram, phi @ problem.target + problem.beta, used, start)
+    gram, slope = phi @ phi.T + problem.beta * jnp.eye(len(indices)), phi @ problem.target + problem.beta
+    solved = nnls(gram, slope, used, start)
+    bonus = jnp.where(used, problem.bonus[indices], 0.0)
+    value = lambda w: w @ gram @ w - 2 * w @ slope - jnp.sum(jnp.where(w > 0, bonus, 0.0))
+    return jnp.where(value(solved) <= value(start), solved, start)
 
 
 def nnls(

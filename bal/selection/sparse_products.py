@@ -87,8 +87,8 @@ def linear_fisher(a: HeadRows, b: HeadRows) -> Float[Array, ""]:
 def linear_euclidean(a: HeadRows, b: HeadRows) -> Float[Array, ""]:
     """``E[L_a L_b]`` for linear regression of known noise: not centered, so constants count.
 
-    ``L = c + s / (2 noise) - (f - mean)² / (2 noise)`` with ``c = ½ log(1 + s / noise) - s / (2 noise)`` shifted so
-    that ``E[L_a L_b] = c_a c_b - (c_a s_b + c_b s_a) / (2 noise) + (s_a s_b + 2 s_ab²) / (4 noise²)``.
+    ``L = c - (f - mean)² / (2 noise)`` with ``c = ½ log(1 + s / noise) - s / (2 noise)``, s the variance of f, so that
+    ``E[L_a L_b] = c_a c_b - (c_a s_b + c_b s_a) / (2 noise) + (s_a s_b + 2 s_ab²) / (4 noise²)``.
     """
     s_a, s_b, s_ab = a.variance / a.noise, b.variance / b.noise, (a.x @ b.projected) / jnp.sqrt(a.noise * b.noise)
     c_a, c_b = 0.5 * (jnp.log1p(s_a) - s_a), 0.5 * (jnp.log1p(s_b) - s_b)

@@ -2,22 +2,26 @@
 
 All three perturb a log weight with Gumbel noise hung on the row's id and take the top B, which is exactly sequential
 sampling without replacement. `log_q` holds log P(pick | earlier picks, remaining rows), as unbiased estimators need.
+Rows of infinite score have all the weight: they come first, in random order.
 
 Kirsch et al. 2023, "Stochastic Batch Acquisition: A Simple Baseline for Deep Active Learning" (TMLR).
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.numerics import mask_scores, row_gumbel
+from bal.selection.kinds import check_scores
 from bal.selection.top_k import Select, count_oddities, take_best
 from bal.typing import Candidates, PRNGKey, Selection
 
 _LOWEST = -1e30  # keeps differences of log weights finite
 _TIER = 100.0  # more than any two float32 Gumbel draws differ by
+_APART = 1e-3  # share of a large sort key that rounding does not swallow
 
 Beta = float | int | Array
 
@@ -72,19 +76,27 @@ def softrank(beta: Beta = 1.0) -> Select:
 
 
 def _gumbel_top_k(log_weight: Callable[[Array, Candidates], Array], beta: Beta) -> Select:
-    """Two tiers: rows of positive weight by perturbed weight, and below all of them those of weight zero, at random."""
+    """Three tiers: rows of infinite weight, of positive weight by perturbed weight, and of weight zero.
+
+    The first and the last are in random order.
+    """
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        check_scores("a stochastic rule", candidates.rows)
         weight = log_weight(candidates.rows, candidates)
         noise = row_gumbel(key, candidates.index).astype(weight.dtype)
         some = candidates.eligible & ~jnp.isnan(weight)
-        live = some & ~jnp.isneginf(weight)
-        perturbed = jnp.where(live, weight + noise / beta, jnp.inf)
-        bottom = jnp.min(jnp.where(jnp.isinf(perturbed), 0.0, perturbed)) - _TIER
-        sort_key = jnp.where(live, perturbed, bottom + noise)
+        live, infinite = some & jnp.isfinite(weight), some & jnp.isposinf(weight)
+        perturbed = jnp.where(live, weight + noise / beta, 0.0)
+        lowest, highest = jnp.minimum(jnp.min(perturbed), 0.0), jnp.maximum(jnp.max(perturbed), 0.0)
+        bottom = lowest - jnp.maximum(_TIER, _APART * -lowest)
+        top = highest + jnp.maximum(_TIER, _APART * highest)
+        sort_key = jnp.where(live, perturbed, jnp.where(infinite, top, bottom) + noise)
         indices, _, valid = take_best(mask_scores(sort_key, some), batch_size)
         scores = jnp.where(valid, candidates.rows[indices], -jnp.inf)
-        log_q = _sequential_log_q(beta, weight, live, some, indices, valid)
+        log_q = _sequential_log_q(beta, weight, live, indices, valid)
+        for tier in (infinite, some & ~live & ~infinite):
+            log_q = jnp.where(valid & tier[indices], _uniform_log_q(tier, indices, valid, weight.dtype), log_q)
         negative = (candidates.eligible & (candidates.rows < 0)).sum()
         info = {**count_oddities(candidates), "num_negative": negative}
         return Selection(indices, scores, valid, log_q, info)
@@ -92,20 +104,21 @@ def _gumbel_top_k(log_weight: Callable[[Array, Candidates], Array], beta: Beta) 
     return select
 
 
-def _sequential_log_q(
-    beta: Beta, weight: Array, live: Array, some: Array, indices: Array, valid: Array
-) -> Float[Array, "B"]:
-    """``w_b - log Σ exp w`` over what is left at pick b: the never picked, and the picks from b on."""
+def _sequential_log_q(beta: Beta, weight: Array, live: Array, indices: Array, valid: Array) -> Float[Array, "B"]:
+    """``w_b - log Σ exp w`` over the live rows left at pick b: the never picked, and the picks from b on."""
     top = jnp.max(jnp.where(live, weight, -jnp.inf))
     log_weight = jnp.where(live, jnp.maximum(beta * (weight - top), _LOWEST), -jnp.inf)
     is_live = valid & live[indices]
     picked = jnp.where(is_live, log_weight[indices], -jnp.inf)
     never = jax.nn.logsumexp(log_weight.at[indices].set(-jnp.inf))
     later = jax.lax.cumlogsumexp(picked, reverse=True)
-    dead_before = jnp.cumsum(valid & ~is_live) - 1
-    dead_left = jnp.maximum(jnp.sum(some & ~live) - dead_before, 1)
-    log_q = jnp.where(is_live, picked - jnp.logaddexp(later, never), -jnp.log(dead_left.astype(weight.dtype)))
-    return jnp.where(valid, log_q, -jnp.inf)
+    return jnp.where(is_live, picked - jnp.logaddexp(later, never), -jnp.inf)
+
+
+def _uniform_log_q(tier: Array, indices: Array, valid: Array, dtype: Any) -> Float[Array, "B"]:
+    """Minus the log of how many rows of a tier are left at each pick from it."""
+    before = jnp.cumsum(valid & tier[indices]) - 1
+    return -jnp.log(jnp.maximum(tier.sum() - before, 1).astype(dtype))
 
 
 def _check(beta: Beta) -> None:

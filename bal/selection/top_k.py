@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.numerics import mask_scores, row_gumbel
+from bal.selection.kinds import check_scores, selector
 from bal.typing import Candidates, PRNGKey, Selection
 
 Select = Callable[[PRNGKey, Candidates, int], Selection]
 
 
+@selector
 def best(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     """The `batch_size` rows of highest score, where ``candidates.rows`` are the scores ``[n]``.
 
@@ -25,6 +27,7 @@ def best(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     [1, 3]
     """
     del key
+    check_scores("best", candidates.rows)
     indices, ranked, valid = take_best(mask_scores(candidates.rows, candidates.eligible), batch_size)
     scores = jnp.where(valid, candidates.rows[indices], -jnp.inf)
     last = jnp.min(jnp.where(valid, ranked, jnp.inf))
@@ -33,6 +36,7 @@ def best(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     return Selection(indices, scores, valid, None, {**count_oddities(candidates), "num_tied": num_tied})
 
 
+@selector
 def random_uniform(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     """A batch drawn uniformly without replacement; needs no rows. Scores are the random sort keys.
 
@@ -64,6 +68,7 @@ def per_cost(select: Select) -> Select:
     """
 
     def select_per_cost(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        check_scores("per_cost", candidates.rows)
         selection = select(key, candidates._replace(rows=candidates.rows / candidates.cost), batch_size)
         negative = (candidates.eligible & (candidates.rows < 0)).sum()
         return selection._replace(info={**selection.info, "num_negative": negative})

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 from bal.selection.distances import mean_neighbor_distance, points
 from bal.selection.greedy import GreedyRule, greedy
 from bal.selection.k_means import k_means
+from bal.selection.kinds import check_features
 from bal.selection.top_k import Select
 from bal.typing import Candidates, PRNGKey, Selection
 
@@ -53,6 +54,7 @@ def typiclust(max_clusters: int = 500, num_neighbors: int = 20) -> Select:
         raise ValueError(f"expected at least 1 cluster and 1 neighbor, got {max_clusters} and {num_neighbors}")
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        check_features("typiclust", candidates.rows)
         init = lambda key, candidates: _init(key, candidates, batch_size, max_clusters, num_neighbors)
         return greedy(GreedyRule(init, _score, _update))(key, candidates, batch_size)
 
