@@ -157,7 +157,7 @@ def scored_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Can
 
 def clustered_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are scores; the context is the cluster of every pool row."""
-    return candidates(seed, n, eligible)._replace(context=jnp.arange(ROWS) // 7 % 3)
+    return candidates(seed, n, eligible)._replace(context=jnp.arange(max(n, ROWS)) // 7 % 3)
 
 
 def gradient_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:

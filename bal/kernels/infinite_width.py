@@ -49,7 +49,7 @@ def _infinite_width(num_hidden: int, weight_variance: float, bias_variance: floa
         )
 
     def kernel(candidates: Candidates) -> Kernel:
-        def features(x: Array) -> tuple[Array, Array]:
+        def features(x: PyTree) -> tuple[Array, Array]:
             x = flat(x) / jnp.sqrt(x[0].size)
             return x, jnp.sum(x * x, -1)
 
