@@ -16,7 +16,7 @@ from bal.checks import check_count, check_key, check_kind, check_labels, check_p
 from bal.doors import check_setup, predicted, warn_of_oddities
 from bal.eager import run_parts
 from bal.fingerprint import row_digests, rows_digest
-from bal.labeled import make_pool
+from bal.growing import grown, open_pool
 from bal.loop import Carry, begin, draw_start
 from bal.opening import open_event, reopen
 from bal.query import Query
@@ -121,9 +121,7 @@ class Campaign:
         )
         if over.place != "host":
             check_kind(predicted(learner, x, y_like)[1], num_classes, num_outputs)
-        if grow or over.place == "device":
-            x = jax.tree.map(lambda leaf: _pad(leaf, grow), x)
-        pool = make_pool(x, np.arange(n + grow) < n, _pad(_costs(cost, n), grow, 1.0))
+        pool = open_pool(x, cost, grow, over)
         self._key, self._num_classes, self._num_outputs, self._record = key, num_classes, num_outputs, record
         self._parts = run_parts(learner, query, Posterior.predict, over)
         carry = begin(key, learner._replace(init=self._parts.init), query, pool, y_like, capacity)
@@ -241,20 +239,12 @@ class Campaign:
           ValueError: more rows than `pool_capacity` leaves room for, other shapes than the pool's, not finite.
         """
         with self._alone() as now:
-            x = _like_pool(as_rows(x), now.pool.x)
-            n, room = num_rows(x), len(now.pool.present) - now.num_rows
-            if n > room:
-                raise ValueError(
-                    f"the pool has room for {room} more rows, got {n}; open the campaign with a larger pool_capacity"
-                )
-            prices = _costs(cost, n)
-            ids = np.arange(now.num_rows, now.num_rows + n)
-            place = lambda leaf, new: leaf.at[ids].set(new)
-            pool = jax.tree.map(place, now.pool, Pool(x, np.ones(n, bool), prices))
+            pool, new = grown(now.pool, now.num_rows, x, cost)
+            ids = np.arange(now.num_rows, now.num_rows + len(new.present))
             event = {"kind": "add", "rows": ids}
             if self._record is not None:
-                event |= {"pool": rows_digest(x), "cost": rows_digest(prices)}
-            self._put(event, now._replace(pool=pool, num_rows=now.num_rows + n))
+                event |= {"pool": rows_digest(new.x), "cost": rows_digest(new.cost)}
+            self._put(event, now._replace(pool=pool, num_rows=now.num_rows + len(ids)))
         return ids
 
     def predict(self, x: PyTree) -> PyTree:
@@ -331,33 +321,3 @@ def _check_room(log: Labeled, num_new: int) -> None:
     room = len(log.indices) - int(log.count)
     if num_new > room:
         raise ValueError(f"the capacity leaves room for {room} more rows, got {num_new}; open with a larger capacity")
-
-
-def _costs(cost: Values | None, n: int) -> np.ndarray:
-    prices = np.ones(n, np.float32) if cost is None else np.asarray(as_rows(cost, "costs")).astype(np.float32)
-    bad = prices[~(np.isfinite(prices) & (prices > 0))]
-    if prices.shape != (n,) or bad.size:
-        got = f"got {bad[0]}" if bad.size else f"got an array of shape {prices.shape}"
-        raise ValueError(f"expected one positive cost for each of {n} rows, {got}")
-    return prices
-
-
-def _like_pool(x: PyTree, like: PyTree) -> PyTree:
-    """Rows in the types of the pool, in which they must be the same numbers, or near them, and finite."""
-    check_rows(x, like=like)
-
-    def cast(new: Any, leaf: Any) -> np.ndarray:
-        rows = np.asarray(new)
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = rows.astype(leaf.dtype)
-        if not jnp.issubdtype(leaf.dtype, jnp.floating) and (found != rows).any():
-            raise ValueError(f"expected rows of {leaf.dtype} as in the pool, got {rows.dtype} that it cannot hold")
-        return found
-
-    x = jax.tree.map(cast, x, like)
-    check_rows(x)
-    return x
-
-
-def _pad(leaf: Any, grow: int, value: float = 0.0) -> jax.Array:
-    return jnp.pad(jnp.asarray(leaf), [(0, grow)] + [(0, 0)] * (np.ndim(leaf) - 1), constant_values=value)

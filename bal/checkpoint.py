@@ -3,7 +3,6 @@
 Only arrays are written: the structure of a state comes from initialising the learner again.
 """
 
-import warnings
 from typing import Any
 
 import jax
@@ -82,12 +81,6 @@ def restore(
     What belongs to a learner or query that is new, or was left out, begins anew.
     """
     if loaded is None:
-        if number:
-            warnings.warn(
-                "the record holds no state of learner and query (state.npz is missing): a learner with a warm restart "
-                "and a query with a memory begin anew",
-                stacklevel=4,
-            )
         return state, memory
     saved, arrays = loaded
     if saved not in (number, number + 1):

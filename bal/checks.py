@@ -111,6 +111,13 @@ def check_rows(x: PyTree, like: PyTree = None) -> None:
 
 def check_finite(leaf: Any) -> None:
     """No NaN or infinity in rows ``[n, ...]``, as they are stored: a number too large for float32 is infinite there."""
+    stored = jax.dtypes.canonicalize_dtype(leaf.dtype)
+    if leaf.dtype.kind in "iu" and stored != leaf.dtype:
+        wrong = (np.asarray(leaf) != np.asarray(leaf).astype(stored)).reshape(len(leaf), -1).any(-1)
+        if wrong.any():
+            raise ValueError(
+                f"row {wrong.argmax()} of the inputs holds a number too large for {stored}; rescale the inputs"
+            )
     if not jnp.issubdtype(leaf.dtype, np.floating):
         return
     bad = ~np.isfinite(_stored(np.asarray(leaf))).reshape(len(leaf), -1).all(-1)

@@ -5,7 +5,6 @@ everything that its closures, defaults and module-level names hold. Libraries ar
 to the environment of a run.
 """
 
-import dis
 import enum
 import functools
 import hashlib
@@ -18,12 +17,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from bal.bytecode import cell_content, code_text, full_name, is_library, names_read, unchecked
 from bal.typing import PyTree
 
 _CHUNK_BYTES = 64 * 2**20
 _LONG = 32  # longer sequences are told by a digest
 _PLAIN = bool | int | float | complex | slice | range | np.dtype | enum.Enum
-_CHECKERS = {"jaxtyping", "beartype"}  # whether shapes are checked is no part of a method
 
 
 def rows_digest(x: PyTree, stop: int | None = None, start: int = 0) -> str:
@@ -145,7 +144,7 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
     if isinstance(value, types.ModuleType):
         return f"module {value.__name__}", ()
     if isinstance(value, type):
-        return _name(value), () if _is_library(value) else _class_parts(value)
+        return full_name(value), () if is_library(value) else _class_parts(value)
     if isinstance(value, types.FunctionType):
         return _tell_function(looked, value)
     if isinstance(value, functools.partial):
@@ -157,10 +156,12 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
     if isinstance(value, set | frozenset):
         return f"set {sorted(_look(looked, part).digest for part in value)}", ()
     if isinstance(value, Mapping):
-        return _name(type(value)), sorted(((str(key), part) for key, part in value.items()), key=lambda pair: pair[0])
+        return full_name(type(value)), sorted(
+            ((str(key), part) for key, part in value.items()), key=lambda pair: pair[0]
+        )
     if isinstance(value, list | tuple):
         parts = zip(getattr(value, "_fields", range(len(value))), value, strict=True)
-        return f"{_name(type(value))} of {len(value)}", [*_type_part(value), *parts]
+        return f"{full_name(type(value))} of {len(value)}", [*_type_part(value), *parts]
     if isinstance(value, jax.core.Tracer):
         return "traced", ()
     if hasattr(value, "__array__") and hasattr(value, "shape"):
@@ -169,20 +170,22 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
 
 
 def _tell_function(looked: _Look, function: types.FunctionType) -> tuple[str, Iterable[tuple[str, Any]]]:
-    function = _unchecked(function)
-    if not _is_library(function):
-        for name in sorted(_names_read(function.__code__) & function.__globals__.keys()):
+    function = unchecked(function)
+    if not is_library(function):
+        for name in sorted(names_read(function.__code__) & function.__globals__.keys()):
             part = function.__globals__[name]
             if isinstance(part, types.FunctionType | type):
-                name = _name(part)
+                name = full_name(part)
             elif not isinstance(part, types.ModuleType):
                 name = f"{function.__module__}.{name}"
-            if not _is_library(part):
+            if not is_library(part):
                 looked.names.setdefault(name, part)
     code = function.__code__
-    cells = [(name, _content(cell)) for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)]
+    cells = [
+        (name, cell_content(cell)) for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
+    ]
     defaults = [("defaults", function.__defaults__), ("defaults", function.__kwdefaults__)]
-    return f"{_name(function)} {_digest(_code(code))}", [*cells, *(pair for pair in defaults if pair[1])]
+    return f"{full_name(function)} {_digest(code_text(code))}", [*cells, *(pair for pair in defaults if pair[1])]
 
 
 def _tell_array(value: Any) -> tuple[str, Iterable[tuple[int, Any]]]:
@@ -199,14 +202,14 @@ def _tell_array(value: Any) -> tuple[str, Iterable[tuple[int, Any]]]:
 def _tell_object(value: Any) -> tuple[str, Iterable[tuple[str, Any]]]:
     kind = type(value)
     if hasattr(value, "get_params"):  # an estimator is its settings, whether it is fitted or not
-        return _name(kind), [*_type_part(value), *sorted(value.get_params(deep=False).items())]
+        return full_name(kind), [*_type_part(value), *sorted(value.get_params(deep=False).items())]
     if isinstance(value, types.BuiltinFunctionType | types.MethodWrapperType | np.ufunc):
         return f"{getattr(value, '__module__', None)}.{value.__name__}", ()
     wrapped = getattr(value, "__wrapped__", None)
     if wrapped is not None and kind.__module__.split(".")[0] in {"functools", "jaxlib", "jax"} and callable(value):
         rules = [(name, part) for name, part in _fields(value) if isinstance(part, types.FunctionType)]
-        return _name(kind), [("wrapped", wrapped), *(pair for pair in rules if not _is_library(pair[1]))]
-    return _name(kind), [*_type_part(value), *_fields(value)]
+        return full_name(kind), [("wrapped", wrapped), *(pair for pair in rules if not is_library(pair[1]))]
+    return full_name(kind), [*_type_part(value), *_fields(value)]
 
 
 def _fields(value: Any) -> list[tuple[str, Any]]:
@@ -226,76 +229,18 @@ def _class_parts(kind: type) -> list[tuple[str, Any]]:
     for name, part in sorted(vars(kind).items()):
         function = getattr(part, "fget", None) or getattr(part, "__func__", part)
         if isinstance(function, types.FunctionType):
-            function = _unchecked(function)
+            function = unchecked(function)
             written = (
                 function.__globals__.get("__name__") == kind.__module__ and function.__code__.co_filename[0] != "<"
             )
             found += [(name, part)] if written else []
         elif isinstance(part, bool | int | float | str | tuple) and not name.startswith("_"):
             found.append((name, part))
-    return [*found, *((f"base {number}", base) for number, base in enumerate(kind.__bases__) if not _is_library(base))]
-
-
-def _unchecked(function: types.FunctionType) -> types.FunctionType:
-    """The function behind a check of shapes."""
-    while function.__globals__.get("__name__", "").split(".")[0] in _CHECKERS and hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
-    return function
+    return [*found, *((f"base {number}", base) for number, base in enumerate(kind.__bases__) if not is_library(base))]
 
 
 def _type_part(value: Any) -> list[tuple[str, Any]]:
-    return [] if _is_library(type(value)) or type(value) in (list, tuple) else [("type", type(value))]
-
-
-def _names_read(code: types.CodeType) -> set[str]:
-    """Module-level names that a code reads, that of inner functions included."""
-    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    return names.union(*(_names_read(part) for part in code.co_consts if isinstance(part, types.CodeType)))
-
-
-def _code(code: types.CodeType) -> str:
-    """What a code does, as text without docstrings, names of files and numbers of lines."""
-    consts = list(code.co_consts)
-    if consts and isinstance(consts[0], str) and not code.co_name.startswith("<"):
-        consts[0] = None  # a docstring
-    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {counts} {[_constant(part) for part in consts]}"
-
-
-def _constant(value: Any) -> str:
-    if isinstance(value, types.CodeType):
-        return _code(value)
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_constant, value))})"
-    if isinstance(value, frozenset):
-        return f"{{{', '.join(sorted(map(_constant, value)))}}}"
-    return repr(value)
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
-        return None
-
-
-def _is_library(value: Any) -> bool:
-    """Whether a function, a class or an object is part of Python or of an installed package other than this one."""
-    if hasattr(value, "__wrapped__"):  # compiled or remembered
-        return _is_library(value.__wrapped__)
-    if not isinstance(value, types.FunctionType | type | types.ModuleType):
-        return callable(value) and _is_library(type(value))
-    name = value.__name__ if isinstance(value, types.ModuleType) else value.__module__ or ""
-    top = name.split(".")[0]
-    if top == __name__.split(".")[0]:
-        return False
-    file = getattr(sys.modules.get(name), "__file__", None) or ""
-    return top != "__main__" and (top in sys.stdlib_module_names or top == "builtins" or "-packages" in file)
-
-
-def _name(value: Any) -> str:
-    module = getattr(value, "__module__", "")
-    return value.__qualname__ if module == "builtins" else f"{module}.{value.__qualname__}"
+    return [] if is_library(type(value)) or type(value) in (list, tuple) else [("type", type(value))]
 
 
 def _digest(content: str | bytes) -> str:

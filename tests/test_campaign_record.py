@@ -242,11 +242,6 @@ def test_files_of_two_moments_are_refused(kept):
         open_campaign(Kept(kept.events[:3], kept.state))
 
 
-def test_a_lost_state_is_named(kept):
-    with pytest.warns(UserWarning, match=r"state\.npz is missing"):
-        assert open_campaign(Kept(kept.events)).num_labeled == 4
-
-
 def test_a_skipped_row_that_is_answered_counts_as_covered(kept):
     """Its neighbors must not be asked for again."""
     campaign = open_campaign(kept)

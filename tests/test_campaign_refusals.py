@@ -33,6 +33,7 @@ OPENINGS = [
     ({"x": [[1.0, 2.0], [3.0]]}, "a list of rows of one length"),
     ({"x": X * 1j}, "expected the inputs as numbers, got complex64"),
     ({"x": X.astype(float) * 1e41}, "holds a number too large for float32"),
+    ({"x": np.arange(60).reshape(30, 2) * 2**30}, "row 1 of the inputs holds a number too large for int32"),
     ({"x": np.where(np.arange(N)[:, None] == 3, np.inf, X)}, "row 3 of the inputs holds NaN or infinity"),
     ({"x": np.array(["2020-01-01"], "datetime64[D]")}, "expected the inputs as numbers"),
     ({"capacity": 2.5}, f"capacity {WHOLE}, got 2.5"),

@@ -11,13 +11,13 @@ import pytest
 from campaigns import COUNTING, KEY, QUERY, Kept, N, X, Y, open_campaign, same, told
 
 import bal.campaign
-from bal import asked, checkpoint
+from bal import asked, checkpoint, growing
 from bal.campaign import Campaign
 from bal.query import by_score
 from bal.records import open_record
 from bal.selection import random_uniform
 
-FILES = {module.__file__ for module in (bal.campaign, asked, checkpoint)}
+FILES = {module.__file__ for module in (bal.campaign, asked, checkpoint, growing)}
 METHODS = {Kept.append.__code__, Kept.save_state.__code__}
 
 

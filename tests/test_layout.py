@@ -13,7 +13,7 @@ PACKAGE = ROOT / "bal"
 
 LAYERS = [
     {"typing"},
-    {"arrays", "numerics"},
+    {"arrays", "bytecode", "numerics"},
     {"acquisition", "asked", "fingerprint", "kernels", "labeled", "rows", "learners"},
     {"selection"},
     {"query"},
@@ -21,7 +21,7 @@ LAYERS = [
     {"covariance_scores", "probit_scores"},
     {"loop"},
     {"checkpoint", "checks", "doors", "events", "identity", "opening", "seeds"},
-    {"eager"},
+    {"eager", "growing"},
     {"campaign", "propose"},
 ]
 LEAVES = {"evaluation", "records", "datasets"}
