@@ -4,6 +4,7 @@ An `Over` maps ``fn(*fixed, x)`` over the rows of `x`. Since `fn` is row-wise, a
 differ in memory and in where the arrays live.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
@@ -140,7 +141,7 @@ def num_rows(x: PyTree) -> int:
 
 
 def rows_within(fn: Callable, fixed: tuple, x: PyTree, budget: int, chunks: int = 1) -> int:
-    """The most rows for which `chunks` chunks fit the budget in bytes: inputs, temporaries and results.
+    """Rows a chunk, all chunks alike, so that `chunks` of them fit the budget in bytes: inputs, temporaries, results.
 
     Temporaries are what XLA says of the function compiled for 8 rows and, if that is not proof enough that all rows
     fit, for 64: ``a + b n`` through both. Nothing runs. The answer is kept for each function and shape of a row.
@@ -165,7 +166,7 @@ def rows_within(fn: Callable, fixed: tuple, x: PyTree, budget: int, chunks: int 
             f"budget={budget} bytes is too small: {in_work} {needed} bytes of inputs, temporaries and results; "
             "give at least that, or set chunk_size"
         )
-    return size
+    return math.ceil(n / math.ceil(n / size))  # even chunks: the last one overlaps by less than a row a chunk
 
 
 @lru_cache(maxsize=64)

@@ -82,6 +82,12 @@ def test_a_pool_within_the_budget_is_one_chunk():
     assert rows_within(hidden, (), jnp.zeros((10, 8)), 2**22) == 10
 
 
+def test_chunks_are_even():
+    """Fifteen rows of which ten would fit are eight and eight: hardly any row is mapped twice."""
+    size = lambda n: rows_within(lambda x: x + 1, (), jnp.zeros((n, 4)), 10 * 32)
+    assert [size(n) for n in (10, 11, 15, 21, 100)] == [10, 6, 8, 7, 10]
+
+
 def test_a_function_may_close_over_traced_arrays():
     total = jax.jit(lambda a, x: chunked(budget=1000).map(lambda x: a * x, (), x))
     assert total(2.0, jnp.arange(300.0)).tolist() == [2.0 * n for n in range(300)]
