@@ -121,7 +121,7 @@ def check_gradients(rows: PyTree) -> None:
 
 def _pair(params: PyTree, a: Gradients, b: Gradients) -> Array:
     products = (dot(params, x.outer, y.outer) * dot(params, x.inner, y.inner) for x, y in zip(a, b))
-    return sum(products, start=jnp.zeros(()))
+    return sum(products, start=0.0)
 
 
 def _tapped(forward: Callable, posterior: Posterior, x: PyTree, taps: list[Array] | None) -> tuple[Array, list]:

@@ -1,6 +1,8 @@
 """What every selector promises, for every row of `cases.SELECTORS`."""
 
 import re
+import sys
+from pathlib import Path
 
 import jax
 import jax.export
@@ -11,7 +13,13 @@ from cases import ROWS, RULES, SELECTORS
 
 from bal import selection
 
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "experiments"))
+from fuzz_selectors import faults, fuzz
+
 KEY = jax.random.key(0)
+LARGE = 2000
+SLOW = {"k_medoids", "probcover", "typiclust", "mutual_information"}
+"""All pairs of rows, or an inverse of them: 600 rows for these, above the 499 from which reductions may drop NaN."""
 
 
 @pytest.fixture(params=sorted(SELECTORS))
@@ -137,3 +145,63 @@ def test_no_batched_lapack_call(case):
     calls = [line for line in select.lower(case.candidates()).as_text().splitlines() if "lapack_" in line]
     batched = [line for line in calls if re.search(r"tensor<\d+x\d+x\d+x", line)]
     assert not batched, batched
+
+
+def spoil(tree, rows, value, entries=False):
+    """The same rows, some of them with a value everywhere, or in the first entry of their first leaf alone."""
+    leaves, structure = jax.tree.flatten(jax.device_get(tree))
+    for number, leaf in enumerate(leaves):
+        leaves[number] = leaf = np.array(leaf)
+        if not entries:
+            leaf[rows] = value
+        elif number == 0:
+            leaf.reshape(len(leaf), -1)[rows, 0] = value
+    return jax.tree.unflatten(structure, leaves)
+
+
+@pytest.mark.parametrize("name", sorted(SELECTORS))
+def test_what_is_not_finite_or_equal_in_a_large_pool(name):
+    """One program. NaN never wins and is counted, infinite rows spoil no batch, equal rows rank by position."""
+    case, n = SELECTORS[name], 600 if name in SLOW else LARGE
+    some = case.candidates(0, n)
+    bad = spoil(spoil(some.rows, np.arange(20), np.nan), np.arange(20, 40), np.nan, entries=True)
+    picks = jax.device_get(case.select(KEY, some._replace(rows=bad), 3))
+    assert picks.valid.all()
+    if name != "random_uniform":
+        assert (picks.indices >= 40).all()
+        assert picks.info["num_nan"] >= 40
+    infinite = spoil(spoil(some.rows, np.arange(5), np.inf), np.arange(5, 10), -np.inf)
+    some_infinite = some._replace(rows=infinite)
+    picks = jax.device_get(case.select(KEY, some_infinite, 3))
+    assert picks.valid.all()
+    assert not list(faults(name, some_infinite, picks))
+    if case.by_score:
+        assert picks.indices.tolist() == [0, 1, 2]
+    if case.deterministic:
+        tied = some._replace(rows=jax.tree.map(jnp.ones_like, some.rows))
+        assert case.select(KEY, tied, 3).indices.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", sorted(SELECTORS))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_hostile_arrays_give_a_batch(dtype, name):
+    """No pick that may not be picked, none twice, none of a row with NaN, and nothing valid behind what is not."""
+    assert not fuzz(name, SELECTORS[name], 25, dtype)
+
+
+def test_float32_rows_stay_float32_in_a_float64_program(case):
+    """As scripts have it that switch on float64 for a Gaussian process."""
+    some = case.candidates()
+    narrow = jax.tree.map(lambda x: x.dtype, jax.eval_shape(lambda c: case.select(KEY, c, 3), some))
+    with jax.enable_x64(True):
+        wide = jax.eval_shape(lambda c: case.select(KEY, c, 3), some)
+    if case.select is SELECTORS["random_uniform"].select:
+        pytest.skip("its scores are random numbers of the program")
+    assert wide.scores.dtype == narrow.scores == jnp.float32
+    assert wide.log_q is None or wide.log_q.dtype == jnp.float32
+
+
+def test_float64_rows_have_float64_scores(case):
+    with jax.enable_x64(True):
+        some = jax.tree.map(lambda x: x.astype(float) if x.dtype == jnp.float32 else x, case.candidates())
+        assert jax.eval_shape(lambda c: case.select(KEY, c, 3), some).scores.dtype == jnp.float64

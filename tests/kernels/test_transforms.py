@@ -266,3 +266,26 @@ def test_errors_teach():
     with pytest.raises(ValueError, match="num_features"):
         acs_features(2, 0.0)
     assert map_rows(lambda rows: rows + 1)(KEY, pool_only(KEY, c)).known is None
+
+
+@pytest.mark.parametrize(("scale", "noise"), [(1.0, None), (1.0, 1e-6), (10.0, 1e-5), (30.0, 1e-3)])
+def test_conditioned_on_more_labels_than_the_rank_of_the_kernel(scale, noise):
+    """Eight features, twenty labels: rounded to float32 their matrix is not positive definite."""
+    x, known = scale * normal(0, 30, 8), scale * normal(1, 20, 8)
+    c = Candidates(x, jnp.arange(30), jnp.ones(30) > 0, jnp.ones(30), known, jnp.ones(20))
+    kernel = linear if noise is None else noisy(linear, noise)
+    variance = np.asarray(jax.jit(lambda c: conditioned(kernel)(c).diag())(c))
+    prior = (wide(x) ** 2).sum(1)
+    expected = np.diag(
+        conditional(wide(x) @ wide(x).T, wide(x) @ wide(known).T, wide(known) @ wide(known).T, noise or 0)
+    )
+    assert (variance >= 0).all()
+    np.testing.assert_allclose(variance / prior, expected / prior, atol=3e-6)
+
+
+def test_a_labeled_row_that_is_not_finite_is_left_out():
+    c = as_jax(features())
+    some = jax.jit(lambda c: conditioned(noisy(linear, 0.3))(c).diag())
+    lost = c._replace(known=c.known.at[1].set(jnp.nan))
+    without = c._replace(known_weight=c.known_weight.at[1].set(0.0))
+    np.testing.assert_allclose(some(lost), some(without), rtol=1e-6)

@@ -222,3 +222,32 @@ def test_refuses_what_makes_no_sense():
         batchbald(0)
     with pytest.raises(ValueError, match="budget"):
         batchbald(10, budget=0)
+
+
+def test_saturates_at_what_labels_can_tell():
+    """64 draws, three rows that are bits of a draw's number: log 8 is all that three labels can tell, below log 64."""
+    bits = np.arange(64)[None] >> np.arange(4)[:, None] & 1
+    rows = np.where(np.arange(2) == bits[..., None], 0.0, -np.inf)
+    picks = jax.jit(partial(batchbald(64), batch_size=3))(KEY, candidates(rows))
+    np.testing.assert_allclose(picks.info["information"], math.log(2) * np.arange(1, 4), rtol=1e-5)
+    assert int(picks.info["saturated_at"]) == 3
+
+
+def test_every_row_has_labels_of_its_own():
+    """Copies of a noisy row, nine labelings: drawn by one number for all rows, the information would be biased."""
+    rows = POOL[[3] * 5]
+    exact = oracles.batchbald(rows)
+    found = jax.jit(jax.vmap(lambda key: batch_information(key, jnp.asarray(rows), 9).total[-1]))
+    total = np.asarray(found(jax.random.split(KEY, 1000)))
+    assert abs(total.mean() - exact) < 4 * total.std() / np.sqrt(1000)
+
+
+@pytest.mark.parametrize("block", [3, 5])
+def test_lazy_gains_find_the_best_row_in_any_block(block):
+    """Bounds that fall slowly, so that the best of 14 rows may be in any block."""
+    gains = jax.jit(lambda rows, bound: lazy_gains(lambda some: some, rows, bound, block))
+    for best in range(14):
+        rows = np.linspace(0.5, 0.1, 14).astype(np.float32)
+        rows[best] = 0.9
+        found = gains(jnp.asarray(rows), jnp.linspace(1.5, 0.95, 14))
+        assert float(found[best]) == pytest.approx(0.9)

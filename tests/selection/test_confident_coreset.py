@@ -75,3 +75,12 @@ def test_negative_uncertainty_never_wins_and_is_counted():
 def test_power_is_checked():
     with pytest.raises(ValueError, match="power must lie between"):
         confident_coreset(1.5)
+
+
+def test_a_row_without_features_never_wins():
+    """Nothing labeled, so that all distances are equal: the NaN row is the most uncertain one, and counted."""
+    rows = ScoredFeatures(jnp.array([0.1, 0.9, 0.2]), jnp.array([[0.0], [jnp.nan], [1.0]]))
+    some = Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
+    picks = confident_coreset()(jax.random.key(0), some, 1)
+    assert picks.indices.tolist() == [2]
+    assert int(picks.info["num_nan"]) == 1

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from bal.kernels import Factors, centred, conditioned, gradient, linear, nngp, noisy, pool_only, sketch
+from bal.kernels.distance import add_centre, finite_size, near_origin, nearest_known
 from bal.selection import badge, k_center, kmeans_pp, lcmd, max_det, max_diag, transformed
 from bal.selection.kmeans_pp import largest_first
 from bal.typing import Candidates
@@ -297,3 +298,23 @@ def test_rules_see_what_transforms_made():
     assert int(run(select, candidates(x), 1).indices[0]) == 6
     scores = [float(run(select, candidates(x), 1, jax.random.key(seed)).scores[0]) for seed in (0, 1)]
     assert scores[0] != scores[1]
+
+
+def test_a_row_midway_belongs_to_the_earlier_centre():
+    """Labeled rows at -1 and 1, a row at 0; then a centre at 3 and a row at 2, midway between it and the one at 1."""
+    x, known = np.array([[0.0], [2.0], [3.0]], np.float32), np.array([[-1.0], [1.0]], np.float32)
+    kernel = linear(candidates(x, known, np.ones(2, np.float32)))
+    view = near_origin(kernel, finite_size(kernel), jnp.ones(3, bool))
+    nearest = nearest_known(view)
+    assert nearest.centre.tolist() == [0, 1, 1]
+    assert add_centre(view.kernel, nearest, jnp.asarray(2)).centre.tolist() == [0, 1, 2]
+
+
+def test_max_det_sees_what_is_left_at_small_noise():
+    """Noise 1e-4: in three directions, eight picks lower the variances to below 1e-3 of the prior's."""
+    x, noise = normal(2, N, F).astype(np.float64), np.full(N, 1e-4)
+    expected, gains = pivoted_cholesky(x @ x.T, noise, ELIGIBLE, 8)
+    with jax.enable_x64(True):
+        picks = run(max_det(noisy(linear, 1e-4)), candidates(x, eligible=ELIGIBLE), 8)
+        assert picks.indices.tolist() == expected
+        np.testing.assert_allclose(picks.scores, gains, rtol=1e-6)

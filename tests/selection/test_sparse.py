@@ -193,3 +193,15 @@ def test_solvers_survive_vmap_of_scan_of_jit():
         loop = lambda phi, select=select: jax.lax.scan(lambda c, _: (c, select(phi)), 0, None, length=1)[1][0]
         many = jax.jit(jax.vmap(loop))(FEATURES[:2])
         assert many.tolist() == [select(phi).tolist() for phi in FEATURES[:2]]
+
+
+def test_hard_thresholding_of_what_has_no_finite_objective():
+    """An infinite feature in a row that may not be picked makes the pool sum infinite: usable rows, each once."""
+    phi = np.random.RandomState(0).randn(8, 3).astype(np.float32)
+    phi[5, 0] = -np.inf
+    some = candidates(phi, eligible=np.arange(8) >= 4)
+    some = some._replace(context=some.context._replace(features=jnp.array([-jnp.inf, 0.0, 0.0])))
+    picks = selection.sparse_iht()(KEY, some, 4)
+    assert picks.valid.tolist() == [True, True, True, False]
+    assert sorted(picks.indices[:3].tolist()) == [4, 6, 7]
+    assert int(picks.info["num_nan"]) == 1

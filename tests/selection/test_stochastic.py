@@ -248,3 +248,18 @@ def test_beta_must_be_positive(factory):
     for beta in (0.0, -1.0):
         with pytest.raises(ValueError, match="beta"):
             factory(beta)
+
+
+@pytest.mark.parametrize("factory", [power, softmax])
+def test_infinite_scores_have_all_the_weight(factory):
+    """One: certain to come first, the others as without it. Two: in random order."""
+    one = jax.jit(lambda key: factory()(key, candidates([math.inf, 2.0, 1.0]), 3))(jax.random.key(0))
+    assert int(one.indices[0]) == 0
+    weights = {1: 2.0, 2: 1.0} if factory is power else {1: math.exp(2), 2: math.exp(1)}
+    share = weights[int(one.indices[1])] / sum(weights.values())
+    np.testing.assert_allclose(one.log_q, [0.0, math.log(share), 0.0], atol=1e-6)
+    two = jax.jit(jax.vmap(lambda key: factory()(key, candidates([math.inf, 2.0, math.inf]), 3)))
+    picks = two(jax.random.split(jax.random.key(0), 200))
+    assert 60 < int((picks.indices[:, 0] == 0).sum()) < 140
+    assert set(picks.indices[:, 2].tolist()) == {1}
+    np.testing.assert_allclose(picks.log_q[0], [-math.log(2), 0.0, 0.0], atol=1e-6)
