@@ -48,9 +48,9 @@ def run(learner, data):
 def test_few_sizes():
     assert sizes(20) == (20,)
     assert sizes(127) == (127,)
-    assert sizes(128) == (64, 128)
-    assert sizes(512) == (64, 256, 512)
-    assert len(sizes(100_000)) == 6
+    assert sizes(128) == (16, 64, 128)
+    assert sizes(512) == (16, 64, 256, 512)
+    assert len(sizes(100_000)) == 7
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -81,7 +81,7 @@ def test_the_rest_of_the_state_is_never_read():
     state, _ = jax.jit(lambda data: run(learner, data))(spread_out(Y, 10, CAPACITY))
     for leaf in (state.x[10:], state.whiten[:, 10:], state.whiten[:, :, 10:], state.alpha[:, 10:]):
         assert not leaf.any()
-    spoilt = state._replace(x=state.x.at[64:].set(jnp.nan), whiten=state.whiten.at[:, 64:].set(jnp.nan))
+    spoilt = state._replace(x=state.x.at[16:].set(jnp.nan), whiten=state.whiten.at[:, 16:].set(jnp.nan))
     total = lambda x, state: sum(leaf.sum() for leaf in learner.predict(state, x))
     slope = jax.jit(jax.value_and_grad(total))
     expected, found = (slope(jnp.asarray(X_NEW), some) for some in (state, spoilt))

@@ -1,13 +1,13 @@
 """Few labels in a large capacity: the algebra runs on a leading block of a few sizes, not on the whole capacity.
 
-The real rows are moved to the front, and one branch of a `jax.lax.switch` is compiled for each size: 64, 256, 1,024
-and so on, as long as twice the size fits the capacity, and the capacity itself. So up to 128 labels there is one
-branch and no switch, up to 512 two, up to 2,048 three. Seeds that are mapped together take the branch of the largest.
+The real rows are moved to the front, and one branch of a `jax.lax.switch` is compiled for each size: 16, 64, 256 and so
+on, as long as twice the size fits the capacity, and the capacity itself. Below a capacity of 128 there is one branch
+and no switch; up to 511 there are three, up to 2,047 four. Seeds that are mapped together take the branch of the
+largest.
 """
 
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 
 import jax
 import jax.numpy as jnp
@@ -15,22 +15,22 @@ from jaxtyping import Array, Int
 
 from bal.typing import Data, PyTree
 
-SMALLEST, FACTOR = 64, 4
+SMALLEST, FACTOR = 16, 4
+UNDIVIDED = 128
+"""Capacities below this one are worked on whole."""
 
 
 def sizes(capacity: int) -> tuple[int, ...]:
     """Sizes that are compiled.
 
     >>> sizes(100), sizes(1000)
-    ((100,), (64, 256, 1000))
+    ((100,), (16, 64, 256, 1000))
     """
-    found = []
-    for power in count():
-        size = SMALLEST * FACTOR**power
-        if 2 * size > capacity:
-            return (*found, capacity)
+    size, found = SMALLEST, []
+    while capacity >= UNDIVIDED and 2 * size <= capacity:
         found.append(size)
-    raise AssertionError
+        size *= FACTOR
+    return (*found, capacity)
 
 
 def compact(data: Data) -> Data:

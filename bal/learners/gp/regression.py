@@ -22,8 +22,8 @@ def gp_regression(
 
     K is the number of draws of hyper-parameters, 1 where they are given or fitted. ``embed`` and ``kernel`` give the
     posterior covariance of the function (`bal.kernels.learner_covariance`), with the noise of a label in the embedded
-    rows (`bal.kernels.noisy`). Costs O(L³) a fit and O(n L²) a prediction, for L labels rounded up to 64, 256, 1,024
-    and so on, or to the capacity of the labeled set.
+    rows (`bal.kernels.noisy`). Costs O(L³) a fit and O(n L²) a prediction, for L labels rounded up to 16, 64, 256 and
+    so on, or to the capacity of the labeled set.
 
     Labels and inputs may have any scale: where hyper-parameters are fitted or sampled they are standardized inside, and
     predictions are in natural units again. Numbers that are given, or held fixed, are in natural units, see
