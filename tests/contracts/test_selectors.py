@@ -163,7 +163,7 @@ def spoil(tree, rows, value, entries=False):
 def test_what_is_not_finite_or_equal_in_a_large_pool(name):
     """One program. NaN never wins and is counted, infinite rows spoil no batch, equal rows rank by position."""
     case, n = SELECTORS[name], 600 if name in SLOW else LARGE
-    some = case.candidates(0, n)
+    some = case.candidates(n=n)
     bad = spoil(spoil(some.rows, np.arange(20), np.nan), np.arange(20, 40), np.nan, entries=True)
     picks = jax.device_get(case.select(KEY, some._replace(rows=bad), 3))
     assert picks.valid.all()
