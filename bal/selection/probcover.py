@@ -81,7 +81,11 @@ def _num_within(x: Float[Array, "n F"], members: Bool[Array, "n"], radius: float
     n = x.shape[0]
     block = min(_BLOCK, rows_a_block(n))
     place = jnp.cumsum(members) - 1
-    ids = jnp.zeros(n + block, jnp.int32).at[jnp.where(members, place, n + block)].set(jnp.arange(n), mode="drop")
+    ids = (
+        jnp.zeros(n + block, jnp.int32)
+        .at[jnp.where(members, place, n + block)]
+        .set(jnp.arange(n, dtype=jnp.int32), mode="drop")
+    )
     count = members.sum()
 
     def add(carry: tuple) -> tuple:
