@@ -54,3 +54,13 @@ def test_log_q_of_rows_that_are_drawn_by_distance():
     first, second = picks.indices.tolist()
     squared = ((np.asarray(x, np.float64) - np.asarray(x, np.float64)[first]) ** 2).sum(1)
     np.testing.assert_allclose(picks.log_q, [-np.log(3000), np.log(squared[second] / squared.sum())], rtol=1e-5)
+
+
+def test_nothing_is_valid_behind_a_place_without_a_pick():
+    """Scores that are NaN at the second pick and numbers again at the third: the batch ends at the first pick."""
+    scores = lambda step, c: jnp.where(step == 1, jnp.nan, c.rows)
+    rule = GreedyRule(lambda key, c: jnp.int32(0), scores, lambda step, c, i: step + 1)
+    some = Candidates(jnp.array([1.0, 3.0, 2.0, 0.5]), jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4))
+    picks = jax.jit(lambda some: greedy(rule)(jax.random.key(0), some, 3))(some)
+    assert picks.valid.tolist() == [True, False, False]
+    assert int(picks.indices[0]) == 1
