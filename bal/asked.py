@@ -45,12 +45,13 @@ def advance(log: Labeled, events: Iterable[Mapping[str, Any]]) -> Labeled:
             indices[at], y[at], weight[at], source[at] = rows, event["labels"], 1, 0  # a skipped row may be answered
         else:
             source[at] = -1
-    return Labeled(indices, y, weight, source, np.asarray(len(places), np.int32))
+    arrays: Any = (indices, y, weight, source, np.asarray(len(places), np.int32))
+    return Labeled(*arrays)
 
 
 def is_answered(log: Labeled) -> np.ndarray:
     """Places that have a label."""
-    return log.weight > 0
+    return np.asarray(log.weight) > 0
 
 
 def is_pending(log: Labeled) -> np.ndarray:

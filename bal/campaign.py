@@ -141,19 +141,19 @@ class Campaign:
     def indices(self) -> np.ndarray:
         """Rows with an answer, in the order in which they were asked for."""
         log = self._now.log
-        return log.indices[is_answered(log)]
+        return np.asarray(log.indices)[is_answered(log)]
 
     @property
     def labels(self) -> np.ndarray:
         """The answers, aligned with `indices`."""
         log = self._now.log
-        return log.y[is_answered(log)]
+        return np.asarray(log.y)[is_answered(log)]
 
     @property
     def pending(self) -> np.ndarray:
         """Rows asked for and neither answered nor skipped."""
         log = self._now.log
-        return log.indices[is_pending(log)]
+        return np.asarray(log.indices)[is_pending(log)]
 
     @property
     def last_selection(self) -> Selection | None:
@@ -179,15 +179,16 @@ class Campaign:
                 )
             _check_room(now.log, batch_size)
             after = self._query(now, batch_size) if self.num_labeled else self._draw(now, batch_size)
-            valid = np.asarray(after.selection.valid)
+            picked: Any = after.selection
+            valid = np.asarray(picked.valid)
             if not valid.all():
                 raise ValueError(
                     f"only {valid.sum()} of {batch_size} rows could be picked: the scores of the others are not "
                     "numbers; check the predictions"
                 )
-            warn_of_oddities(after.selection.info, valid)
-            rows = np.asarray(after.selection.indices)
-            scores = np.asarray(after.selection.scores)
+            warn_of_oddities(picked.info, valid)
+            rows = np.asarray(picked.indices)
+            scores = np.asarray(picked.scores)
             event = {"kind": "ask", "rows": rows, "scores": scores, "queries": after.num_queries, **self._signed(rows)}
             after = after._replace(log=advance(now.log, [event]))
             if self._record is not None:

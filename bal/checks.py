@@ -198,7 +198,7 @@ _UNLABELED = "; leave out or skip rows that have no label"
 
 def _stored(values: np.ndarray) -> np.ndarray:
     """Numbers as JAX will hold them: in a float32 program 1e39 is infinite."""
-    if values.dtype.kind == "f" and values.dtype.itemsize > 4 and not jax.config.jax_enable_x64:
+    if values.dtype.kind == "f" and values.dtype.itemsize > 4 and not jax.config.read("jax_enable_x64"):
         with np.errstate(over="ignore"):
             return values.astype(np.float32)
     return values

@@ -82,8 +82,8 @@ def check_task(
         raise TypeError(f"evaluate is called with a posterior and the test set, got {_named(evaluate)}")
     pool, oracle, test, start = _arrays(pool, oracle, test, start, over)
     per_seed = seed_axes(in_axes, (pool, oracle, test, start))
-    for view in _views((pool, oracle, test, start), per_seed):
-        oracle = _check_view(*view, oracle, learner, evaluate, over)
+    for seen, y, some, _ in _views((pool, oracle, test, start), per_seed):
+        oracle = _check_view(seen, y, some, oracle, learner, evaluate, over)
     chosen = np.zeros((1, 0), np.int32) if start is None else np.asarray(start)
     check_budget(pool.present, chosen, num_rounds * batch_size + num_start, num_start)
     return pool, oracle, test, start
@@ -187,9 +187,7 @@ def _views(task: tuple, per_seed: tuple) -> list[tuple]:
     return [(view[0]._replace(present=present.any(0) if present.ndim == 2 else present), *view[1:])]
 
 
-def _check_view(
-    pool: Pool, y: Any, test: PyTree, start: Any, oracle: Any, learner: Learner, evaluate: Callable, over: Over
-) -> Any:
+def _check_view(pool: Pool, y: Any, test: PyTree, oracle: Any, learner: Learner, evaluate: Callable, over: Over) -> Any:
     """Rows, labels, predictions and metrics of one seed; returns the oracle as it is to be stored."""
     check_rows(pool.x)
     n = num_rows(pool.x)

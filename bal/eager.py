@@ -195,8 +195,8 @@ def _shapes(parts: Parts, pool: Pool, carry: Carry, batch_size: int, over: Over)
     if over.place == "device":
         key = jax.random.key(0)
         return jax.eval_shape(lambda pool, carry: parts.acquire(key, pool, carry, batch_size)[0], pool, carry)
-    number = jax.ShapeDtypeStruct((batch_size,), carry.labeled.weight.dtype)
-    return Selection(jax.ShapeDtypeStruct((batch_size,), jnp.int32), number, jax.ShapeDtypeStruct((batch_size,), bool))
+    zeros = jnp.zeros(batch_size, carry.labeled.weight.dtype)
+    return Selection(zeros.astype(jnp.int32), zeros, zeros > 0)
 
 
 def _keep(events: list[dict], event: dict, record: Any) -> None:

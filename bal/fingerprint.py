@@ -10,12 +10,14 @@ import functools
 import hashlib
 import sys
 import types
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from bal.bytecode import cell_content, code_text, full_name, is_library, names_read, unchecked
 from bal.typing import PyTree
@@ -152,7 +154,7 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
     if isinstance(value, types.MethodType):
         return "method", [("self", value.__self__), ("function", value.__func__)]
     if isinstance(value, property | staticmethod | classmethod):
-        return type(value).__name__, [("function", getattr(value, "fget", None) or value.__func__)]
+        return type(value).__name__, [("function", _behind(value))]
     if isinstance(value, set | frozenset):
         return f"set {sorted(_look(looked, part).digest for part in value)}", ()
     if isinstance(value, Mapping):
@@ -162,7 +164,7 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
     if isinstance(value, list | tuple):
         parts = zip(getattr(value, "_fields", range(len(value))), value, strict=True)
         return f"{full_name(type(value))} of {len(value)}", [*_type_part(value), *parts]
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return "traced", ()
     if hasattr(value, "__array__") and hasattr(value, "shape"):
         return _tell_array(value)
@@ -213,13 +215,16 @@ def _tell_object(value: Any) -> tuple[str, Iterable[tuple[str, Any]]]:
 
 
 def _fields(value: Any) -> list[tuple[str, Any]]:
-    """Attributes of an object; not what it remembers of its own: hashes, cached properties, names of Python's."""
+    """Attributes of an object; not what it remembers of its own: hashes, cached properties, weak references."""
     found = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             found.setdefault(name, getattr(value, name, None))
-    made = lambda name: isinstance(getattr(type(value), name, None), functools.cached_property)
+    made = lambda name: (
+        isinstance(found[name], weakref.ReferenceType)
+        or isinstance(getattr(type(value), name, None), functools.cached_property)
+    )
     return [(name, found[name]) for name in sorted(found) if name[:2] != "__" and "hash" not in name and not made(name)]
 
 
@@ -237,6 +242,11 @@ def _class_parts(kind: type) -> list[tuple[str, Any]]:
         elif isinstance(part, bool | int | float | str | tuple) and not name.startswith("_"):
             found.append((name, part))
     return [*found, *((f"base {number}", base) for number, base in enumerate(kind.__bases__) if not is_library(base))]
+
+
+def _behind(value: Any) -> Any:
+    """The function of a property, a static or a class method."""
+    return getattr(value, "fget", None) or value.__func__
 
 
 def _type_part(value: Any) -> list[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.arrays import as_rows
@@ -112,6 +113,6 @@ def make_pool(x: Any, present: Any = None, cost: Any = None) -> Pool:
     for name, leaf in (("present", present), ("cost", cost)):
         if leaf.shape[-1:] != (n,):
             raise ValueError(f"expected {name} of shape ({n},), one for each row, got {leaf.shape}")
-    if not isinstance(cost, jax.core.Tracer) and not bool((jnp.isfinite(cost) & (cost > 0)).all()):
+    if not isinstance(cost, Tracer) and not bool((jnp.isfinite(cost) & (cost > 0)).all()):
         raise ValueError("expected positive, finite costs: a cost of 0 would be worth any score")
     return Pool(x, present, cost)

@@ -116,7 +116,7 @@ def run_query(
         candidates = Candidates(rows, index, eligible, cost, known, known_weight, context)
         selection = _select(over, stage.select, batch_size)(key_select, candidates)
         seen.append((candidates, selection))
-        if is_scores(rows) or (stage.rows is predictions and isinstance(rows, jax.Array)):
+        if isinstance(rows, jax.Array) and (is_scores(rows) or stage.rows is predictions):
             equal.append(all_equal(rows, eligible, len(selection.indices)))
         index, eligible, cost = index[selection.indices], selection.valid, cost[selection.indices]
         x = take(x, selection.indices)
@@ -127,9 +127,9 @@ def run_query(
     return selection._replace(indices=index, log_q=log_q, info=info), memory
 
 
-def is_scores(rows: Any) -> bool:
+def is_scores(rows: Array) -> bool:
     """Whether the rows of a stage are one score each."""
-    return isinstance(rows, jax.Array) and rows.ndim == 1 and jnp.issubdtype(rows.dtype, jnp.floating)
+    return rows.ndim == 1 and jnp.issubdtype(rows.dtype, jnp.floating)
 
 
 def all_equal(rows: Float[Array, "n *rest"], eligible: Bool[Array, "n"], batch_size: int) -> Bool[Array, ""]:

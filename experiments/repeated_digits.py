@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import optax
 import scipy.stats
@@ -112,7 +113,7 @@ def main(config: Config) -> None:
     if config.images + TEST > len(single.y):
         raise SystemExit(f"--images must leave {TEST} digits for the test: at most {len(single.y) - TEST}")
     network = mlp((48,), num_outputs=10)
-    known = batch_strategies(Prepared(np.zeros(1, np.int32), 1.0), network)  # names only
+    known = batch_strategies(Prepared(jax.numpy.zeros(1, int), 1.0), network)  # names only
     unknown = set(config.strategies) - set(known)
     if unknown:
         raise SystemExit(f"unknown strategies {sorted(unknown)}; known are {', '.join(known)}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import optax
 import pytest
 from cases import LEARNERS, SELECTORS
@@ -191,3 +192,11 @@ def test_cycles_end():
     knot = [loop]
     knot.append(knot)
     assert "itself" in describe(loop)
+
+
+def test_a_method_that_was_used_is_still_the_same():
+    """What objects of other libraries remember once they are used is no part of what they are."""
+    prior = dist.LogNormal(0.0, 1.0)
+    before = describe(prior)
+    prior.log_prob(1.0)
+    assert describe(prior) == before != describe(dist.LogNormal(0.0, 2.0))

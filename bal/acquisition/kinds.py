@@ -6,7 +6,7 @@ A score of one's own needs none of this: it is a courtesy to who hands `bald` th
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import ArrayLike
+from jaxtyping import Array, ArrayLike
 
 from bal.typing import Gaussian, Latent
 
@@ -44,7 +44,7 @@ def check_shape(name: str, what: str, x: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} needs {what} of shape {shape}; got shape {jnp.shape(x)}")
 
 
-def target_weights(name: str, weight: ArrayLike | None, num_targets: int, dtype: Any) -> Any:
+def target_weights(name: str, weight: ArrayLike | None, num_targets: int, dtype: Any) -> Array:
     """Importance of targets ``[M]``, normalized; all equal unless given."""
     if weight is None:
         return jnp.full(num_targets, 1.0 / num_targets, dtype)

@@ -70,7 +70,7 @@ def strategy_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 _LOOKS = {"color": COLORS, "linestyle": LINE_STYLES, "marker": MARKERS}
 
 
-def figure_settings(num_panels: int = 1, height_to_width_ratio: float = 0.5) -> dict[str, Any]:
+def figure_settings(num_panels: int = 1, height_to_width_ratio: float = 0.5) -> Any:
     """Settings of matplotlib for a figure of a paper: its width and fonts, the latter embedded as TrueType.
 
     Publishers refuse the Type 3 fonts that matplotlib embeds by default.

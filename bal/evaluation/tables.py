@@ -120,7 +120,7 @@ def comparison_table(
 
 def _cells(name: str, item: Comparison, budget: float) -> list[str]:
     difference = ""
-    if item.difference is not None:
+    if item.difference is not None and item.adjusted_p is not None:
         mean, low, high, *_ = item.difference
         p = "p < .001" if item.adjusted_p < 0.001 else f"p {item.adjusted_p:.3f}"
         difference = f"{mean:+.3f} ({p})\n[{low:+.3f}, {high:+.3f}]"

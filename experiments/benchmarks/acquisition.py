@@ -9,6 +9,7 @@ warm-up; compile time is reported apart.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +70,7 @@ def functions(config: Config) -> dict[str, tuple[Callable, tuple]]:
     for name in acquisition.__all__:
         if "epig" in name or name == "over_outputs":
             continue  # joint quantities, with a benchmark of their own (batch_information.py), and a transform
-        function = MADE.get(name, getattr(acquisition, name))
+        function: Any = MADE.get(name, getattr(acquisition, name))
         if name in GAUSSIAN:
             few = -(-config.rows // 100) if name in SLOW else config.rows
             found[name] = function, (jax.tree.map(lambda leaf, few=few: leaf[:few], gaussian),)

@@ -92,7 +92,7 @@ def main(config: Config) -> None:
     console.print("all within their bounds" if above == 0 else f"{above} of {len(todo)} ABOVE their bounds")
 
 
-def in_a_process(name: Name, budget: int, config: Config) -> tuple[float, float, float]:
+def in_a_process(name: str, budget: int, config: Config) -> tuple[float, float, float]:
     """Results, peak of the first call and of later ones."""
     sizes = ["--rows", str(config.rows), "--images", str(config.images), "--budgets", str(budget), "--alone"]
     command = [sys.executable, __file__, "--cases", name, *sizes]
