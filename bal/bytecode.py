@@ -29,7 +29,7 @@ def is_library(value: Any) -> bool:
     return top != "__main__" and (top in sys.stdlib_module_names or top == "builtins" or "-packages" in file)
 
 
-def unchecked(function: types.FunctionType) -> types.FunctionType:
+def unchecked(function: Any) -> Any:
     """The function behind a check of shapes."""
     while function.__globals__.get("__name__", "").split(".")[0] in _CHECKERS and hasattr(function, "__wrapped__"):
         function = function.__wrapped__

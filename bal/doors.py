@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from bal.arrays import as_rows
 from bal.checks import check_budget, check_count, check_labels, check_predictions, check_rows, kind_of
+from bal.learners.convergence import ADVICE
 from bal.loop import NO_START
 from bal.query import Query, Stage
 from bal.rows import Over, num_rows, take
@@ -144,6 +145,9 @@ def warn_of_oddities(info: dict[str, Array], valid: Any) -> None:
     """
     count = lambda name: np.asarray(info[name]) if name in info else np.zeros(1, int)
     equal, unusable = count("all_equal"), ~np.asarray(valid).all(-1)
+    early = ~np.asarray(info.get("converged", True))
+    if early.any():
+        warnings.warn(f"in {early.sum()} of {early.size} queries the fit had not converged: {ADVICE}", stacklevel=3)
     if equal.any():
         warnings.warn(
             f"in {int(equal.sum())} of {equal.size} queries all scores were equal, so that rows were taken by their "

@@ -34,7 +34,8 @@ def grown(pool: Pool, num_present: int, x: PyTree, cost: Values | None) -> tuple
         raise ValueError(
             f"the pool has room for {room} more rows, got {n}; open the campaign with a larger pool_capacity"
         )
-    new = Pool(x, np.ones(n, bool), _costs(cost, n))
+    own: Any = (np.ones(n, bool), _costs(cost, n))
+    new = Pool(x, *own)
     ids = np.arange(num_present, num_present + n)
     return jax.tree.map(lambda leaf, rows: leaf.at[ids].set(rows), pool, new), new
 

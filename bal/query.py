@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from bal.labeled import is_known, is_labeled
+from bal.learners.convergence import all_converged
 from bal.rows import Over, dense, num_rows, take
 from bal.selection import Select
 from bal.typing import Candidates, Posterior, PRNGKey, PyTree, Round, Selection
@@ -95,6 +96,7 @@ def run_query(
 
     ``info["all_equal"]`` is True where the scores of all rows that a stage could have picked were the same number, or
     where all draws of the predictions that it was handed agree: its picks then follow from the order of the pool.
+    ``info["converged"]`` is False where the learner's state says that its fit has not converged.
     """
     if not query.stages:
         raise ValueError("a query needs at least one stage, got none; see bal.query.by_score")
@@ -123,7 +125,10 @@ def run_query(
     _, selection = seen[-1]
     memory = round.memory if query.remember is None else query.remember(round.memory, tuple(seen))
     log_q = selection.log_q if len(query.stages) == 1 else None
-    info = {**selection.info, "all_equal": jnp.stack(equal).any()} if equal else selection.info
+    info = {**selection.info, "all_equal": jnp.stack(equal).any()} if equal else dict(selection.info)
+    converged = all_converged(round.posterior.state)
+    if converged is not None:
+        info["converged"] = converged
     return selection._replace(indices=index, log_q=log_q, info=info), memory
 
 

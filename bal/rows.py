@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import eval_jaxpr
 
 from bal.numerics import in_row_blocks
 from bal.typing import PyTree
@@ -177,9 +178,7 @@ def _chunk_bytes(fn: Callable, tree: Any, leaves: tuple, size: int) -> tuple[int
     traced, results = jax.make_jaxpr(fn, return_shape=True)(*fixed, rows)
     inputs = [*traced.consts, *jax.tree.leaves((fixed, rows))]  # constants may belong to a surrounding trace
     shapes = [jax.ShapeDtypeStruct(jnp.shape(leaf), leaf.dtype) for leaf in inputs]
-    call = lambda *leaves: jax.core.eval_jaxpr(
-        traced.jaxpr, leaves[: len(traced.consts)], *leaves[len(traced.consts) :]
-    )
+    call = lambda *leaves: eval_jaxpr(traced.jaxpr, leaves[: len(traced.consts)], *leaves[len(traced.consts) :])
     memory: Any = jax.jit(call).lower(*shapes).compile(_QUICK).memory_analysis()
     ends = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((rows, results)))
     return memory.temp_size_in_bytes, ends // size

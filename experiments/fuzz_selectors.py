@@ -26,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from cases import SELECTORS, Selector
+from cases import SELECTORS, Selector  # pyright: ignore[reportMissingImports]
 
 from bal.typing import Candidates, Selection
 
@@ -97,7 +97,7 @@ def faults(name: str, some: Candidates, picks: Selection) -> Iterator[str]:
     if len(set(picked.tolist())) < len(picked):
         yield "repeated"
     read = some.rows.features if name == "frank_wolfe" else some.rows  # which does not look at variances
-    nan = sum(np.isnan(leaf).reshape(len(leaf), -1).any(1) for leaf in jax.tree.leaves(read))
+    nan = np.any([np.isnan(leaf).reshape(len(leaf), -1).any(1) for leaf in jax.tree.leaves(read)], 0)
     if name != "random_uniform" and nan[picked].any():
         yield "NaN row"
 

@@ -274,6 +274,15 @@ def test_scores_that_are_not_numbers_are_warned_of(door):
 
 
 @pytest.mark.parametrize("door", DOORS)
+def test_a_fit_that_ended_early_is_warned_of(door):
+    early = PROCESS._replace(fit=lambda *given: PROCESS.fit(*given)._replace(converged=jnp.zeros(1, bool)))
+    with pytest.warns(UserWarning, match=r"in \d of \d queries the fit had not converged.* allow more steps"):
+        found = DOORS[door](**{**SOUND, **REAL, "learner": early, "num_rounds": 1})
+    if door != "Campaign":
+        assert not np.asarray(getattr(found, "log", found).info["converged"]).any()
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_a_sound_problem_warns_of_nothing(door):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

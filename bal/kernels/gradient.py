@@ -5,7 +5,7 @@ the layer's input `h`. So ``(a ⊗ h)·(a' ⊗ h') = (a·a')(h·h')``, and the l
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import jax
@@ -121,7 +121,7 @@ def check_gradients(rows: PyTree) -> None:
 
 def _pair(params: PyTree, a: Gradients, b: Gradients) -> Array:
     products = (dot(params, x.outer, y.outer) * dot(params, x.inner, y.inner) for x, y in zip(a, b))
-    return sum(products, start=0.0)
+    return reduce(jnp.add, products)
 
 
 def _tapped(forward: Callable, posterior: Posterior, x: PyTree, taps: list[Array] | None) -> tuple[Array, list]:

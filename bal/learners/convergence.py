@@ -3,8 +3,12 @@
 Wherever in a learner's state it is, `unconverged` finds it, so that whoever drives the learner can say so once.
 """
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool
 
 from bal.typing import PyTree
 
@@ -18,12 +22,24 @@ def unconverged(state: PyTree) -> str | None:
     >>> unconverged(State(np.array([True]))), unconverged({"any": State(np.array([True, False]))})[:32]
     (None, '1 of 2 fits have not converged: ')
     """
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    flags = [np.ravel(leaf) for path, leaf in leaves if path and getattr(path[-1], "name", None) == "converged"]
-    found = np.concatenate([np.ones(0, bool), *flags])
+    found = np.concatenate([np.ones(0, bool), *map(np.ravel, _flags(state))])
     if found.all():
         return None
-    return (
-        f"{(~found).sum()} of {len(found)} fits have not converged: predictions are those of a worse model than was "
-        "asked for; allow more steps (num_steps) or restarts, and leave labels and inputs standardized"
-    )
+    return f"{(~found).sum()} of {len(found)} fits have not converged: {ADVICE}"
+
+
+def all_converged(state: PyTree) -> Bool[Array, ""] | None:
+    """Whether all fits of a state have converged; None where the state does not say. May be traced."""
+    flags = _flags(state)
+    return jnp.concatenate([jnp.ravel(flag) for flag in flags]).all() if flags else None
+
+
+ADVICE = (
+    "predictions are those of a worse model than was asked for; allow more steps (num_steps) or restarts, and leave "
+    "labels and inputs standardized"
+)
+
+
+def _flags(state: PyTree) -> list[Any]:
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return [leaf for path, leaf in leaves if path and getattr(path[-1], "name", None) == "converged"]

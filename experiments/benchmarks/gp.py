@@ -12,6 +12,7 @@ expected).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 
@@ -106,7 +107,7 @@ def few_labels(config: Config) -> Table:
             learner = gp_regression(model(), how)
             state = learner.init(key, some)
             programs[capacity, name] = compiled(lambda s, d, one=learner: one_round(one, s, d), state, some)
-    warm = least_seconds(programs, 10 * config.repeats)
+    warm: Any = least_seconds(programs, 10 * config.repeats)
     for capacity in config.capacities:
         cells = []
         for name in names:

@@ -50,10 +50,11 @@ def gp_learner(
         draws = lambda leaf: jnp.broadcast_to(leaf, (num_draws, *leaf.shape))
         params = jax.tree.map(draws, as_dtype(split(process)[0], x.dtype))
         zeros, outputs = partial(jnp.zeros, dtype=x.dtype), data.y.shape[1:]
-        shapes = (size, x.shape[1]), (num_draws, size, size), (num_draws, size, *outputs), (num_draws,)
+        shapes: Any = ((size, x.shape[1]), (num_draws, size, size), (num_draws, size, *outputs), (num_draws,))
         measured = None if kind == "given" else natural(x, outputs, zeros(len(x)))
         converged, num_labels = jnp.ones(num_draws, bool), jnp.zeros((), jnp.int32)
-        return GPState(params, *map(zeros, shapes), converged, num_labels, measured)
+        empty, whiten, alpha, gap = map(zeros, shapes)
+        return GPState(params, empty, whiten, alpha, gap, converged, num_labels, measured)
 
     def fit_all(key: PRNGKey, state: GPState, data: Data) -> GPState:
         x = as_floats(data.x)
