@@ -42,7 +42,7 @@ SMALL = {
     "batch_sparse.py": "--num-rows 99 --num-projections 4 --wolfe-steps 9 --batch-size 3 --bait-rows 99 --rounds 1",
     "conv.py": "--num-steps 1 --num-members 2 --minibatch-size 2 --rounds 1",
     "memory.py": "--cases mlp-chunked --rows 2000 --images 100 --budgets 16",
-    "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1",
+    "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1 --capacities 5",
 }
 """Every benchmark, with options for a run of seconds."""
 IN_ONE_PROCESS = (
