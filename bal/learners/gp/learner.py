@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Int, Shaped
 
 from bal.learners.gp.buckets import by_bucket, compact
 from bal.learners.gp.conditioned import GPRows, GPState, dot, stretch
@@ -71,7 +71,7 @@ def gp_learner(
 
         def at(size: int) -> GPState:
             found = fit(key, leading(state, size), Data(x[:size], y[:size], weight[:size]), model_of(state, x.dtype))
-            return jax.tree.map(_padded, found, state)
+            return jax.tree.map(lambda leaf, like: _padded(leaf, like.shape, state.num_labels), found, state)
 
         return by_bucket(state.num_labels, len(weight), at)
 
@@ -87,7 +87,8 @@ def gp_learner(
 
         def at(size: int) -> GPRows:
             rows = embed_rows(model_of(state, x.dtype), leading(state, size), x)
-            return rows._replace(whitened=jnp.pad(rows.whitened, ((0, 0), (0, 0), (0, len(state.x) - size))))
+            shape = (*rows.whitened.shape[:2], len(state.x))
+            return rows._replace(whitened=_padded(rows.whitened, shape, state.num_labels))
 
         rows = by_bucket(state.num_labels, len(state.x), at)
         if state.units is None:
@@ -174,7 +175,8 @@ def _over_draws(fn: Callable, state: GPState) -> PyTree:
     return map_members(fn, state.params, state.whiten, state.alpha)
 
 
-def _padded(leaf: Array, like: Array) -> Array:
-    if leaf.shape == like.shape:
+def _padded(leaf: Array, shape: tuple[int, ...], num_labels: Int[Array, ""]) -> Array:
+    """The leaf in the corner of zeros. Its place is 0, but XLA must not know: it would write the zeros one by one."""
+    if leaf.shape == shape:
         return leaf
-    return jnp.pad(leaf, [(0, more - own) for own, more in zip(leaf.shape, like.shape, strict=True)])
+    return jax.lax.dynamic_update_slice(jnp.zeros(shape, leaf.dtype), leaf, [jnp.minimum(num_labels, 0)] * leaf.ndim)
