@@ -19,6 +19,7 @@ from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SIZES, N, X, Y, evaluate
 from bal.acquisition import bald, epistemic_variance, predictive_entropy, probit_bald
 from bal.campaign import Campaign
 from bal.covariance_scores import alc_scores
+from bal.doors import check_answers
 from bal.eager import run_eager
 from bal.labeled import make_pool
 from bal.learners import ensemble, gaussian, mlp
@@ -29,7 +30,7 @@ from bal.rows import dense, host, streamed
 from bal.seeds import SeedsInterrupted, run_seeds
 from bal.selection import batchbald, best, random_uniform
 from bal.targets import epig_scores, pool_targets
-from bal.typing import Gaussian, Learner
+from bal.typing import Gaussian, Latent, Learner
 
 X_POOL, LABELS = np.asarray(X), np.asarray(Y)
 REGRESSION = ensemble(mlp((4,), num_outputs=1), 2, num_steps=2, minibatch_size=4, likelihood=gaussian(0.1))
@@ -292,15 +293,14 @@ def test_a_sound_problem_warns_of_nothing(door):
 
 def test_whole_numbers_and_truth_values_serve_as_labels():
     """For a regression whole numbers are reals, for classes truth values are class numbers."""
-    counts = {**SOUND, **REAL, "num_rounds": 1}
-    whole, real = (by_rounds(**{**counts, "y": LABELS.astype(kind)}) for kind in (int, np.float32))
-    assert whole.y.dtype == real.y.dtype
-    assert whole.indices.tolist() == real.indices.tolist()
-    two = {**SOUND, "learner": ensemble(mlp((4,), num_outputs=2), 2, num_steps=2), "num_rounds": 1}
-    truth, number = (
-        by_rounds(**{**two, "evaluate": no_metrics, "y": (LABELS > 0).astype(kind)}) for kind in (bool, int)
-    )
-    assert truth.indices.tolist() == number.indices.tolist()
+    rows, whole = np.arange(3), np.array([0, 1, 1])
+    moments = Gaussian(*jnp.zeros((3, 3, 1)))
+    assert check_answers(moments, whole, rows).dtype.kind == "f"
+    assert check_answers(jnp.zeros((3, 1, 2)), whole > 0, rows).tolist() == [0, 1, 1]
+    assert check_answers(jnp.zeros((3, 1, 2)), whole > 0, rows).dtype.kind == "i"
+    assert check_answers(Latent(*jnp.zeros((2, 3, 1))), whole.astype(float), rows).tolist() == [0.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match="integer class numbers"):
+        check_answers(jnp.zeros((3, 1, 2)), whole.astype(float), rows)
 
 
 def test_labels_of_absent_rows_may_be_anything():

@@ -354,6 +354,7 @@ def test_a_record_refuses_metrics_that_are_arrays(tmp_path):
         run_eager(KEY, POOL, Y, TEST, record=record, **settings)
 
 
+@pytest.mark.slow
 def test_eager_keeps_the_precision_of_the_program():
     x64 = textwrap.dedent("""
         import jax

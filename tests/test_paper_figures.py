@@ -41,7 +41,13 @@ def test_every_figure_has_a_smoke_test():
     assert files == set(SMOKE) == {f"{name}.py" for name in TINY}
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize(
+    "name",
+    [  # two train networks or many processes
+        pytest.param(name, marks=pytest.mark.slow if name in ("repeated_mnist", "two_bells") else ())
+        for name in sorted(TINY)
+    ],
+)
 def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("BAL_DATA", raising=False)
     module, (sizes, double) = import_module(f"paper_figures.{name}"), TINY[name]

@@ -107,7 +107,29 @@ for path, *options in json.loads(sys.argv[1]):
 """
 
 
-@pytest.mark.parametrize("names", IN_ONE_PROCESS, ids=lambda names: names[0])
+LONG = ("batch_information.py", "conv.py", "gp.py")  # the longest to compile; their options are read in every run
+
+
+def test_benchmarks_say_what_they_take(tmp_path):
+    """Every benchmark can be imported and reads its options, in one process."""
+    helped = ONE_AFTER_THE_OTHER.replace(
+        '    runpy.run_path(path, run_name="__main__")',
+        '    try:\n        runpy.run_path(path, run_name="__main__")\n    except SystemExit as end:\n'
+        "        assert not end.code",
+    )
+    commands = [[str(BENCHMARKS / name), "--help"] for name in SMALL]
+    result = run(["-c", helped, json.dumps(commands)], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"finished (\S+)", result.stdout) == list(SMALL)
+    for options in SMALL.values():
+        assert all(option in result.stdout for option in re.findall(r"--[\w-]+", options))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [pytest.param(names, marks=pytest.mark.slow if names[0] in LONG else ()) for names in IN_ONE_PROCESS],
+    ids=lambda names: names[0],
+)
 def test_benchmarks(names, tmp_path):
     commands = [[str(BENCHMARKS / name), *SMALL[name].split()] for name in names]
     result = run(["-c", ONE_AFTER_THE_OTHER, json.dumps(commands)], tmp_path)
@@ -317,6 +339,7 @@ def test_ctrl_c_says_how_to_go_on(moment, kept, tmp_path):
     assert len(rows["round"]) == int(kept[0]) * 2
 
 
+@pytest.mark.slow
 def test_a_record_that_is_being_written_ends_in_one_line(tmp_path):
     code = "import sys, common, digits; common.start(digits.main, digits.Config, '')"
     held = f"""
@@ -348,6 +371,7 @@ def test_missing_data_says_how_to_get_it(name, options, way_out, tmp_path):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "mnist.npz").exists(), reason="needs mnist.npz in BAL_DATA")
 def test_mnist(tmp_path):
     result = study("mnist.py", STUDIES["mnist.py"], tmp_path)
@@ -376,6 +400,7 @@ def test_gp_classification(tmp_path):
     assert (rows["metrics.nll"] > 0).all()
 
 
+@pytest.mark.slow
 def test_gp_regression(tmp_path):
     result = study("gp_regression.py", STUDIES["gp_regression.py"], tmp_path)
     assert result.returncode == 0, result.stderr

@@ -54,7 +54,7 @@ def hard_scores(name, num_rows, dtype):
     return np.asarray(scores)
 
 
-SIZES = [(ROWS, "float32"), (LARGE, "float32"), (LARGE, "float64")]
+SIZES = [(ROWS, "float32"), (LARGE, "float32"), pytest.param(LARGE, "float64", marks=pytest.mark.slow)]
 
 
 def rows(inputs, picked):
@@ -119,8 +119,8 @@ def test_vmap_is_a_loop(case):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_against_float64(name):
-    ordinary = ~hard(ACQUISITIONS[name].inputs)[1]
-    close(hard_scores(name, LARGE, "float32")[ordinary], hard_scores(name, LARGE, "float64")[ordinary], 1e-5)
+    ordinary = ~hard(ACQUISITIONS[name].inputs)[1][:ROWS]
+    close(hard_scores(name, ROWS, "float32")[ordinary], hard_scores(name, ROWS, "float64")[ordinary], 1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

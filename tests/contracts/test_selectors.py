@@ -183,7 +183,7 @@ def test_what_is_not_finite_or_equal_in_a_large_pool(name):
 
 
 @pytest.mark.parametrize("name", sorted(SELECTORS))
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_hostile_arrays_give_a_batch(dtype, name):
     """No pick that may not be picked, none twice, none of a row with NaN, and nothing valid behind what is not."""
     assert not fuzz(name, SELECTORS[name], 25, dtype)

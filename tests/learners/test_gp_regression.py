@@ -245,7 +245,9 @@ LOOPS = {
 }
 
 
-@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "fitted" else ()) for name in LOOPS]
+)
 def test_whole_experiments_agree(name):
     """Four seeds on two host devices, restarts and all: ends, and is what one seed at a time and a vmap give."""
     hyperparameters, query = LOOPS[name]
