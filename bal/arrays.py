@@ -1,5 +1,6 @@
 """What people hand in, as arrays: tables, lists and tensors of other libraries become numpy arrays at the door."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from bal.typing import PyTree
 def as_rows(x: Any, name: str = "inputs") -> PyTree:
     """Rows as arrays: a data frame, a list of rows, or anything that numpy can read becomes a `numpy.ndarray`.
 
-    Tuples and dicts are trees, whose parts are read one by one; a list is a list of rows. Arrays of numpy and JAX,
+    Tuples, dicts and other trees are read part by part; a list is a list of rows. Arrays of numpy and JAX,
     memory maps and other sources that slice (HDF5) are handed on as they are, unread.
 
     Raises:
@@ -20,13 +21,8 @@ def as_rows(x: Any, name: str = "inputs") -> PyTree:
     >>> as_rows([[1.0, 2.0], [3.0, 4.0]]).shape
     (2, 2)
     """
-    if isinstance(x, dict):
-        return type(x)({key: as_rows(leaf, name) for key, leaf in x.items()})
-    if isinstance(x, tuple):
-        parts = [as_rows(leaf, name) for leaf in x]
-        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
-    if x is None:
-        return None
+    if not isinstance(x, list) and not jax.tree_util.all_leaves([x]):
+        return jax.tree.map(partial(as_rows, name=name), x, is_leaf=lambda part: isinstance(part, list))
     array = x if _is_array(x) else _read(x, name)
     if not (isinstance(array, jax.Array) or _is_numeric(array.dtype)):
         raise ValueError(

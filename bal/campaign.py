@@ -1,6 +1,7 @@
 """Ask / tell / skip: active learning where people or laboratories give the labels. The only stateful object here."""
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,18 +13,26 @@ import numpy as np
 from bal.arrays import as_rows
 from bal.asked import advance, is_answered, is_pending
 from bal.checkpoint import pack_parts, restore
-from bal.checks import check_count, check_key, check_kind, check_labels, check_predictions, check_row_ids, check_rows
-from bal.doors import check_setup, predicted, warn_of_oddities
+from bal.checks import (
+    check_count,
+    check_key,
+    check_kind,
+    check_labels,
+    check_predictions,
+    check_record,
+    check_row_ids,
+    check_rows,
+)
+from bal.doors import CHECKED_ROWS, check_setup, predicted, warn_of_oddities
 from bal.eager import run_parts
 from bal.fingerprint import row_digests, rows_digest
 from bal.growing import grown, open_pool
+from bal.learners.convergence import unconverged
 from bal.loop import Carry, begin, draw_start
 from bal.opening import open_event, reopen
 from bal.query import Query
 from bal.rows import Over, dense, num_rows, take
 from bal.typing import Labeled, Learner, Pool, Posterior, PRNGKey, PyTree, Selection, Values
-
-_CHECKED_ROWS = 1000
 
 _draw_start = jax.jit(draw_start, static_argnums=2)
 
@@ -115,7 +124,7 @@ class Campaign:
         grow = 0 if pool_capacity is None else check_count("pool_capacity", pool_capacity) - n
         if grow < 0:
             raise ValueError(f"pool_capacity {pool_capacity} is smaller than the {n} rows given")
-        _check_record(record)
+        check_record(record)
         y_like = jnp.zeros(
             (1,) if num_outputs is None else (1, num_outputs), float if num_classes is None else jnp.int32
         )
@@ -255,7 +264,11 @@ class Campaign:
                 raise ValueError("nothing is labeled yet, so there is no posterior; tell some labels first")
             x = as_rows(x)
             check_rows(x, like=now.pool.x)
-            return self._parts.evaluate(self._fit(now).state, x)
+            state = self._fit(now).state
+            early = unconverged(state)
+            if early is not None:
+                warnings.warn(early, stacklevel=2)
+            return self._parts.evaluate(state, x)
 
     @contextmanager
     def _alone(self) -> Iterator[_Now]:
@@ -293,7 +306,7 @@ class Campaign:
 
     def _query(self, now: _Now, batch_size: int) -> _Now:
         carry = self._fit(now)
-        some = take(now.pool.x, np.arange(min(now.num_rows, _CHECKED_ROWS)))
+        some = take(now.pool.x, np.arange(min(now.num_rows, CHECKED_ROWS)))
         check_predictions(self._parts.evaluate(carry.state, some), num_rows(some), self._num_classes)
         selection, memory = self._parts.acquire(self._round_key(now), now.pool, carry, batch_size)
         return now._replace(state=carry.state, memory=memory, num_queries=now.num_queries + 1, selection=selection)
@@ -309,13 +322,6 @@ def _resume(now: _Now, record: Any, opened: dict) -> _Now:
     if not record.done:  # a finished record can still be looked at
         record.append([opened] if news else [])
     return now._replace(state=state, memory=memory)
-
-
-def _check_record(record: Any) -> None:
-    if record is not None and not all(hasattr(record, name) for name in ("events", "append", "save_state")):
-        raise TypeError(
-            f"expected an open record, got {type(record).__name__}; use bal.records.open_record(root, name, config)"
-        )
 
 
 def _check_room(log: Labeled, num_new: int) -> None:

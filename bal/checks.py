@@ -84,8 +84,16 @@ def check_keys(keys: Any) -> None:
         )
 
 
+def check_record(record: Any) -> None:
+    """An open `bal.records.Record`, or None."""
+    if record is not None and not all(hasattr(record, name) for name in ("events", "append", "save_state")):
+        raise TypeError(
+            f"expected an open record, got {type(record).__name__}; use bal.records.open_record(root, name, config)"
+        )
+
+
 def check_rows(x: PyTree, like: PyTree = None) -> None:
-    """Inputs: arrays that share their leading axis, finite, and shaped and typed like rows of `like` if given."""
+    """Inputs: arrays that share their leading axis, finite, and shaped like rows of `like` if given."""
     if not jax.tree.leaves(x):
         raise ValueError("expected an array of rows, or a tree of such arrays, got nothing")
     for leaf in jax.tree.leaves(x):
@@ -94,7 +102,7 @@ def check_rows(x: PyTree, like: PyTree = None) -> None:
                 f"expected numeric arrays that lead with the rows, got {type(leaf).__name__}; use np.asarray"
             )
     if num_rows(x) == 0:
-        raise ValueError("the pool is empty: expected at least 1 row")
+        raise ValueError(f"{'the pool is empty: ' if like is None else ''}expected at least 1 row, got none")
     if like is not None:
         if jax.tree.structure(x) != jax.tree.structure(like):
             raise ValueError(
@@ -133,13 +141,17 @@ def check_budget(present: Values, start: Values, num_asked: int, num_initial: in
     pools ``[..., N]``, for every seed."""
     present, starts = np.asarray(present), np.atleast_2d(np.asarray(start))
     num_present, num_start = int(present.sum(-1).min()), starts.shape[-1]
+    for number, rows in enumerate(starts):
+        here = present if present.ndim == 1 else present[number if len(starts) > 1 else 0]
+        rows = check_row_ids(rows, present.shape[-1])
+        if not here[rows].all():
+            absent = rows[~here[rows]][0]
+            raise ValueError(f"row {absent} of the start set is not present in the pool; leave it out or mark it so")
     if num_start + num_asked > num_present:
         raise ValueError(
             f"{num_start + num_initial} start labels and {num_asked - num_initial} acquisitions need "
             f"{num_start + num_asked} rows, but the pool has {num_present}; lower num_rounds or batch_size"
         )
-    for rows in starts:
-        check_row_ids(rows, present.shape[-1])
 
 
 def check_row_ids(indices: Values, num_rows: int) -> np.ndarray:
@@ -171,13 +183,13 @@ def check_labels(
         raise ValueError(f"expected {count} labels of {num_outputs} outputs each, got an array of shape {y.shape}")
     ids = np.arange(count) if rows is None else np.asarray(rows)
     if num_classes is None:
-        bad = ~np.isfinite(_stored(y)).reshape(count, -1).all(-1)
+        bad = ~np.isfinite(_stored(y)).all(tuple(range(1, y.ndim)))
         if bad.any():
             row, label = ids[bad.argmax()], y[bad.argmax()]
             what = "is too large for float32; rescale the labels" if np.isfinite(label).all() else "is not finite"
             raise ValueError(f"expected finite real labels, but that of row {row}, {label}, {what}{_UNLABELED}")
         return y.astype(np.float64)
-    if y.dtype == bool:
+    if y.dtype == bool or not count:
         y = y.astype(np.int32)
     if not np.issubdtype(y.dtype, np.integer):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What `run_seeds`, `run_eager` and `Campaign` check alike before anything is compiled, and what they warn of after.
+"""What `run_seeds`, `run_eager` and `Campaign` check alike before an experiment is compiled, and warn of after.
 
 Values are read once; shapes come from tracing; one small prediction is computed, of the untrained learner.
 """
@@ -83,8 +83,23 @@ def check_task(
         raise TypeError(f"evaluate is called with a posterior and the test set, got {_named(evaluate)}")
     pool, oracle, test, start = _arrays(pool, oracle, test, start, over)
     per_seed = seed_axes(in_axes, (pool, oracle, test, start))
-    for seen, y, some, _ in _views((pool, oracle, test, start), per_seed):
-        oracle = _check_view(seen, y, some, oracle, learner, evaluate, over)
+    if start is not None and np.ndim(start) != 1 + bool(per_seed[3]):
+        shape = "[seeds, rows], or in_axes that share it," if per_seed[3] else "[rows]"
+        raise ValueError(f"expected a start set of row ids {shape} got shape {np.shape(start)}")
+    predictions = None
+    for number, (seen, y, some, _) in enumerate(_views((pool, oracle, test, start), per_seed)):
+        if number == 0 or any(jax.tree.leaves(per_seed[0].x)):
+            _check_pool(seen)
+        if not callable(y):
+            _check_length(y, num_rows(seen.x))
+        if callable(y) or over.place == "host":
+            continue  # labels are checked as they come, and what a host model predicts once it is fitted
+        if number == 0:
+            predictions = _check_first(seen, y, some, learner, evaluate)
+        rows = np.flatnonzero(np.asarray(seen.present))
+        checked = check_answers(predictions, jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], y), rows)
+        if hasattr(oracle, "astype"):
+            oracle = oracle.astype(jax.dtypes.canonicalize_dtype(checked.dtype))
     chosen = np.zeros((1, 0), np.int32) if start is None else np.asarray(start)
     check_budget(pool.present, chosen, num_rounds * batch_size + num_start, num_start)
     return pool, oracle, test, start
@@ -93,6 +108,11 @@ def check_task(
 def seed_axes(in_axes: Any, args: Any) -> Any:
     """For every leaf of `args` whether it leads with the seeds, from a prefix tree of 0 and None."""
     is_axis = lambda axis: axis is None or axis == 0
+    for axis in jax.tree.leaves(in_axes):
+        if axis != 0:
+            raise ValueError(
+                f"in_axes are 0 (leads with the seeds) or None (shared), got {axis!r}; move the axis first"
+            )
     spread = lambda axis, part: jax.tree.map(lambda leaf: axis == 0, part)
     return jax.tree.map(spread, in_axes, args, is_leaf=is_axis)
 
@@ -112,7 +132,11 @@ def check_first_prediction(learner: Learner, x: PyTree, y: PyTree) -> None:
     some = take(x, np.arange(min(num_rows(x), _FEW)))
     zeros = lambda leaf: jnp.zeros((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
     blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), jnp.zeros(1))
-    found = _untrained(learner)(jax.random.key(0), blank, some)
+    try:
+        predict = _untrained(learner)
+    except TypeError:  # made of functions that cannot be hashed
+        predict = _untrained.__wrapped__(learner)
+    found = predict(jax.random.key(0), blank, some)
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(found)]
     real = np.all([~np.isnan(leaf).reshape(len(leaf), -1).any(-1) for leaf in leaves], 0)
     if real.any():
@@ -135,7 +159,7 @@ def check_answers(predictions: Any, y: PyTree, rows: Any) -> PyTree:
     check_labels(values, len(values), *kind, rows)
     if kind.num_classes is None:
         return y if values.dtype.kind == "f" else y.astype(float)
-    return y.astype(jnp.int32) if values.dtype == bool else y
+    return y.astype(jnp.int32) if values.dtype == bool or not values.size else y
 
 
 def warn_of_oddities(info: dict[str, Array], valid: Any) -> None:
@@ -150,9 +174,9 @@ def warn_of_oddities(info: dict[str, Array], valid: Any) -> None:
         warnings.warn(f"in {early.sum()} of {early.size} queries the fit had not converged: {ADVICE}", stacklevel=3)
     if equal.any():
         warnings.warn(
-            f"in {int(equal.sum())} of {equal.size} queries all scores were equal, so that rows were taken by their "
-            "place in the pool; do the posterior draws differ (dropout, members, more than one draw), and does the "
-            "acquisition suit the predictions?",
+            f"in {int(equal.sum())} of {equal.size} queries all scores were equal, so that they chose nothing: rows "
+            "were taken by their place in the pool, or at random; do the posterior draws differ (dropout, members, "
+            "more than one draw), and does the acquisition suit the predictions?",
             stacklevel=3,
         )
     if unusable.any():
@@ -163,7 +187,7 @@ def warn_of_oddities(info: dict[str, Array], valid: Any) -> None:
         )
     elif count("num_nan").any():
         most = int(count("num_nan").max())
-        warnings.warn(f"the scores of up to {most} rows were NaN; such rows are never picked", stacklevel=3)
+        warnings.warn(f"some scores were NaN ({most} at most in a query); such rows are never picked", stacklevel=3)
 
 
 def _arrays(pool: Any, oracle: Any, test: Any, start: Any, over: Over) -> tuple[Pool, PyTree, PyTree, PyTree]:
@@ -172,7 +196,7 @@ def _arrays(pool: Any, oracle: Any, test: Any, start: Any, over: Over) -> tuple[
     pool = Pool(as_rows(pool.x), as_rows(pool.present), as_rows(pool.cost))
     oracle = oracle if callable(oracle) else as_rows(oracle, "labels")
     if over.place != "host":
-        test = as_rows(test, "test set")
+        test = jax.tree.map(lambda leaf: as_rows(leaf, "test set"), test)  # here a list is a tree
     if any(0 in np.shape(leaf)[:1] for leaf in jax.tree.leaves(test)):
         raise ValueError("the test set is empty: expected at least 1 row to evaluate on, or test=None without evaluate")
     return pool, oracle, test, as_rows(start, "start set")
@@ -191,29 +215,30 @@ def _views(task: tuple, per_seed: tuple) -> list[tuple]:
     return [(view[0]._replace(present=present.any(0) if present.ndim == 2 else present), *view[1:])]
 
 
-def _check_view(pool: Pool, y: Any, test: PyTree, oracle: Any, learner: Learner, evaluate: Callable, over: Over) -> Any:
-    """Rows, labels, predictions and metrics of one seed; returns the oracle as it is to be stored."""
+def _check_pool(pool: Pool) -> None:
     check_rows(pool.x)
     n = num_rows(pool.x)
     for name, leaf in (("present", pool.present), ("cost", pool.cost)):
         if np.shape(leaf) != (n,):
             raise ValueError(f"expected {name} of shape ({n},), one for each pool row, got {np.shape(leaf)}")
-    if callable(y):
-        return oracle
+
+
+def _check_length(y: PyTree, n: int) -> None:
     lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(y)}
     if lengths != {(n,)}:
         got = sorted(length[0] if length else 0 for length in lengths)
         raise ValueError(f"expected one label for each of {n} pool rows, got labels of length {got}")
-    if over.place == "host":
-        return oracle  # its predictions are only known once it is fitted
+
+
+def _check_first(pool: Pool, y: PyTree, test: PyTree, learner: Learner, evaluate: Callable) -> PyTree:
+    """Metrics have names, and a first prediction is normalised; returns the shapes of predictions."""
     state, predictions = predicted(learner, pool.x, y)
-    rows = np.flatnonzero(np.asarray(pool.present))
-    checked = check_answers(predictions, jax.tree.map(lambda leaf: np.asarray(leaf)[rows], y), rows)
+    kind_of(predictions)
     metrics = jax.eval_shape(lambda state, test: evaluate(Posterior(state, learner), test), state, test)
     if not isinstance(metrics, dict):
         raise TypeError(f"evaluate must return a dict of named metrics, got {_named(metrics)}")
     check_first_prediction(learner, pool.x, y)
-    return oracle.astype(checked.dtype) if hasattr(oracle, "astype") else oracle
+    return predictions
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from bal.arrays import as_rows
 from bal.checkpoint import pack, rebuild
-from bal.checks import check_key, check_predictions
+from bal.checks import check_key, check_predictions, check_record
 from bal.doors import CHECKED_ROWS, check_answers, check_task, predicted, warn_of_oddities
 from bal.events import events_log, round_event
 from bal.identity import run_identity, same_run
@@ -72,6 +72,7 @@ def run_eager(
         or query. More rounds than on record are added.
     """
     check_key(key)
+    check_record(record)
     checked = {"learner": learner, "query": query, "batch_size": batch_size, "num_rounds": num_rounds}
     checked |= {"num_initial": num_initial, "evaluate": evaluate, "over": over}
     pool, oracle, test, start = check_task(pool, oracle, test, start, **checked)
@@ -150,7 +151,9 @@ def _reveal(
         y = jnp.asarray(np.asarray(events[number]["labels"]))
         given = None if callable(oracle) else np.asarray(take(oracle, rows))
         _check_recorded(events[number], np.asarray(y), given, picks)
-        return y if given is None else y.astype(given.dtype)
+        if given is not None:
+            return y.astype(given.dtype)
+        return y if over.place == "host" else check_answers(predicted(learner, pool.x, y)[1], y, rows)
     if not callable(oracle):
         return take(oracle, rows)
     y = jnp.asarray(as_rows(oracle(rows), "labels"))
@@ -171,7 +174,8 @@ def _check_recorded(event: dict, recorded: np.ndarray, given: np.ndarray | None,
         )
     if given is None:
         return
-    differs = valid & (recorded != given.astype(recorded.dtype)).reshape(len(rows), -1).any(-1)
+    differs = recorded != given.astype(recorded.dtype)
+    differs = valid & differs.any(tuple(range(1, differs.ndim)))
     if differs.any():
         place = int(differs.argmax())
         raise ValueError(

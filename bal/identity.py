@@ -34,6 +34,8 @@ def same_run(record: Any, seed: int, identity: dict[str, Any]) -> bool:
     Raises:
       ValueError: a run that differs, by the first part that does.
     """
+    if any(event["kind"] in ("ask", "tell", "skip", "add") or _is_campaign(event) for event in record.events):
+        raise ValueError("this record holds a campaign, not the rounds of an experiment; open one under another name")
     opened = [event for event in record.events if event["kind"] == "open" and event.get("seed") == seed]
     if not opened:
         if record.rounds(seed):
@@ -54,6 +56,10 @@ def same_run(record: Any, seed: int, identity: dict[str, Any]) -> bool:
             continue
         raise ValueError(f"the record was made by another {name} ({difference(was, now)}): {_TAUGHT}")
     return True
+
+
+def _is_campaign(event: dict[str, Any]) -> bool:
+    return event["kind"] == "open" and "seed" not in event
 
 
 _TAUGHT = "resume with what the record was made with, or start a record of its own"

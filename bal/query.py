@@ -1,7 +1,7 @@
 """A query is a funnel of stages: map rows, select some, and again, until a batch is left."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -137,6 +137,7 @@ def is_scores(rows: Array) -> bool:
     return rows.ndim == 1 and jnp.issubdtype(rows.dtype, jnp.floating)
 
 
+@partial(jax.jit, static_argnums=2)
 def all_equal(rows: Float[Array, "n *rest"], eligible: Bool[Array, "n"], batch_size: int) -> Bool[Array, ""]:
     """Whether scores ``[n]`` are the same number for all eligible rows, or predictions ``[n, K, C]`` for all draws.
 

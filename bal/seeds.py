@@ -12,7 +12,7 @@ from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from bal.checks import check_keys
+from bal.checks import check_count, check_keys
 from bal.doors import check_task, seed_axes, warn_of_oddities
 from bal.loop import Log, no_metrics, run
 from bal.query import Query
@@ -117,8 +117,8 @@ def run_seeds(
 ) -> SeedRuns:
     """`bal.loop.run` for every key, compiled once; compile and run time are reported apart.
 
-    Inputs, labels and settings are checked before anything is compiled, see `bal.doors`. A warning says afterwards if
-    the scores of a query were all equal or not numbers.
+    Inputs, labels and settings are checked before the experiment is compiled, see `bal.doors`. A warning says afterwards
+    if the scores of a query were all equal or not numbers.
 
     Args:
       keys: one key a seed, see `bal.loop.seed_keys`.
@@ -140,6 +140,9 @@ def run_seeds(
       SeedsInterrupted: Ctrl-C; it holds the seeds that were finished.
     """
     check_keys(keys)
+    check_count("skip", skip, 0)
+    if seeds_per_call is not None:
+        check_count("seeds_per_call", seeds_per_call)
     if not 0 <= skip < len(keys):
         raise ValueError(f"expected to skip fewer than the {len(keys)} seeds, got skip={skip}")
     settings = {"learner": learner, "query": query, "batch_size": batch_size, "num_rounds": num_rounds}

@@ -1,5 +1,6 @@
 """What people hand in, as arrays: tables, lists, tensors of other libraries, and sources outside of memory."""
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -57,6 +58,8 @@ def test_parts_of_a_tree_are_read_one_by_one():
     assert type(found) is Images
     np.testing.assert_array_equal(found.pixels, ROWS)
     assert found.extra["age"].tolist() == [1, 2, 3]
+    counted = as_rows(defaultdict(list, a=Table(ROWS)))
+    assert type(counted["a"]) is np.ndarray
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Wrong input at every door: one sentence from `run_seeds`, `run_eager` and `Campaign` alike, before anything compiles.
+"""Wrong input at every door: one sentence from `run_seeds`, `run_eager` and `Campaign` alike.
 
 A row is one wrong input, what it changes in a sound problem, and the words of the refusal; each is tried at every door
 where it can be handed in. Functions are unwrapped: a user's program does not check shapes at every call, as test runs
@@ -26,11 +26,12 @@ from bal.learners import ensemble, gaussian, mlp
 from bal.learners.gp import gp_classification, gp_regression, process
 from bal.loop import no_metrics, seed_keys
 from bal.query import Query, Stage, by_score, predictions
+from bal.records import open_record
 from bal.rows import dense, host, streamed
 from bal.seeds import SeedsInterrupted, run_seeds
 from bal.selection import batchbald, best, random_uniform
 from bal.targets import epig_scores, pool_targets
-from bal.typing import Gaussian, Latent, Learner
+from bal.typing import Gaussian, Latent, Learner, Pool
 
 X_POOL, LABELS = np.asarray(X), np.asarray(Y)
 REGRESSION = ensemble(mlp((4,), num_outputs=1), 2, num_steps=2, minibatch_size=4, likelihood=gaussian(0.1))
@@ -51,14 +52,18 @@ def log_softmax(*shape):
     return jax.nn.log_softmax(jax.random.normal(jax.random.key(2), shape))
 
 
+def pool_of(x):
+    return x if isinstance(x, Pool) else make_pool(x)
+
+
 def by_seeds(x, y, test, start, key, num_classes, **settings):
     keys = key if key is not KEY else seed_keys(0, 2)
     starts = start if start is None else np.tile(start, (2, 1))
-    return unwrap(run_seeds)(keys, make_pool(x), y, test, starts, **settings)
+    return unwrap(run_seeds)(keys, pool_of(x), y, test, starts, **settings)
 
 
 def by_rounds(x, y, test, start, key, num_classes, **settings):
-    return unwrap(run_eager)(key, make_pool(x), y, test, start, **settings)
+    return unwrap(run_eager)(key, pool_of(x), y, test, start, **settings)
 
 
 def by_people(x, y, test, start, key, num_classes, *, learner, query, batch_size, num_initial, over, **settings):
@@ -147,6 +152,8 @@ ROWS = [
     ("no start", RUNS, {"num_initial": None}, "nothing would be labeled before the first query; give num_initial"),
     ("a negative start", RUNS, {"num_initial": -4}, "num_initial must be at least 0"),
     ("start outside", ALL, {"start": [0, N]}, r"row 40 is outside the pool: expected ids in \[0, 40\)"),
+    ("start absent", RUNS, {"x": POOL._replace(present=jnp.arange(N) > 3), "start": [1, 9]}, "row 1 .* is not present"),
+    ("one start set too many", ("run_eager",), {"start": [[1, 2]]}, r"row ids \[rows\] got shape \(1, 2\)"),
     ("start twice", ALL, {"start": [3, 3]}, "row 3 is named twice"),
     ("start of floats", ALL, {"start": [0.5, 1.5]}, "a list of integer row ids, got float"),
     ("more than there is", RUNS, {"num_rounds": 30}, "4 start labels and 60 acquisitions need 64 rows, .* has 40"),
@@ -350,3 +357,49 @@ def test_rounds_that_are_stopped_keep_the_seeds_that_were_finished():
     whole = run_seeds(keys, *data, seeds_per_call=2, **settings)
     both = jax.tree.map(lambda *leaves: np.concatenate(leaves), caught.value.runs.log, rest.log)
     jax.tree.map(np.testing.assert_array_equal, both, whole.log)
+
+
+@pytest.mark.parametrize("problem", [{}, REAL], ids=["classes", "reals"])
+def test_an_experiment_may_start_with_no_label(problem, tmp_path):
+    """The learner's prior then chooses the first batch, at every door of a simulated run, resumed ones too."""
+    settings = {**SOUND, **problem, "evaluate": no_metrics, "num_initial": 0, "num_rounds": 1}
+    y = settings["y"]
+    whole = by_rounds(**settings)
+    assert whole.start.shape == (0,)
+    assert whole.num_training.tolist() == [0, 2]
+    assert (
+        by_rounds(**{**settings, "y": lambda rows: [y[row] for row in rows]}).indices.tolist() == whole.indices.tolist()
+    )
+    for _ in range(2):  # recorded, and read back
+        with open_record(tmp_path, "run", {}) as record:
+            assert by_rounds(**settings, record=record).indices.tolist() == whole.indices.tolist()
+    assert by_seeds(**settings).log.indices.shape == (2, 1, 2)
+
+
+def test_runs_and_campaigns_keep_records_apart(tmp_path):
+    with open_record(tmp_path, "labels", {}) as record:
+        campaign = Campaign(KEY, LEARNER, QUERY, X_POOL, capacity=8, num_classes=CLASSES, record=record)
+        campaign.tell([0, 1, 2], LABELS[:3])
+        with pytest.raises(ValueError, match="this record holds a campaign"):
+            by_rounds(**SOUND, record=record)
+    with pytest.raises(TypeError, match="expected an open record, got str"):
+        by_rounds(**SOUND, record="runs/labels")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds_per_call": 0}, "seeds_per_call must be at least 1, got 0"),
+        ({"skip": -1}, "skip must be at least 0"),
+        ({"in_axes": (None, 1, None, 0)}, "in_axes are 0 .* got 1; move the axis first"),
+    ],
+)
+def test_odd_ways_of_mapping_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        by_seeds(**SOUND, **settings)
+
+
+def test_labels_of_every_seed_are_checked():
+    wrong = np.stack([LABELS, changed(LABELS, 5, 9)])
+    with pytest.raises(ValueError, match="label 9 of row 5 is out of range"):
+        by_seeds(**{**SOUND, "y": wrong}, in_axes=(None, 0, None, 0))
