@@ -117,7 +117,7 @@ def run_seeds(
 ) -> SeedRuns:
     """`bal.loop.run` for every key, compiled once; compile and run time are reported apart.
 
-    Inputs, labels and settings are checked before the experiment is compiled, see `bal.doors`. A warning says afterwards
+    Inputs, labels and settings are checked before the experiment is compiled, see `bal.doors`. A warning says in the end
     if the scores of a query were all equal or not numbers.
 
     Args:
