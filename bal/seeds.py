@@ -117,8 +117,8 @@ def run_seeds(
 ) -> SeedRuns:
     """`bal.loop.run` for every key, compiled once; compile and run time are reported apart.
 
-    Inputs, labels and settings are checked before the experiment is compiled, see `bal.doors`. A warning says in the end
-    if the scores of a query were all equal or not numbers.
+    Inputs, labels and settings are checked before the experiment is compiled (`bal.doors`). A warning says later if
+    the scores of a query were all equal or not numbers.
 
     Args:
       keys: one key a seed, see `bal.loop.seed_keys`.
