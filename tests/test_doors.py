@@ -274,7 +274,7 @@ def test_scores_that_are_all_equal_are_warned_of_once(door, query):
 
 @pytest.mark.parametrize("door", RUNS)
 def test_scores_that_are_not_numbers_are_warned_of(door):
-    with pytest.warns(UserWarning, match=r"scores of up to \d+ rows were NaN|scores of the others are not numbers"):
+    with pytest.warns(UserWarning, match=r"some scores were NaN|scores of the others are not numbers"):
         found = DOORS[door](**{**SOUND, "learner": NAN_FOR_SOME, "evaluate": no_metrics})
     log = getattr(found, "log", found)
     picked = X_POOL[np.asarray(log.indices)[np.asarray(log.valid)]]

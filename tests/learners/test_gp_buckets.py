@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bal.learners.gp import gp_classification, gp_regression, gp_regression_draws, process, sparse_gp
-from bal.learners.gp.buckets import sizes
+from bal.learners.gp.buckets import by_bucket, sizes
 from bal.typing import Data
 
 KEY = jax.random.key(0)
@@ -53,13 +53,23 @@ def test_few_sizes():
     assert len(sizes(100_000)) == 7
 
 
+def test_seeds_that_are_mapped_together_take_the_branch_of_the_largest():
+    """And one branch is computed, not all of them: a conditional is left. (Without LAPACK, whose batches can wait for
+    ever on a CPU of several devices.)"""
+    size = lambda number: by_bucket(number, 512, lambda size: jnp.full((), size))
+    numbers = jnp.array([10, 100, 40])
+    assert [int(size(number)) for number in numbers] == [16, 256, 64]
+    assert jax.vmap(size)(numbers).tolist() == [256, 256, 256]
+    assert "cond[" in str(jax.make_jaxpr(jax.vmap(size))(numbers))
+
+
 @pytest.mark.parametrize("name", LEARNERS)
 def test_capacity_changes_nothing(name):
-    """Ten labels and a hundred, mapped together, against a capacity of one size; draws, whose noise hangs on places,
-    meet their labels."""
+    """Ten labels and a hundred, one after the other in one program, against a capacity of one size; draws, whose noise
+    hangs on places, meet their labels."""
     learner = LEARNERS[name]
     y = (Y > 0).astype(np.int32) if name == "classification" else Y
-    together = jax.jit(jax.vmap(lambda data: run(learner, data)))
+    together = jax.jit(lambda data: jax.lax.map(lambda one: run(learner, one), data))  # as seeds are on a CPU
     apart = [spread_out(y, count, CAPACITY) for count in (10, 100)]
     state, found = together(jax.tree.map(lambda *leaves: jnp.stack(leaves), *apart))
     alone = jax.jit(lambda data: run(learner, data)[1])
