@@ -14,7 +14,6 @@ from bal.arrays import as_rows
 from bal.asked import advance, is_answered, is_pending
 from bal.checkpoint import pack_parts, restore
 from bal.checks import (
-    check_count,
     check_key,
     check_kind,
     check_labels,
@@ -28,6 +27,7 @@ from bal.eager import run_parts
 from bal.fingerprint import row_digests, rows_digest
 from bal.growing import grown, open_pool
 from bal.learners.convergence import unconverged
+from bal.learners.settings import check_count
 from bal.loop import Carry, begin, draw_start
 from bal.opening import open_event, reopen
 from bal.query import Query

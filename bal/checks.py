@@ -61,15 +61,6 @@ def check_kind(predictions: Any, num_classes: int | None, num_outputs: int | Non
         )
 
 
-def check_count(name: str, value: Any, least: int = 1) -> int:
-    """A whole number that is at least `least`; True and 2.0 are none."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise ValueError(f"{name} must be a whole number, got {value!r}; give an int of at least {least}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
-
-
 def check_key(key: Any) -> None:
     """One key of JAX's typed kind."""
     if not _is_key(key) or key.ndim:

@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Array
 
 from bal.arrays import as_rows
-from bal.checks import check_budget, check_count, check_labels, check_predictions, check_rows, kind_of
+from bal.checks import check_budget, check_labels, check_predictions, check_rows, kind_of
 from bal.learners.convergence import ADVICE
+from bal.learners.settings import check_count
 from bal.loop import NO_START
 from bal.query import Query, Stage
 from bal.rows import Over, num_rows, take

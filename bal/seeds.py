@@ -12,8 +12,9 @@ from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
-from bal.checks import check_count, check_keys
+from bal.checks import check_keys
 from bal.doors import check_task, seed_axes, warn_of_oddities
+from bal.learners.settings import check_count
 from bal.loop import Log, no_metrics, run
 from bal.query import Query
 from bal.rows import Over, dense

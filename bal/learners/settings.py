@@ -6,17 +6,18 @@ from typing import Any
 import numpy as np
 
 
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """A whole number that is at least `least`.
+def check_count(name: str, value: Any, least: int = 1) -> int:
+    """A whole number that is at least `least`; True and 2.0 are none.
 
     >>> check_count("num_steps", -1, least=0)
     Traceback (most recent call last):
     ValueError: num_steps must be at least 0, got -1
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"expected a whole number as {name}, got {value!r}")
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number, got {value!r}; give an int of at least {least}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
 
 
 def check_rate(value: Any) -> None:

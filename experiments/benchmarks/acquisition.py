@@ -19,22 +19,6 @@ from timing import at_least, compiled, least_seconds, start, table
 from bal import acquisition
 from bal.typing import Gaussian, Latent
 
-GAUSSIAN = (
-    "alc",
-    "b_alm",
-    "b_qbc",
-    "epistemic_variance",
-    "gaussian_bald",
-    "gaussian_entropy",
-    "hyperparameter_bald",
-    "mixture_bald",
-    "qb_mgp",
-    "straddle",
-    "total_variance",
-    "weighted_information",
-    "weighted_variance",
-)
-LATENT = ("houlsby_bald", "probit_bald", "probit_entropy", "probit_probability")
 SLOW = ("hyperparameter_bald", "mixture_bald")
 """Quadratures over pairs of draws, timed on a hundredth of the rows."""
 MADE: dict[str, Callable] = {
@@ -60,24 +44,30 @@ class Config:
     """Interleaved repetitions, of which the fastest counts."""
 
 
+def takes(function: Callable, predictions: Any) -> bool:
+    """Whether a score works on predictions of this kind; it says so when it is traced."""
+    try:
+        jax.eval_shape(function, predictions)
+    except (TypeError, AttributeError):
+        return False
+    return True
+
+
 def functions(config: Config) -> dict[str, tuple[Callable, tuple]]:
     """Every function of one row's predictions, with its arguments."""
     log_probs = jax.nn.log_softmax(
         jax.random.normal(jax.random.key(0), (config.rows, config.draws, config.classes)), -1
     )
     gaussian = Gaussian(*jax.random.uniform(jax.random.key(1), (3, config.rows, config.draws), minval=0.1))
+    kinds = (log_probs, gaussian, Latent(gaussian.mean, gaussian.variance))
     found: dict[str, tuple[Callable, tuple]] = {"exp": (jnp.exp, (log_probs,))}
     for name in acquisition.__all__:
         if "epig" in name or name == "over_outputs":
             continue  # joint quantities, with a benchmark of their own (batch_information.py), and a transform
         function: Any = MADE.get(name, getattr(acquisition, name))
-        if name in GAUSSIAN:
-            few = -(-config.rows // 100) if name in SLOW else config.rows
-            found[name] = function, (jax.tree.map(lambda leaf, few=few: leaf[:few], gaussian),)
-        elif name in LATENT:
-            found[name] = function, (Latent(gaussian.mean, gaussian.variance),)
-        else:
-            found[name] = function, (log_probs,)
+        kind = next(kind for kind in kinds if takes(function, kind))
+        few = -(-config.rows // 100) if name in SLOW else config.rows
+        found[name] = function, (jax.tree.map(lambda leaf, few=few: leaf[:few], kind),)
     return found
 
 
