@@ -5,7 +5,7 @@ function, and runs that must survive being killed.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -80,18 +80,21 @@ def run_eager(
     parts = run_parts(learner, query, evaluate, over)
     events = [] if record is None else record.rounds(seed)
     known = record is not None and same_run(record, seed, run_identity(key, pool, first, learner, query, batch_size))
-    y = _reveal(oracle, pool, learner, over, first, events, 0)
+    shapes = cache(lambda tail, dtype: predicted(learner, pool.x, jax.ShapeDtypeStruct((1, *tail), dtype))[1])
+    check = lambda y, rows: y if over.place == "host" else check_answers(shapes(y.shape[1:], y.dtype), y, rows)
+    y = _reveal(oracle, check, first, events, 0)
     carry = begin(key, learner._replace(init=parts.init), query, pool, y, len(first.indices) + num_rounds * batch_size)
     resumed = rebuild(record, seed, events, carry, y) if known else None
     carry, picks, next_round = resumed or (carry, first, 0)
     picks_like, metrics = None, {}
     for number in range(next_round, num_rounds + 1):
-        y = y if number == 0 else _reveal(oracle, pool, learner, over, picks, events, number)
+        y = y if number == 0 else _reveal(oracle, check, picks, events, number)
         key_round = jax.random.fold_in(key, number)
         labeled = record_answers(carry.labeled, picks, y)
         state = parts.fit(key_round, pool, labeled, carry.state)
         if over.place == "host":
-            _check_host(Posterior(state, learner), pool, oracle, labeled)
+            given = None if callable(oracle) or number > next_round else oracle
+            _check_host(Posterior(state, learner), pool, given, labeled)
         metrics = parts.evaluate(state, test)
         if record is not None and any(np.ndim(value) for value in metrics.values()):
             raise ValueError("a record holds metrics that are numbers, but evaluate returned arrays; run without one")
@@ -136,32 +139,20 @@ def run_parts(learner: Learner, query: Query, evaluate: Callable, over: Over) ->
     return Parts(init, streamed_fit, evaluate_part, acquire_part)
 
 
-def _reveal(
-    oracle: PyTree | Callable,
-    pool: Pool,
-    learner: Learner,
-    over: Over,
-    picks: Selection,
-    events: list[dict],
-    number: int,
-) -> Array:
+def _reveal(oracle: PyTree | Callable, check: Callable, picks: Selection, events: list[dict], number: int) -> Array:
     """Labels of the picks: from the record if it has them, so that nobody is asked twice, else from the oracle."""
     rows = np.asarray(picks.indices)
     if number < len(events):
         y = jnp.asarray(np.asarray(events[number]["labels"]))
         given = None if callable(oracle) else np.asarray(take(oracle, rows))
         _check_recorded(events[number], np.asarray(y), given, picks)
-        if given is not None:
-            return y.astype(given.dtype)
-        return y if over.place == "host" else check_answers(predicted(learner, pool.x, y)[1], y, rows)
+        return check(y, rows) if given is None else y.astype(given.dtype)
     if not callable(oracle):
         return take(oracle, rows)
     y = jnp.asarray(as_rows(oracle(rows), "labels"))
     if len(y) != len(rows):
         raise ValueError(f"the oracle was asked for {len(rows)} labels and returned {len(y)}")
-    if over.place != "host":
-        y = check_answers(predicted(learner, pool.x, y)[1], y, rows)
-    return y
+    return check(y, rows)
 
 
 def _check_recorded(event: dict, recorded: np.ndarray, given: np.ndarray | None, picks: Selection) -> None:
@@ -184,13 +175,14 @@ def _check_recorded(event: dict, recorded: np.ndarray, given: np.ndarray | None,
         )
 
 
-def _check_host(posterior: Posterior, pool: Pool, oracle: PyTree | Callable, labeled: Labeled) -> None:
-    """What a model that cannot be traced predicts for some rows, and whether the labels fit that."""
+def _check_host(posterior: Posterior, pool: Pool, given: PyTree, labeled: Labeled) -> None:
+    """What a model that cannot be traced predicts for some rows, and whether labels fit that: those given, of all rows
+    that are present, or those answered so far."""
     some = take(pool.x, np.arange(min(num_rows(pool.x), CHECKED_ROWS)))
     predictions = posterior.predict(jax.tree.map(np.asarray, some))
     answered = np.asarray(labeled.weight) > 0
-    rows = np.asarray(labeled.indices)[answered] if callable(oracle) else np.flatnonzero(np.asarray(pool.present))
-    check_answers(predictions, labeled.y[answered] if callable(oracle) else take(oracle, rows), rows)
+    rows = np.asarray(labeled.indices)[answered] if given is None else np.flatnonzero(np.asarray(pool.present))
+    check_answers(predictions, labeled.y[answered] if given is None else take(given, rows), rows)
     check_predictions(predictions, num_rows(some))
 
 
