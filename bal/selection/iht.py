@@ -120,7 +120,8 @@ def _or_largest(
     """Rows and weights found, or the longest usable rows, unused, where nothing was found."""
     indices, weights = state.now.indices, state.now.weights
     found = (state.objective < jnp.inf) & jnp.isfinite(weights).all() & (usable[indices] | ~valid).all()
-    longest, _, _ = _best(problem.squares, usable, len(indices))
+    length = jnp.where(problem.squares > 0, problem.squares, 0.0)  # also where the unit is not a number
+    longest, _, _ = _best(length, usable, len(indices))
     return jnp.where(found, indices, longest), jnp.where(found, weights, 0.0)
 
 

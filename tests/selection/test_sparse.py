@@ -195,12 +195,15 @@ def test_solvers_survive_vmap_of_scan_of_jit():
         assert many.tolist() == [select(phi).tolist() for phi in FEATURES[:2]]
 
 
-def test_hard_thresholding_of_what_has_no_finite_objective():
-    """An infinite feature in a row that may not be picked makes the pool sum infinite: usable rows, each once."""
+@pytest.mark.parametrize("large", [1.0, 1e25])
+def test_hard_thresholding_of_what_has_no_finite_objective(large):
+    """An infinite feature in a row that may not be picked makes the pool sum infinite: usable rows, each once. The
+    square of 1e25 is infinite too, and is no number in units of the pool."""
     phi = np.random.RandomState(0).randn(8, 3).astype(np.float32)
-    phi[5, 0] = -np.inf
+    phi[5, 0], phi[6, 0] = -np.inf, large
     some = candidates(phi, eligible=np.arange(8) >= 4)
-    some = some._replace(context=some.context._replace(features=jnp.array([-jnp.inf, 0.0, 0.0])))
+    sums = some.context._replace(features=jnp.array([-jnp.inf, 0.0, 0.0]), square=jnp.array(jnp.inf, jnp.float32))
+    some = some._replace(context=sums)
     picks = selection.sparse_iht()(KEY, some, 4)
     assert picks.valid.tolist() == [True, True, True, False]
     assert sorted(picks.indices[:3].tolist()) == [4, 6, 7]
