@@ -8,10 +8,11 @@ static field so that it may cross `jax.jit` without a fresh closure.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
 PyTree = Any
@@ -163,3 +164,78 @@ class Selection(NamedTuple):
     valid: Bool[Array, "B"]
     log_q: Float[Array, "B"] | None = None
     info: dict[str, Array] = {}  # noqa: RUF012 - never written to
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel on n candidates and L labeled rows, read by columns, diagonal or blocks: never ``[n, n]``.
+
+    rows: what the kernel compares, every leaf ``[n, ...]``; known: the same for the labeled buffer, or None.
+    known_weight: ``[L]``, positive for a real row of `known`, 0 for padding.
+    noise: ``[n]`` variance of an observation given the function (0 unless `noisy`); known_noise: ``[L]``.
+    params: hyper-parameters, whatever does not lead with rows.
+    pair: ``params, row, row -> scalar``; static, so one function for one kind of kernel.
+    moves: True = the inner product of rows that are features, whose distances stay when all rows move by one vector.
+    """
+
+    rows: PyTree
+    known: PyTree
+    known_weight: PyTree
+    noise: PyTree
+    known_noise: PyTree
+    params: PyTree
+    pair: Callable[[PyTree, PyTree, PyTree], Array] = field(metadata={"static": True})
+    moves: bool = field(default=False, metadata={"static": True})
+
+    def row(self, position: Int[Array, ""] | int) -> PyTree:
+        """The candidate at a position."""
+        return jax.tree.map(lambda leaf: leaf[position], self.rows)
+
+    def take(self, positions: Int[Array, "m"]) -> "Kernel":
+        """The kernel on some of the candidates."""
+        rows = jax.tree.map(lambda leaf: leaf[positions], self.rows)
+        return replace(self, rows=rows, noise=self.noise[positions])
+
+    def column(self, row: PyTree) -> Float[Array, "n"]:
+        """``k(x_n, row)`` for all candidates."""
+        return jax.vmap(self.pair, (None, 0, None))(self.params, self.rows, row)
+
+    def diag(self) -> Float[Array, "n"]:
+        """``k(x_n, x_n)``, at least 0: what is below is the rounding of a difference."""
+        return jnp.maximum(jax.vmap(self.pair, (None, 0, 0))(self.params, self.rows, self.rows), 0.0)
+
+    def block(self, others: PyTree) -> Float[Array, "m n"]:
+        """``k(other_m, x_n)``: one column of the kernel a row."""
+        return jax.vmap(self.column)(others)
+
+
+class Over(NamedTuple):
+    """A way to map a row-wise function over a pool.
+
+    map: ``fn, fixed, x -> rows``.
+    place: "device" can be traced into a compiled program; "stream" runs compiled pieces from a Python loop;
+        "host" calls plain Python on numpy arrays.
+    """
+
+    map: Callable[[Callable, tuple, PyTree], PyTree]
+    place: Literal["device", "stream", "host"]
+
+
+Acquisition = Callable[[PyTree], Array]
+"""``predictions -> scores [n]``: a pure, row-wise function; higher means: label first."""
+
+RowFunction = Callable[[Posterior, PyTree, PyTree], PyTree]
+"""``posterior, context, x [n, ...] -> rows [n, ...]``: what a stage makes of each row, whatever rows are beside it."""
+
+ContextFunction = Callable[[PRNGKey, Round, Over], PyTree]
+"""``key, round, over -> context``: what a stage needs beside rows, once a round (targets, pool sums, a posterior)."""
+
+Select = Callable[[PRNGKey, Candidates, int], Selection]
+"""``key, candidates, batch_size -> Selection``: the batch, with `batch_size` static."""
+
+Transform = Callable[[PRNGKey, Candidates], Candidates]
+"""``key, candidates -> candidates``: other rows, before a rule sees them."""
+
+KernelOf = Callable[[Candidates], Kernel]
+"""``candidates -> Kernel``: how a rule is told what to compare rows with."""

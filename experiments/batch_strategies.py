@@ -12,10 +12,24 @@ import numpy as np
 from classification import STRATEGIES
 
 from bal.acquisition import bald, least_confidence, margin
-from bal.candidate_sampler import remembered
-from bal.kernels import draw_covariance, last_layer_gradients, layer_gradients, linear, noisy, sketch
+from bal.kernels import draw_covariance, linear, noisy, sketch
 from bal.learners import Network, tapped_members
-from bal.query import Query, Stage, by_score, embeddings, predictions, score
+from bal.query import (
+    Query,
+    Stage,
+    by_score,
+    embeddings,
+    epig_scores,
+    last_layer_gradients,
+    layer_gradients,
+    pool_fisher,
+    pool_sums,
+    pool_targets,
+    predictions,
+    remembered,
+    score,
+    sparse_rows,
+)
 from bal.selection import (
     FisherRows,
     ScoredFeatures,
@@ -36,8 +50,6 @@ from bal.selection import (
     kmeans_pp,
     lcmd,
     max_det,
-    pool_fisher,
-    pool_sums,
     probcover,
     purity_radius,
     ranked_batch,
@@ -47,11 +59,9 @@ from bal.selection import (
     softrank,
     sparse_greedy,
     sparse_iht,
-    sparse_rows,
     transformed,
     typiclust,
 )
-from bal.targets import epig_scores, pool_targets
 from bal.typing import Posterior, PyTree
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from bal.acquisition import bald, margin, mean_std, predictive_entropy, vote_variation_ratio
 from bal.evaluation import accuracy, brier, ece, mixture_nll, mixture_probabilities
+from bal.pool import dense
 from bal.query import Query, Stage, by_score
-from bal.rows import Over, dense
 from bal.selection import best, power, random_uniform
-from bal.typing import Pool, Posterior
+from bal.typing import Over, Pool, Posterior
 
 STRATEGIES: dict[str, Query] = {
     "random": Query((Stage(None, random_uniform),)),

@@ -32,14 +32,13 @@ from bal.evaluation import (
     comparison_table,
     learning_curves,
 )
-from bal.events import log_events
-from bal.fingerprint import describe, difference
-from bal.loop import Log, seed_keys
+from bal.loop import Log, SeedRuns, run_seeds, seed_keys
+from bal.loop.events import log_events
+from bal.loop.fingerprint import describe, difference
 from bal.query import Query
 from bal.records import CorruptRecordError, Record, RecordLockedError, open_record
 from bal.records.environment import environment
 from bal.records.writers import written_by
-from bal.seeds import SeedRuns, run_seeds
 
 Config = TypeVar("Config")
 ON_RECORD: dict[tuple[str, str], tuple[int, int]] = {}
@@ -108,7 +107,7 @@ def run_study(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Run (or read back) every strategy over all seeds; returns metrics ``[S, R + 1]`` by strategy and name.
 
-    `data` is (pool, oracle, test, start), `in_axes` as in `bal.seeds.run_seeds`, `settings` the static arguments of
+    `data` is (pool, oracle, test, start), `in_axes` as in `bal.loop.run_seeds`, `settings` the static arguments of
     `bal.loop.run` except the query. Every `seeds_per_call` seeds are written to disk. With `fresh` nothing is
     read back.
     """

@@ -30,10 +30,8 @@ from rich.console import Console
 from bal.acquisition import houlsby_bald, probit_bald, probit_entropy, probit_probability
 from bal.datasets import Dataset, two_bells
 from bal.evaluation import accuracy, brier, ece, nll
-from bal.probit_scores import probit_epig_scores
-from bal.query import Query, Stage, by_score
+from bal.query import Query, Stage, by_score, probit_epig_scores, targets
 from bal.selection import best, random_uniform
-from bal.targets import targets
 from bal.typing import Learner, Pool, Posterior
 
 Strategy = Literal["random", "entropy", "bald", "houlsby", "epig"]

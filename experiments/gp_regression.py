@@ -44,14 +44,21 @@ from rich.console import Console
 from rich.table import Table
 
 from bal.acquisition import epistemic_variance
-from bal.covariance_scores import alc_scores, covariance_epig_scores
 from bal.datasets import Dataset, diabetes, split, standardize, uci_regression
 from bal.evaluation import gaussian_nll, rmse
-from bal.kernels import learner_covariance, noisy, posterior_context
+from bal.kernels import learner_covariance, noisy
 from bal.learners.gp import gp_regression, maximum_likelihood, prior, process
-from bal.query import Query, Stage, by_score, embeddings
+from bal.query import (
+    Query,
+    Stage,
+    alc_scores,
+    by_score,
+    covariance_epig_scores,
+    embeddings,
+    pool_targets,
+    posterior_context,
+)
 from bal.selection import best, max_det, random_uniform
-from bal.targets import pool_targets
 from bal.typing import Learner, Pool, Posterior
 
 Name = Literal[

@@ -28,8 +28,8 @@ from rich.console import Console
 
 from bal.datasets import MissingDataError, fashion_mnist, mnist, start_set
 from bal.learners import gal_cnn, mc_dropout
+from bal.pool import chunked
 from bal.query import Query, Stage
-from bal.rows import chunked
 from bal.selection import random_uniform, shortlist
 
 Strategy = Literal["random", "bald", "variation-ratio", "entropy", "mean-std"]

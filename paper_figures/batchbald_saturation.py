@@ -27,12 +27,12 @@ from jaxtyping import Array, Float
 from bal.acquisition import expected_entropy
 from bal.datasets import digits, mnist, repeated, start_set
 from bal.evaluation.plots import COLORS
-from bal.labeled import make_pool
 from bal.learners import lenet, mc_dropout, mlp
-from bal.loop import begin, given_start, record_answers, seed_keys, step
+from bal.loop import run_seeds, seed_keys
+from bal.loop.round import begin, given_start, record_answers, step
 from bal.numerics import logmeanexp
+from bal.pool import make_pool
 from bal.query import Query, Stage, predictions
-from bal.seeds import run_seeds
 from bal.selection import batch_information, batchbald
 from bal.typing import Learner, Pool
 from experiments.common import start, use_all_cores

@@ -22,15 +22,13 @@ import numpy as np
 from gpjax.kernels import RBF
 from jaxtyping import Array, Float, Int
 
-from bal.covariance_scores import target_rows
 from bal.evaluation import strategy_styles
-from bal.kernels import learner_covariance, noisy, posterior_context
-from bal.labeled import make_pool
+from bal.kernels import learner_covariance, noisy
 from bal.learners.gp import gp_regression, process
-from bal.loop import begin, step
-from bal.query import Query, Stage, embeddings
+from bal.loop.round import begin, step
+from bal.pool import make_pool
+from bal.query import Query, Stage, embeddings, posterior_context, target_rows, targets
 from bal.selection import integrated_variance, max_det, mutual_information
-from bal.targets import targets
 from bal.typing import Data, Learner
 from experiments.common import start
 from experiments.options import at_least

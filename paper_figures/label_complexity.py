@@ -23,10 +23,9 @@ from matplotlib.ticker import MaxNLocator
 
 from bal.acquisition import bald
 from bal.evaluation import strategy_styles
-from bal.labeled import make_pool
-from bal.loop import seed_keys
+from bal.loop import run_seeds, seed_keys
+from bal.pool import make_pool
 from bal.query import Query, Stage, by_score
-from bal.seeds import run_seeds
 from bal.selection import best, random_uniform
 from bal.typing import Data, Learner, Posterior, PRNGKey
 from experiments.common import start

@@ -33,10 +33,10 @@ from bal.datasets import Dataset, MissingDataError, digits, mnist, split, start_
 from bal.evaluation import accuracy, mixture_probabilities, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
 from bal.learners import lenet, mc_dropout, mlp
+from bal.pool import chunked
 from bal.query import Query, Stage, by_score, predictions, score
-from bal.rows import Over, chunked
 from bal.selection import batchbald, best, power, random_uniform, shortlist
-from bal.typing import Learner, Pool, Posterior
+from bal.typing import Learner, Over, Pool, Posterior
 from experiments.common import run_study, start, use_all_cores
 from experiments.options import at_least
 from paper_figures.common import Claim, Options, above, interval, legend, near, picture, report

@@ -31,10 +31,8 @@ from bal.acquisition import probit_bald, probit_probability
 from bal.datasets import start_set, two_bells
 from bal.evaluation import accuracy, area_under_curve, nll, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
-from bal.probit_scores import probit_epig_scores
-from bal.query import Query, Stage, by_score
+from bal.query import Query, Stage, by_score, probit_epig_scores, sampled_targets
 from bal.selection import best, random_uniform
-from bal.targets import sampled_targets
 from bal.typing import Learner, Pool, Posterior
 from experiments.common import run_study, start, use_all_cores
 from experiments.options import at_least

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bal.acquisition import epistemic_variance
-from bal.campaign import Campaign
-from bal.candidate_sampler import remembered
-from bal.query import by_score
+from bal.loop import Campaign
+from bal.query import by_score, remembered
 from bal.records.encoding import plain
 from bal.selection import best
 from bal.typing import Gaussian, Learner

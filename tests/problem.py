@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from bal.acquisition import bald
-from bal.labeled import make_pool
 from bal.learners import ensemble, mlp
+from bal.pool import make_pool
 from bal.query import by_score
 from bal.selection import best
 

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bal.arrays import as_rows
-from bal.labeled import make_pool
+from bal.pool import as_rows, make_pool
 
 
 class Table:

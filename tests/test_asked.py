@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bal.asked import advance, is_answered, is_pending
-from bal.labeled import answer, ask, empty_log, is_known, skip
+from bal.pool.asked import advance, is_answered, is_pending
+from bal.pool.labeled import answer, ask, empty_log, is_known, skip
 
 
 def test_the_log_of_events_is_that_of_compiled_loops():
-    """Twenty random events, one by one through `bal.labeled`, and all at once."""
+    """Twenty random events, one by one through `bal.pool.labeled`, and all at once."""
     rng = np.random.default_rng(0)
     slow = empty_log(60, jnp.zeros((1, 2)))
     first, events = jax.tree.map(np.asarray, slow), []

@@ -12,9 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "experiments"))
 from batch_strategies import Prepared, batch_strategies
 
-from bal.labeled import make_pool
 from bal.learners import ensemble, mlp
 from bal.loop import run
+from bal.pool import make_pool
 
 NETWORK = mlp((4,), num_outputs=3)
 LEARNER = ensemble(NETWORK, 2, num_steps=1)

@@ -8,12 +8,12 @@ from gpjax.kernels import RBF
 from problem import CLASSES, KEY, LEARNER, QUERY, N, X, Y
 
 from bal.acquisition import epistemic_variance, over_outputs
-from bal.campaign import Campaign
 from bal.learners import ensemble, mlp, warm
 from bal.learners.gp import gp_regression, process
+from bal.loop import Campaign
+from bal.pool import streamed
 from bal.query import Query, Stage, by_score
 from bal.records import open_record
-from bal.rows import streamed
 from bal.selection import best, random_uniform
 from bal.typing import Gaussian, Learner
 

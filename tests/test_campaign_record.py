@@ -12,12 +12,12 @@ from gpjax.kernels import RBF
 from sklearn.ensemble import RandomForestClassifier
 
 from bal.acquisition import bald, epistemic_variance
-from bal.campaign import Campaign
-from bal.checkpoint import pack_tree, unpack_tree
 from bal.learners.gp import gp_regression, process
+from bal.loop import Campaign
+from bal.loop.checkpoint import pack_tree, unpack_tree
+from bal.pool import host, streamed
 from bal.query import by_score
 from bal.records import open_record
-from bal.rows import host, streamed
 from bal.selection import best, random_uniform
 from bal.typing import Learner
 

@@ -12,7 +12,7 @@ import pytest
 from campaigns import COUNTING, KEY, QUERY, Kept, N, X, Y, open_campaign, told
 
 from bal.acquisition import bald
-from bal.campaign import Campaign
+from bal.loop import Campaign
 from bal.query import Query
 from bal.selection import batchbald
 
@@ -25,7 +25,7 @@ OPENINGS = [
     ({"query": bald}, "use bal.query.by_score(acquisition, select)"),
     ({"query": Query(())}, "a query needs at least one stage"),
     ({"query": Query((batchbald,))}, "a query is made of stages"),
-    ({"over": "dense"}, "expected an Over such as bal.rows.dense"),
+    ({"over": "dense"}, "expected an Over such as bal.pool.over.dense"),
     ({"x": None}, "expected an array of rows"),
     ({"x": "rows"}, "expected the inputs as numbers"),
     ({"x": 3.0}, "expected numeric arrays that lead with the rows"),

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from campaigns import COUNTING, KEY, QUERY, Kept, N, X, Y, open_campaign, same, told
 
-import bal.campaign
-from bal import asked, checkpoint, growing
-from bal.campaign import Campaign
+import bal.loop.campaign
+from bal.loop import Campaign, checkpoint, growing
+from bal.pool import asked
 from bal.query import by_score
 from bal.records import open_record
 from bal.selection import random_uniform
 
-FILES = {module.__file__ for module in (bal.campaign, asked, checkpoint, growing)}
+FILES = {module.__file__ for module in (bal.loop.campaign, asked, checkpoint, growing)}
 METHODS = {Kept.append.__code__, Kept.save_state.__code__}
 
 

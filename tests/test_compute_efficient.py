@@ -11,14 +11,12 @@ import pytest
 from problem import CLASSES, KEY, POOL, QUERY, SIZES, N, X, Y
 
 from bal.acquisition import bald, predictive_entropy
-from bal.campaign import Campaign
-from bal.candidate_sampler import draw_candidates, remembered
-from bal.eager import run_eager
-from bal.labeled import ask, empty_log, make_pool
-from bal.loop import run
-from bal.query import Query, Stage, by_score, predictions, run_query, score
+from bal.loop import Campaign, run, run_eager
+from bal.pool import chunked, host, make_pool, streamed
+from bal.pool.labeled import ask, empty_log
+from bal.query import Query, Stage, by_score, predictions, remembered, run_query, score
+from bal.query.remembered import draw_candidates
 from bal.records import open_record
-from bal.rows import chunked, host, streamed
 from bal.selection import best, power, shortlist
 from bal.typing import Learner, Posterior, Round
 

@@ -8,18 +8,28 @@ import numpy as np
 import pytest
 from scipy.linalg import lapack
 
-from bal import covariance_scores
 from bal.acquisition import epistemic_variance, gaussian_bald
-from bal.covariance_scores import alc_scores, covariance_epig_scores, target_rows
-from bal.kernels import cross_covariance, learner_covariance, noisy, posterior_context
-from bal.labeled import empty_log, make_pool
+from bal.kernels import learner_covariance, noisy
 from bal.learners.gp import Chosen, Hyperparameters, gp_regression, process
 from bal.loop import run
-from bal.query import Query, Stage, embeddings, run_query
-from bal.rows import chunked, dense
+from bal.pool import chunked, dense, make_pool
+from bal.pool.labeled import empty_log
+from bal.query import (
+    Query,
+    Stage,
+    Targets,
+    alc_scores,
+    covariance_epig_scores,
+    embeddings,
+    posterior_context,
+    run_query,
+    target_rows,
+    targets,
+)
+from bal.query import about_targets as covariance_scores
+from bal.query.covariance import cross_covariance
 from bal.selection import best, integrated_variance, max_det, regression_fisher
-from bal.selection.bait import bait, sum_fisher
-from bal.targets import Targets, targets
+from bal.selection.variance.bait import bait, sum_fisher
 from bal.typing import Candidates, Data, Posterior, Round
 
 KEY = jax.random.key(0)

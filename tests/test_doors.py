@@ -17,20 +17,15 @@ import pytest
 from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SIZES, N, X, Y, evaluate
 
 from bal.acquisition import bald, epistemic_variance, predictive_entropy, probit_bald
-from bal.campaign import Campaign
-from bal.covariance_scores import alc_scores
-from bal.doors import check_answers
-from bal.eager import run_eager
-from bal.labeled import make_pool
 from bal.learners import ensemble, gaussian, mlp
 from bal.learners.gp import gp_classification, gp_regression, process
-from bal.loop import no_metrics, seed_keys
-from bal.query import Query, Stage, by_score, predictions
+from bal.loop import Campaign, no_metrics, run_eager, run_seeds, seed_keys
+from bal.loop.doors import check_answers
+from bal.loop.seeds import SeedsInterrupted
+from bal.pool import dense, host, make_pool, streamed
+from bal.query import Query, Stage, alc_scores, by_score, epig_scores, pool_targets, predictions
 from bal.records import open_record
-from bal.rows import dense, host, streamed
-from bal.seeds import SeedsInterrupted, run_seeds
 from bal.selection import batchbald, best, random_uniform
-from bal.targets import epig_scores, pool_targets
 from bal.typing import Gaussian, Latent, Learner, Pool
 
 X_POOL, LABELS = np.asarray(X), np.asarray(Y)
@@ -182,7 +177,7 @@ ROWS = [
         "EPIG of a process by draws",
         ALL,
         {**REAL, "learner": PROCESS, "query": Query((Stage(unwrap(epig_scores), best, pool_targets(4)),))},
-        "joins them by a covariance.* use bal.covariance_scores.covariance_epig_scores",
+        "joins them by a covariance.* use bal.query.covariance_epig_scores",
     ),
     (
         "EPIG of a binary process by draws",

@@ -19,11 +19,11 @@ from gpjax.kernels import RBF
 from problem import LEARNER, QUERY
 from sklearn.ensemble import RandomForestClassifier
 
-from bal import fingerprint
 from bal.acquisition import bald, predictive_entropy
-from bal.fingerprint import describe, difference, row_digests, rows_digest
 from bal.learners import ensemble, mlp, network
 from bal.learners.gp import gp_regression, process
+from bal.loop import fingerprint
+from bal.loop.fingerprint import describe, difference, row_digests, rows_digest
 from bal.query import by_score
 from bal.selection import best, power, random_uniform
 
@@ -67,7 +67,7 @@ def test_descriptions_are_the_same_in_another_process(request):
             "from gpjax.kernels import RBF",
             "from bal.learners.gp import gp_regression, process",
             "PROCESS = gp_regression(process(RBF(lengthscale=0.3), noise=0.1))",
-            "from bal.fingerprint import describe",
+            "from bal.loop.fingerprint import describe",
             "print('\\f'.join(map(describe, [QUERY, LEARNER, PROCESS])))",
         ]
     )

@@ -17,16 +17,16 @@ import pytest
 from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SETTINGS, TEST, N, X, Y, evaluate
 
 from bal.acquisition import bald, predictive_entropy
-from bal.campaign import Campaign
-from bal.eager import run_eager, run_parts
-from bal.events import events_log, log_events, round_event
-from bal.labeled import empty_log, is_labeled, make_pool
 from bal.learners import ensemble, mlp, warm
-from bal.loop import Log, no_metrics, record_answers, run, seed_keys
+from bal.loop import Campaign, Log, no_metrics, run, run_eager, run_seeds, seed_keys
+from bal.loop.eager import run_parts
+from bal.loop.events import events_log, log_events, round_event
+from bal.loop.round import record_answers
+from bal.loop.seeds import device_mesh
+from bal.pool import chunked, dense, host, make_pool, streamed
+from bal.pool.labeled import empty_log, is_labeled
 from bal.query import Query, Stage, by_score, score
 from bal.records import open_record
-from bal.rows import chunked, dense, host, streamed
-from bal.seeds import device_mesh, run_seeds
 from bal.selection import best, per_cost, power, random_uniform, shortlist
 from bal.typing import PADDING, Learner, Selection
 
@@ -360,7 +360,7 @@ def test_eager_keeps_the_precision_of_the_program():
         import jax
         jax.config.update("jax_enable_x64", True)
         from problem import KEY, POOL, SETTINGS, TEST, Y
-        from bal.eager import run_eager
+        from bal.loop.eager import run_eager
         log = run_eager(KEY, POOL, Y, TEST, **{**SETTINGS, "num_rounds": 1})
         print(log.scores.dtype, log.metrics["nll"].dtype)
     """)
@@ -519,7 +519,7 @@ def test_killed_process_resumes(tmp_path):
         import jax
         jax.config.update("jax_num_cpu_devices", 2)
         from problem import KEY, POOL, SETTINGS, TEST, Y
-        from bal.eager import run_eager
+        from bal.loop.eager import run_eager
         from bal.records import open_record
         slow = lambda event: (print(event["round"], flush=True), time.sleep(0.3))
         with open_record(sys.argv[1], sys.argv[2], {}) as record:

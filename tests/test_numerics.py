@@ -11,7 +11,7 @@ HELPERS = {
     "entropy": jax.jit(lambda x: numerics.entropy(x[:, 0])),
     "logmeanexp": jax.jit(lambda x: numerics.logmeanexp(x, 1)),
     "mean_log_probs": jax.jit(numerics.mean_log_probs),
-    "mutual_information": jax.jit(numerics.mutual_information),
+    "mean_divergence_of_draws": jax.jit(numerics.mean_divergence_of_draws),
     "xlogx": jax.jit(numerics.xlogx),
     "at_least": jax.jit(lambda x: numerics.at_least(jnp.exp(x).sum(-1), 0.5)),
     "at_most": jax.jit(lambda x: numerics.at_most(jnp.exp(x).sum(-1), 0.5)),
@@ -35,7 +35,7 @@ def test_nan_stays_in_its_row(name, num_rows, dtype):
     assert np.flatnonzero(broken).tolist() == [2, 5, num_rows - 3]
 
 
-@pytest.mark.parametrize("name", ["entropy", "logmeanexp", "mean_log_probs", "mutual_information"])
+@pytest.mark.parametrize("name", ["entropy", "logmeanexp", "mean_log_probs", "mean_divergence_of_draws"])
 def test_an_infinite_log_probability_is_nobodys(name):
     inputs = log_probs(24, "float32")
     inputs[5, 0, 1] = np.inf
@@ -48,7 +48,7 @@ def test_a_class_that_no_draw_believes_in_contributes_nothing(num_draws):
     """Also where 1/K is rounded, so that K times 1/K is not 1."""
     possible = np.random.default_rng(1).dirichlet(np.ones(3), size=(8, num_draws)).astype(np.float32)
     impossible = np.concatenate([np.log(possible), np.full((8, num_draws, 1), -np.inf, np.float32)], -1)
-    found, exact = (HELPERS["mutual_information"](jnp.asarray(x)) for x in (impossible, np.log(possible)))
+    found, exact = (HELPERS["mean_divergence_of_draws"](jnp.asarray(x)) for x in (impossible, np.log(possible)))
     np.testing.assert_allclose(found, exact, rtol=1e-6)
 
 
@@ -58,7 +58,7 @@ def test_one_draw_of_many_that_believes_in_a_class_counts():
     certain = np.where(np.arange(num_draws)[:, None] == [[0]], [[-np.inf, 0.0]], [[0.0, -np.inf]]).astype(np.float32)
     share = 1 / num_draws
     exact = -share * np.log(share) - (1 - share) * np.log1p(-share)
-    assert float(HELPERS["mutual_information"](jnp.asarray(certain[None]))[0]) == pytest.approx(exact, rel=1e-5)
+    assert float(HELPERS["mean_divergence_of_draws"](jnp.asarray(certain[None]))[0]) == pytest.approx(exact, rel=1e-5)
 
 
 def test_nan_in_a_small_matrix_is_nan_in_what_is_solved_with_it():

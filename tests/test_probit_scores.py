@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 
 from bal.acquisition import probit_bald, probit_epig
-from bal.labeled import empty_log, make_pool
 from bal.learners.gp import gp_classification, gp_regression, process
-from bal.probit_scores import probit_epig_scores
-from bal.query import Query, Stage, run_query
-from bal.rows import chunked
+from bal.pool import chunked, make_pool
+from bal.pool.labeled import empty_log
+from bal.query import Query, Stage, Targets, probit_epig_scores, run_query, targets
 from bal.selection import best
-from bal.targets import Targets, targets
 from bal.typing import Data, Posterior, Round
 
 RNG = np.random.default_rng(0)

@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 
 from bal.acquisition import epistemic_variance
-from bal.covariance_scores import alc_scores, covariance_epig_scores
 from bal.learners.gp import gp_regression, process
-from bal.propose import propose
-from bal.query import score
-from bal.targets import Targets
+from bal.query import Targets, alc_scores, covariance_epig_scores, propose, score
 from bal.typing import Data, Learner, Posterior
 
 KEY = jax.random.key(0)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from problem import KEY, SETTINGS, N, Y
 
-from bal.labeled import make_pool
 from bal.learners import ensemble, lenet
 from bal.loop import no_metrics, run
+from bal.pool import chunked, dense, host, make_pool, num_rows, streamed, take
+from bal.pool.over import rows_within
 from bal.query import predictions
-from bal.rows import chunked, dense, host, num_rows, rows_within, streamed, take
 from bal.typing import Data, Posterior
 
 

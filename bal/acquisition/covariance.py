@@ -1,7 +1,7 @@
 """Acquisition functions on covariances: what the label of a row tells about the function at target rows.
 
 Every function is row-wise in ``covariance [N, M]``, the covariances of f at N rows with f at M targets under the
-current posterior. `bal.covariance_scores` makes these blocks from a Gaussian process, in pieces that fit a cache.
+current posterior. `bal.query.about_targets` makes these blocks from a Gaussian process, in pieces that fit a cache.
 """
 
 import jax.numpy as jnp

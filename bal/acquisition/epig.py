@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
-from bal.acquisition.joint import JOINT_BYTES, event_block, mean_divergence, relative, rows_in_block, sum_classes
 from bal.acquisition.kinds import check_log_probs, check_matrix, check_moments, check_shape, target_weights
 from bal.numerics import entropy, in_row_blocks, mean_log_probs
+from bal.numerics.divergence import JOINT_BYTES, event_block, mean_divergence, relative, rows_in_block, sum_classes
 from bal.typing import Gaussian
 
 
@@ -147,7 +147,7 @@ def jepig(
     """Information about the labels of all targets *jointly*, ``I(y; y_1 ... y_M)``, in nats.
 
     ``mean_s KL(p(y | labeling s) ‖ p̄)`` over S labelings of the whole target set drawn from the joint prediction, each
-    given by the posterior weights it leaves on the draws (`bal.targets.joint_targets`). At least `epig` over the same
+    given by the posterior weights it leaves on the draws (`bal.query.joint_targets`). At least `epig` over the same
     targets and at most `bald`, up to the noise of the S labelings; with many targets, which identify the draw, it
     becomes `bald`.
 

@@ -7,7 +7,7 @@ all rows share. Each is row-wise, in nats, and higher means: label first.
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_log_probs
-from bal.numerics import defined, entropy, in_row_blocks, mean_log_probs, mutual_information, xlogx
+from bal.numerics import defined, entropy, in_row_blocks, mean_divergence_of_draws, mean_log_probs, xlogx
 
 
 def predictive_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -59,7 +59,7 @@ def bald(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
     """
     check_log_probs("bald", log_probs)
-    return mutual_information(log_probs)
+    return mean_divergence_of_draws(log_probs)
 
 
 def corrected_bald(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
-from bal.acquisition.joint import JOINT_BYTES, divergence
 from bal.acquisition.kinds import check_moments
 from bal.numerics import defined, in_row_blocks
+from bal.numerics.divergence import JOINT_BYTES, divergence
 from bal.typing import Gaussian
 
 

@@ -11,10 +11,9 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from bal.acquisition.joint import JOINT_BYTES, divergence
 from bal.acquisition.kinds import check_moments, target_weights
 from bal.numerics import at_least, at_most, defined, in_row_blocks
-from bal.rows import chunked
+from bal.numerics.divergence import JOINT_BYTES, divergence
 from bal.typing import Latent
 
 _BUMP = math.sqrt(math.pi * math.log(2) / 2)  # h(Φ(f)) is close to log 2 · exp(-f² / (2 _BUMP²))
@@ -126,7 +125,9 @@ def probit_epig(
     num_rows, num_targets = prediction.mean.shape[0], target.mean.shape[0]
     if covariance.shape != (num_rows, num_targets):
         expected = f"a covariance of {num_rows} rows by {num_targets} targets"
-        raise ValueError(f"expected {expected}, got shape {covariance.shape}; see bal.probit_scores.probit_epig_scores")
+        raise ValueError(
+            f"expected {expected}, got shape {covariance.shape}; see bal.query.probit_epig_scores"
+        )
     weight = target_weights("probit_epig", weight, num_targets, covariance.dtype)
     away = _moments(target)
 
@@ -137,7 +138,7 @@ def probit_epig(
         return jnp.matmul(information, weight, precision="highest")
 
     rows = max(budget // (num_targets * covariance.dtype.itemsize), 1)
-    return chunked(rows).map(block, (), (prediction, covariance))
+    return in_row_blocks(block, (prediction, covariance), rows)
 
 
 def _standardized(prediction: Latent) -> Float[Array, "N K"]:

@@ -5,7 +5,7 @@ Shape Control of Composite Fuselage". Its two rules are a variance and a determi
 not known to us: the weight one over the (effective) noise is our reconstruction, and any other may be given.
 
 A weight pays where noisy labels say next to nothing. Where they are merely worse, leaving them out leaves that region
-unknown, and `bal.covariance_scores.alc_scores` about the rows to be predicted is the rule to use.
+unknown, and `bal.query.alc_scores` about the rows to be predicted is the rule to use.
 """
 
 import jax.numpy as jnp

@@ -14,9 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bal.kernels.kernel import Kernel
 from bal.numerics import in_row_blocks
-from bal.typing import PyTree
+from bal.typing import Kernel, PyTree
 
 _SAMPLE = 256
 

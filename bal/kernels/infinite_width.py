@@ -14,9 +14,9 @@ from functools import lru_cache
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from bal.kernels.kernel import Kernel, KernelOf, make_kernel
+from bal.kernels.kernel import make_kernel
 from bal.kernels.linear import dot, flat
-from bal.typing import Candidates, PyTree
+from bal.typing import Candidates, Kernel, KernelOf, PyTree
 
 
 def nngp(num_hidden: int, weight_variance: float = 2.0, bias_variance: float = 0.0) -> KernelOf:

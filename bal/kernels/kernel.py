@@ -1,63 +1,15 @@
 """What a batch rule compares rows with: a positive semi-definite function of two rows, and ways to combine them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
-from bal.typing import Candidates, PyTree
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Kernel:
-    """A kernel on n candidates and L labeled rows, read by columns, diagonal or blocks: never ``[n, n]``.
-
-    rows: what the kernel compares, every leaf ``[n, ...]``; known: the same for the labeled buffer, or None.
-    known_weight: ``[L]``, positive for a real row of `known`, 0 for padding.
-    noise: ``[n]`` variance of an observation given the function (0 unless `noisy`); known_noise: ``[L]``.
-    params: hyper-parameters, whatever does not lead with rows.
-    pair: ``params, row, row -> scalar``; static, so one function for one kind of kernel.
-    moves: True = the inner product of rows that are features, whose distances stay when all rows move by one vector.
-    """
-
-    rows: PyTree
-    known: PyTree
-    known_weight: PyTree
-    noise: PyTree
-    known_noise: PyTree
-    params: PyTree
-    pair: Callable[[PyTree, PyTree, PyTree], Array] = field(metadata={"static": True})
-    moves: bool = field(default=False, metadata={"static": True})
-
-    def row(self, position: Int[Array, ""] | int) -> PyTree:
-        """The candidate at a position."""
-        return jax.tree.map(lambda leaf: leaf[position], self.rows)
-
-    def take(self, positions: Int[Array, "m"]) -> "Kernel":
-        """The kernel on some of the candidates."""
-        rows = jax.tree.map(lambda leaf: leaf[positions], self.rows)
-        return replace(self, rows=rows, noise=self.noise[positions])
-
-    def column(self, row: PyTree) -> Float[Array, "n"]:
-        """``k(x_n, row)`` for all candidates."""
-        return jax.vmap(self.pair, (None, 0, None))(self.params, self.rows, row)
-
-    def diag(self) -> Float[Array, "n"]:
-        """``k(x_n, x_n)``, at least 0: what is below is the rounding of a difference."""
-        return jnp.maximum(jax.vmap(self.pair, (None, 0, 0))(self.params, self.rows, self.rows), 0.0)
-
-    def block(self, others: PyTree) -> Float[Array, "m n"]:
-        """``k(other_m, x_n)``: one column of the kernel a row."""
-        return jax.vmap(self.column)(others)
-
-
-KernelOf = Callable[[Candidates], Kernel]
-"""How a rule is told which kernel to use: a function from candidates to a `Kernel`."""
+from bal.typing import Candidates, Kernel, KernelOf, PyTree
 
 
 def make_kernel(

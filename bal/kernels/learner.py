@@ -1,11 +1,9 @@
 """A learner's own posterior covariance as a kernel: the door for Gaussian processes."""
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from bal.kernels.kernel import Kernel, make_kernel
-from bal.typing import Candidates, Posterior, PRNGKey, PyTree, Round
+from bal.kernels.kernel import make_kernel
+from bal.typing import Candidates, Kernel, Posterior, PyTree
 
 
 def learner_covariance(candidates: Candidates) -> Kernel:
@@ -29,36 +27,6 @@ def learner_covariance(candidates: Candidates) -> Kernel:
             f"{type(candidates.context).__name__}: use Stage(embeddings, select, context=posterior_context)"
         )
     return make_kernel(candidates, lambda rows: rows, candidates.context, _learner_pair)
-
-
-def cross_covariance(posterior: Posterior, a: PyTree, b: PyTree) -> Float[Array, "n m"]:
-    """The learner's posterior covariances of f at two sets of embedded rows.
-
-    >>> import jax.numpy as jnp
-    >>> from bal.typing import Learner
-    >>> posterior = Posterior(jnp.array(2.0), Learner(None, None, None, None, lambda state, a, b: state * a @ b))
-    >>> cross_covariance(posterior, jnp.eye(2), jnp.ones((1, 2))).tolist()
-    [[2.0], [2.0]]
-    """
-    return jax.vmap(jax.vmap(posterior.kernel, (None, 0)), (0, None))(a, b)
-
-
-def posterior_variance(posterior: Posterior, rows: PyTree) -> Float[Array, "n"]:
-    """The learner's posterior variance of f at embedded rows; rounding below 0 counts as 0.
-
-    >>> import jax.numpy as jnp
-    >>> from bal.typing import Learner
-    >>> posterior = Posterior(jnp.array(2.0), Learner(None, None, None, None, lambda state, a, b: state * a @ b))
-    >>> posterior_variance(posterior, jnp.eye(2)).tolist()
-    [2.0, 2.0]
-    """
-    return jnp.maximum(jax.vmap(posterior.kernel)(rows, rows), 0.0)
-
-
-def posterior_context(key: PRNGKey, round: Round, over: PyTree) -> Posterior:
-    """The context of a stage whose kernel is the learner's: the posterior itself."""
-    del key, over
-    return round.posterior
 
 
 def _learner_pair(posterior: Posterior, a: PyTree, b: PyTree) -> Array:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.kernels.kernel import Kernel, KernelOf, make_kernel
-from bal.typing import Candidates, PyTree
+from bal.kernels.kernel import make_kernel
+from bal.typing import Candidates, Kernel, KernelOf, PyTree
 
 
 def linear(candidates: Candidates) -> Kernel:

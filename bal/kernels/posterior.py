@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float
 
-from bal.kernels.kernel import Kernel, KernelOf, float_type
-from bal.kernels.transforms import Transform, check_features
+from bal.kernels.kernel import float_type
+from bal.kernels.transforms import check_features
 from bal.numerics import in_float64, in_row_blocks
-from bal.typing import Candidates, PRNGKey, PyTree
+from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, PyTree, Transform
 
 
 def given_known(noise: float) -> Transform:

@@ -1,17 +1,14 @@
 """Random features: projections that shorten features or gradients, and those of expected log-likelihoods."""
 
-from collections.abc import Callable
-from functools import lru_cache
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels.gradient import check_gradients
 from bal.kernels.linear import flat
-from bal.kernels.transforms import Transform, check_features, map_rows
+from bal.kernels.transforms import check_features, map_rows
 from bal.numerics import in_row_blocks
-from bal.typing import Candidates, Posterior, PRNGKey, PyTree
+from bal.typing import Candidates, PRNGKey, PyTree, Transform
 
 
 def sketch(num_features: int) -> Transform:
@@ -33,48 +30,12 @@ def sketch(num_features: int) -> Transform:
     >>> sketch(5)(jax.random.key(0), candidates).rows.shape
     (2, 5)
     """
-    _check_length(num_features)
+    check_length(num_features)
 
     def transform(key: PRNGKey, candidates: Candidates) -> Candidates:
-        return map_rows(lambda rows: _sketch(key, rows, num_features))(key, candidates)
+        return map_rows(lambda rows: sketch_rows(key, rows, num_features))(key, candidates)
 
     return transform
-
-
-@lru_cache
-def sketched(rows: Callable[[Posterior, PyTree, PyTree], PyTree], num_features: int) -> Callable:
-    """The row function that sketches what `rows` gives, so that a chunk's gradients are gone when the next comes.
-
-    For row functions without a context of their own, such as `layer_gradients` and `last_layer_gradients`; in
-    ``Stage(sketched(last_layer_gradients, 256), lcmd(linear), context=key_context)``. With the same key the rows are
-    those of `sketch` behind the stage; of ten members of 64 features and ten classes they take 1 kB in place of 3.
-
-    Raises ValueError for less than one feature, or where the stage has no key as its context.
-
-    >>> from bal.typing import Learner
-    >>> learner = Learner(None, None, lambda state, x: x)
-    >>> rows = sketched(lambda posterior, context, x: posterior.predict(x), 5)
-    >>> rows(Posterior(None, learner), jax.random.key(0), jnp.ones((2, 3))).shape
-    (2, 5)
-    """
-    _check_length(num_features)
-
-    def sketched_rows(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n m"]:
-        if context is None:
-            raise ValueError("sketched rows need a key, but the stage has no context; set context=key_context in it")
-        return _sketch(context, rows(posterior, None, x), num_features)
-
-    return sketched_rows
-
-
-def key_context(key: PRNGKey, round: PyTree, over: PyTree) -> PRNGKey:
-    """The context of a stage whose rows are random features: a key of the round, the same for every row.
-
-    >>> bool(key_context(jax.random.key(0), None, None) == jax.random.key(0))
-    True
-    """
-    del round, over
-    return key
 
 
 def acs_features(num_features: int, noise: float) -> Transform:
@@ -108,7 +69,7 @@ def acs_features(num_features: int, noise: float) -> Transform:
     return transform
 
 
-def _sketch(key: PRNGKey, rows: PyTree, num_features: int) -> Float[Array, "n m"]:
+def sketch_rows(key: PRNGKey, rows: PyTree, num_features: int) -> Float[Array, "n m"]:
     """In blocks of rows: all at once, XLA holds the products ``[n, m]`` of all layers."""
     if hasattr(rows, "reshape"):
         rows = flat(rows)
@@ -136,6 +97,7 @@ def _product(rows: Float[Array, "n F"], matrix: Float[Array, "F m"]) -> Float[Ar
     return jnp.matmul(rows, matrix, precision="highest")
 
 
-def _check_length(num_features: int) -> None:
+def check_length(num_features: int) -> None:
+    """A sketch has at least one feature."""
     if num_features < 1:
         raise ValueError(f"a sketch has at least 1 feature, got num_features={num_features}")

@@ -10,9 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.typing import Candidates, PRNGKey, PyTree
-
-Transform = Callable[[PRNGKey, Candidates], Candidates]
+from bal.typing import Candidates, PRNGKey, PyTree, Transform
 
 
 def map_rows(function: Callable[[PyTree], PyTree]) -> Transform:

@@ -110,13 +110,13 @@ def ensemble(
 
 @lru_cache
 def tapped_members(network: Network) -> Callable[[EnsembleState, PyTree, Callable], Float[Array, "n K C"]]:
-    """What `bal.kernels.layer_gradients` takes of an ensemble: outputs of all members, every dense layer tapped.
+    """What `bal.query.layer_gradients` takes of an ensemble: outputs of all members, every dense layer tapped.
 
     The gradients of all members lie side by side, so that inner products add up over members and layers. Convolutions
     are left out.
 
     >>> import jax.numpy as jnp
-    >>> from bal.kernels import layer_gradients
+    >>> from bal.query import layer_gradients
     >>> from bal.learners import ensemble, mlp
     >>> from bal.typing import Posterior
     >>> network = mlp((8,), num_outputs=2)

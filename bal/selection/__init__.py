@@ -1,37 +1,33 @@
 """Selectors: candidates in, a batch of picks out."""
 
-from bal.selection.badge import badge
-from bal.selection.bait import FisherRows, bait, pool_fisher, regression_fisher, softmax_fisher, sum_fisher
-from bal.selection.batchbald import batchbald
-from bal.selection.cluster_margin import average_linkage, cluster_margin
-from bal.selection.confident_coreset import confident_coreset
-from bal.selection.epig_batch import epig_batch
-from bal.selection.frank_wolfe import frank_wolfe
-from bal.selection.frank_wolfe_kernel import PoolRows, frank_wolfe_kernel, pool_rows
-from bal.selection.gaussian_batch import gaussian_batch
-from bal.selection.greedy import GreedyRule, greedy
-from bal.selection.iht import sparse_iht
-from bal.selection.integrated_variance import TargetRows, integrated_variance
-from bal.selection.joint_entropy import BatchInformation, batch_information
-from bal.selection.k_center import k_center
-from bal.selection.k_means import k_means
-from bal.selection.k_medoids import k_medoids
-from bal.selection.kmeans_pp import kmeans_pp
-from bal.selection.lcmd import lcmd
-from bal.selection.max_det import max_det
-from bal.selection.max_diag import max_diag
-from bal.selection.mutual_information import mutual_information
-from bal.selection.probcover import probcover, purity_radius
-from bal.selection.ranked_batch import ScoredFeatures, ranked_batch
-from bal.selection.sparse_features import (
+from bal.selection.cover.badge import badge
+from bal.selection.cover.cluster_margin import average_linkage, cluster_margin
+from bal.selection.cover.confident_coreset import confident_coreset
+from bal.selection.cover.k_center import k_center
+from bal.selection.cover.k_means import k_means
+from bal.selection.cover.k_medoids import k_medoids
+from bal.selection.cover.kmeans_pp import kmeans_pp
+from bal.selection.cover.lcmd import lcmd
+from bal.selection.cover.probcover import probcover, purity_radius
+from bal.selection.cover.ranked_batch import ScoredFeatures, ranked_batch
+from bal.selection.cover.typiclust import typiclust
+from bal.selection.information.batchbald import batchbald
+from bal.selection.information.epig_batch import epig_batch
+from bal.selection.information.gaussian_batch import gaussian_batch
+from bal.selection.information.labelings import BatchInformation, batch_information
+from bal.selection.ranking import best, per_cost, random_uniform, shortlist
+from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.sparse.features import (
     expected_gaussian_log_likelihoods,
     expected_log_likelihoods,
-    gradient_rows,
     linear_features,
     pseudo_label_gradients,
 )
-from bal.selection.sparse_greedy import sparse_greedy
-from bal.selection.sparse_products import (
+from bal.selection.sparse.frank_wolfe import frank_wolfe
+from bal.selection.sparse.frank_wolfe_kernel import PoolRows, frank_wolfe_kernel
+from bal.selection.sparse.greedy import sparse_greedy
+from bal.selection.sparse.iht import sparse_iht
+from bal.selection.sparse.products import (
     HeadRows,
     LinearHead,
     head_rows,
@@ -42,11 +38,14 @@ from bal.selection.sparse_products import (
     probit_fisher,
     unknown_noise,
 )
-from bal.selection.sparse_rows import PoolSums, SparseRows, pool_sums, sparse_rows, sum_rows
+from bal.selection.sparse.rows import PoolSums, SparseRows, sum_rows
 from bal.selection.stochastic import power, softmax, softrank
-from bal.selection.top_k import Select, best, per_cost, random_uniform, shortlist
 from bal.selection.transformed import transformed
-from bal.selection.typiclust import typiclust
+from bal.selection.variance.bait import FisherRows, bait, regression_fisher, softmax_fisher, sum_fisher
+from bal.selection.variance.integrated_variance import TargetRows, integrated_variance
+from bal.selection.variance.max_det import max_det
+from bal.selection.variance.max_diag import max_diag
+from bal.selection.variance.sensor_placement import mutual_information
 
 __all__ = [
     "BatchInformation",
@@ -57,7 +56,6 @@ __all__ = [
     "PoolRows",
     "PoolSums",
     "ScoredFeatures",
-    "Select",
     "SparseRows",
     "TargetRows",
     "average_linkage",
@@ -74,7 +72,6 @@ __all__ = [
     "frank_wolfe",
     "frank_wolfe_kernel",
     "gaussian_batch",
-    "gradient_rows",
     "greedy",
     "head_rows",
     "integrated_variance",
@@ -92,9 +89,6 @@ __all__ = [
     "max_diag",
     "mutual_information",
     "per_cost",
-    "pool_fisher",
-    "pool_rows",
-    "pool_sums",
     "power",
     "probcover",
     "probit_fisher",
@@ -109,7 +103,6 @@ __all__ = [
     "softrank",
     "sparse_greedy",
     "sparse_iht",
-    "sparse_rows",
     "sum_fisher",
     "sum_rows",
     "transformed",

@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.numerics import mask_scores, row_gumbel
+from bal.numerics import mask_scores, row_gumbel, take_best
 from bal.selection.kinds import check_scores
-from bal.selection.top_k import Select, count_oddities, take_best
-from bal.typing import Candidates, PRNGKey, Selection
+from bal.selection.ranking import count_oddities
+from bal.typing import Candidates, PRNGKey, Select, Selection
 
 _LOWEST = -1e30  # keeps differences of log weights finite
 _TIER = 100.0  # more than any two float32 Gumbel draws differ by

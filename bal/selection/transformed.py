@@ -2,9 +2,7 @@
 
 import jax
 
-from bal.kernels import Transform
-from bal.selection.top_k import Select
-from bal.typing import Candidates, PRNGKey, Selection
+from bal.typing import Candidates, PRNGKey, Select, Selection, Transform
 
 
 def transformed(select: Select, *transforms: Transform) -> Select:

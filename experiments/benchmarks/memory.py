@@ -34,13 +34,13 @@ from rich.progress import track
 from rich.table import Table
 
 from bal.acquisition import bald
-from bal.eager import run_parts
-from bal.kernels import key_context, last_layer_gradients, layer_gradients, linear, sketched
-from bal.labeled import make_pool
+from bal.kernels import linear
 from bal.learners import ensemble, lenet, mc_dropout, mlp, tapped_members
-from bal.loop import begin, given_start, no_metrics, record_answers
-from bal.query import Query, Stage, score
-from bal.rows import chunked, streamed
+from bal.loop import no_metrics
+from bal.loop.eager import run_parts
+from bal.loop.round import begin, given_start, record_answers
+from bal.pool import chunked, make_pool, streamed
+from bal.query import Query, Stage, key_context, last_layer_gradients, layer_gradients, score, sketched
 from bal.selection import badge, k_center, lcmd
 from bal.typing import Data, Learner, Posterior, PyTree
 

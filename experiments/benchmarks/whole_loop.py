@@ -23,11 +23,11 @@ from timing import at_least, start
 
 from bal.acquisition import bald
 from bal.datasets import digits
-from bal.labeled import make_pool
 from bal.learners import ensemble, mlp
-from bal.loop import run, seed_keys
+from bal.loop import run, run_seeds, seed_keys
+from bal.loop.seeds import device_mesh
+from bal.pool import make_pool
 from bal.query import by_score
-from bal.seeds import device_mesh, run_seeds
 from bal.selection import best
 from bal.typing import Posterior
 

@@ -11,12 +11,22 @@ import pytest
 from scipy import special
 
 from bal import acquisition
-from bal.acquisition.joint import divergence
-from bal.labeled import empty_log, make_pool
-from bal.query import Query, Stage, run_query
-from bal.rows import dense
+from bal.numerics.divergence import divergence
+from bal.pool import dense, make_pool
+from bal.pool.labeled import empty_log
+from bal.query import (
+    Query,
+    Stage,
+    class_prior,
+    epig_scores,
+    jepig_scores,
+    joint_targets,
+    pool_targets,
+    run_query,
+    sampled_targets,
+    targets,
+)
 from bal.selection import best, epig_batch
-from bal.targets import class_prior, epig_scores, jepig_scores, joint_targets, pool_targets, sampled_targets, targets
 from bal.typing import Candidates, Gaussian, Learner, Posterior, Round
 from tests import oracles
 from tests.acquisition.inputs import INPUTS, near_agreeing, spread_out

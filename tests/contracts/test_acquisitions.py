@@ -10,7 +10,7 @@ import pytest
 from cases import ACQUISITIONS, CLASSES, DRAWS, ROWS, predictions
 
 from bal import acquisition
-from bal.rows import chunked, dense, streamed
+from bal.pool import chunked, dense, streamed
 
 NAMES = sorted(ACQUISITIONS)
 COMPILED = {name: case._replace(function=jax.jit(case.function)) for name, case in ACQUISITIONS.items()}

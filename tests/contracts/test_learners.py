@@ -7,8 +7,8 @@ import pytest
 from cases import CLASSES, GP_PARTS, LEARNERS, PARTS
 
 from bal import learners
-from bal.checks import check_predictions
 from bal.learners import gp
+from bal.loop.checks import check_predictions
 from bal.typing import Data, Learner
 
 KEY, OTHER = jax.random.key(0), jax.random.key(1)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from problem import LEARNER, POOL, Y
 
-from bal.kernels import given_known, last_layer_gradients, linear, noisy, scaled, sketch
+from bal.kernels import given_known, linear, noisy, scaled, sketch
 from bal.loop import run
-from bal.query import Query, Stage, embeddings
+from bal.query import Query, Stage, embeddings, last_layer_gradients
 from bal.selection import badge, lcmd, max_det, shortlist, transformed
 
 POSTERIOR_MAX_DET = transformed(max_det(noisy(linear, 0.1)), sketch(8), scaled, given_known(0.1))

@@ -11,18 +11,16 @@ from bal.kernels import (
     draw_covariance,
     gradient,
     kernel_sum,
-    last_layer_gradients,
-    layer_gradients,
     learner_covariance,
     linear,
     nngp,
     noisy,
     ntk,
     of,
-    posterior_context,
     scaled_by,
 )
 from bal.kernels.gradient import label_gradients
+from bal.query import last_layer_gradients, layer_gradients, posterior_context
 from bal.typing import Candidates, Data, Learner, Posterior, Round
 
 N, F, C, K = 7, 3, 4, 5

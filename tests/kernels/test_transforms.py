@@ -12,7 +12,6 @@ from bal.kernels import (
     conditioned,
     given_known,
     gradient,
-    key_context,
     linear,
     map_rows,
     nngp,
@@ -20,9 +19,9 @@ from bal.kernels import (
     pool_only,
     scaled,
     sketch,
-    sketched,
 )
-from bal.rows import chunked, dense
+from bal.pool import chunked, dense
+from bal.query import key_context, sketched
 from bal.typing import Candidates, Learner, Posterior
 
 KEY = jax.random.key(0)

@@ -27,7 +27,6 @@ from scipy.optimize import minimize
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
-from bal.checks import check_predictions
 from bal.learners.gp import (
     Chosen,
     Hyperparameters,
@@ -41,6 +40,7 @@ from bal.learners.gp import (
 from bal.learners.gp.classification import approximate
 from bal.learners.gp.links import derivatives
 from bal.learners.gp.process import join, split
+from bal.loop.checks import check_predictions
 
 KEY = jax.random.key(0)
 

@@ -15,8 +15,6 @@ from sklearn.gaussian_process.kernels import RBF as SklearnRBF
 from sklearn.gaussian_process.kernels import ConstantKernel, WhiteKernel
 
 from bal.acquisition import epistemic_variance
-from bal.checks import check_predictions
-from bal.labeled import make_pool
 from bal.learners.gp import (
     effective_size,
     gp_regression,
@@ -33,9 +31,10 @@ from bal.learners.gp import (
 from bal.learners.gp.coordinates import coordinates
 from bal.learners.gp.laplace_draws import systematic
 from bal.learners.restart import warm
-from bal.loop import seed_keys
+from bal.loop import run_seeds, seed_keys
+from bal.loop.checks import check_predictions
+from bal.pool import make_pool
 from bal.query import by_score
-from bal.seeds import run_seeds
 from bal.selection import best
 from bal.typing import Data
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from bal.acquisition import bald
-from bal.checks import check_predictions
 from bal.learners.gp import (
     Chosen,
     Hyperparameters,
@@ -20,6 +19,7 @@ from bal.learners.gp import (
 )
 from bal.learners.gp.classification import approximate
 from bal.learners.gp.links import probit
+from bal.loop.checks import check_predictions
 from bal.typing import Data
 
 KEY, OTHER = jax.random.key(0), jax.random.key(1)

@@ -13,16 +13,13 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF as SklearnRBF
 
 from bal.acquisition import epistemic_variance
-from bal.campaign import Campaign
-from bal.checks import check_predictions
-from bal.eager import run_eager
-from bal.kernels import learner_covariance, noisy, posterior_context
-from bal.labeled import make_pool
+from bal.kernels import learner_covariance, noisy
 from bal.learners.gp import given, gp_regression, maximum_likelihood, process
 from bal.learners.gp.conditioned import condition
-from bal.loop import run, seed_keys
-from bal.query import Query, Stage, by_score, embeddings
-from bal.seeds import run_seeds
+from bal.loop import Campaign, run, run_eager, run_seeds, seed_keys
+from bal.loop.checks import check_predictions
+from bal.pool import make_pool
+from bal.query import Query, Stage, by_score, embeddings, posterior_context
 from bal.selection import best, max_det
 from bal.typing import Data
 

@@ -9,8 +9,8 @@ from jax import lax
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import correlate2d
 
-from bal.learners.conv import Block, Conv, ConvNet, conv, max_pool
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
+from bal.learners.networks.conv import Block, Conv, ConvNet, conv, max_pool
 
 NETWORKS = {
     "linear": (linear(3), (6,)),

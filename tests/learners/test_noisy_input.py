@@ -7,10 +7,10 @@ import pytest
 from gpjax.kernels import RBF, Matern32
 
 from bal.acquisition import weighted_information, weighted_variance
-from bal.labeled import make_pool
 from bal.learners.gp import gp_regression, maximum_likelihood, process
 from bal.learners.gp.noisy_input import noise_free, noisy_input_process, noisy_rows
 from bal.loop import run
+from bal.pool import make_pool
 from bal.query import Query, Stage, by_score
 from bal.selection import best
 from bal.typing import Data

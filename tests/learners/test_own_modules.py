@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import pytest
 from flax import linen, nnx
 
-from bal.learners import conv, ensemble, network
+from bal.learners import ensemble, network
+from bal.learners.networks import conv
 from bal.typing import Data
 
 KEY, X = jax.random.key(0), jnp.ones((2, 8, 8, 1))
@@ -86,7 +87,7 @@ def test_the_slow_convolution_is_named_once():
     slow = images(lambda rngs: nnx.Conv(1, 2, (3, 3), padding="VALID", rngs=rngs))
     data = Data(X, jnp.zeros(2, int), jnp.ones(2))
     learner = ensemble(slow, 2, num_steps=1)
-    with pytest.warns(UserWarning, match=r"Net holds nnx.Conv.* use bal.learners.conv.Conv") as told:
+    with pytest.warns(UserWarning, match=r"Net holds nnx.Conv.* use bal.learners.networks.Conv") as told:
         jax.eval_shape(learner.fit, KEY, jax.eval_shape(learner.init, KEY, data), data)
     assert len(told) == 1
     fast = images(lambda rngs: conv.Conv(1, 2, 3, rngs=rngs))

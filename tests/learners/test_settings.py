@@ -10,12 +10,9 @@ import pytest
 from problem import KEY, POOL, SETTINGS, TEST, X, Y
 
 from bal import learners
-from bal.campaign import Campaign
-from bal.eager import run_eager
 from bal.learners.settings import check_count
 from bal.learners.training import check_training
-from bal.loop import seed_keys
-from bal.seeds import run_seeds
+from bal.loop import Campaign, run_eager, run_seeds, seed_keys
 from bal.typing import Data
 
 NET = learners.mlp((4,), num_outputs=2)

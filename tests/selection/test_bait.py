@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bal import selection
-from bal.labeled import ask, empty_log, make_pool
-from bal.rows import chunked
+from bal.pool import chunked, make_pool
+from bal.pool.labeled import ask, empty_log
 from bal.selection import FisherRows, bait, regression_fisher, softmax_fisher, sum_fisher
 from bal.typing import Candidates, Learner, Posterior, Round
 

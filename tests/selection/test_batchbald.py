@@ -11,9 +11,9 @@ from scipy import special
 
 from bal.acquisition import bald, expected_entropy
 from bal.selection import GreedyRule, batch_information, batchbald, greedy
-from bal.selection.batchbald import BatchBaldState
-from bal.selection.joint_entropy import add_row, conditional_information, no_labels
-from bal.selection.lazy import lazy_gains
+from bal.selection.information.batchbald import BatchBaldState
+from bal.selection.information.labelings import add_row, conditional_information, no_labels
+from bal.selection.rules.lazy import lazy_gains
 from bal.typing import Candidates
 from tests import oracles
 from tests.acquisition.inputs import impossible_classes, near_agreeing, spread_out

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bal.numerics import in_float64
+from bal.numerics import draw_position, in_float64
+from bal.numerics.draws import _invert
 from bal.selection import greedy, kmeans_pp
-from bal.selection.draws import _invert, draw_position
-from bal.selection.greedy import GreedyRule
+from bal.selection.rules.greedy import GreedyRule
 from bal.typing import Candidates
 
 

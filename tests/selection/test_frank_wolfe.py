@@ -8,8 +8,8 @@ from sparse_inputs import FEATURES, KEY, TRIALS, B, J, N, candidates, run_all
 
 from bal import selection
 from bal.selection import PoolRows
-from bal.selection.frank_wolfe import _init, _score, _Unit, _update
-from bal.selection.sparse_problem import check_weights
+from bal.selection.sparse.frank_wolfe import _init, _score, _Unit, _update
+from bal.selection.sparse.problem import check_weights
 from bal.typing import Candidates
 
 

@@ -11,7 +11,7 @@ import pytest
 from sklearn.covariance import ledoit_wolf as sklearn_ledoit_wolf
 
 from bal.selection import gaussian_batch
-from bal.selection.gaussian_batch import ledoit_wolf
+from bal.selection.information.gaussian_batch import ledoit_wolf
 from bal.typing import Candidates
 from tests.acquisition.inputs import spread_out
 

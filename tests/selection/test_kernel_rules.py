@@ -11,7 +11,7 @@ from scipy import stats
 from bal.kernels import Factors, centred, conditioned, gradient, linear, nngp, noisy, pool_only, sketch
 from bal.kernels.distance import add_centre, finite_size, near_origin, nearest_known
 from bal.selection import badge, k_center, kmeans_pp, lcmd, max_det, max_diag, transformed
-from bal.selection.kmeans_pp import largest_first
+from bal.selection.cover.kmeans_pp import largest_first
 from bal.typing import Candidates
 
 KEY = jax.random.key(0)

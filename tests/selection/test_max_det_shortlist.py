@@ -9,8 +9,8 @@ import pytest
 
 from bal.kernels import linear, noisy
 from bal.selection import max_det
-from bal.selection.max_det_shortlist import SIZE, select_by_shortlist
-from bal.selection.pivoted_cholesky import BLOCK
+from bal.selection.variance.max_det_shortlist import SIZE, select_by_shortlist
+from bal.selection.variance.pivoted_cholesky import BLOCK
 from bal.typing import Candidates
 
 N, F, B = 90, 40, 24

@@ -13,8 +13,8 @@ import scipy.stats
 from sparse_inputs import FEATURES, KEY, TRIALS, VARIANCE, B, N, candidates, run_all
 
 from bal import selection
-from bal.selection.iht import _solve, proximal
-from bal.selection.sparse_problem import nnls, sparse_problem
+from bal.selection.sparse.iht import _solve, proximal
+from bal.selection.sparse.problem import nnls, sparse_problem
 
 ALPHA, BETA = 0.3, 0.05
 

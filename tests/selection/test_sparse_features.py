@@ -12,8 +12,8 @@ import scipy.special
 import scipy.stats
 
 from bal import selection
-from bal.labeled import ask, empty_log, make_pool
-from bal.rows import chunked, dense
+from bal.pool import chunked, dense, make_pool
+from bal.pool.labeled import ask, empty_log
 from bal.selection import SparseRows, sum_rows
 from bal.typing import Gaussian, Learner, Posterior, Round
 

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bal.selection import ScoredFeatures, distances, k_means, k_medoids, probcover, ranked_batch, typiclust
-from bal.selection.k_means import _plus_plus
+from bal.selection import ScoredFeatures, k_means, k_medoids, probcover, ranked_batch, typiclust
+from bal.selection.cover import distances
+from bal.selection.cover.k_means import _plus_plus
 from bal.typing import Candidates
 
 KEY = jax.random.key(0)
@@ -108,7 +109,7 @@ def test_k_means_is_a_fixed_point_of_lloyd():
 
 
 def test_k_means_blocks(monkeypatch):
-    module = importlib.import_module("bal.selection.k_means")
+    module = importlib.import_module("bal.selection.cover.k_means")
     find = lambda x: k_means(KEY, x, jnp.ones(len(X)), MODES)
     whole = jax.jit(find)(jnp.asarray(X))
     monkeypatch.setattr(module, "ROW_BLOCK", 7)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
-from bal.learners.ascent import Summit, ascend
 from bal.learners.gp.units import Kind
 from bal.learners.restart import Restart, cold
 from bal.learners.training import map_members
+from bal.numerics import Summit, ascend
 from bal.typing import PRNGKey, PyTree
 
 Objective = Callable[[PyTree], Float[Array, ""]]

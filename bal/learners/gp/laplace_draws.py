@@ -17,11 +17,11 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 from scipy.stats import qmc
 
-from bal.learners.ascent import ascend
 from bal.learners.gp.coordinates import coordinates
 from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, Objective, check_free, units_of
 from bal.learners.restart import Restart, cold
 from bal.learners.training import map_members
+from bal.numerics import ascend
 from bal.typing import PRNGKey, PyTree
 
 WIDE, WIDEST = 2.0, 3.0

@@ -1,0 +1,9 @@
+"""Whole experiments: in one program, for many seeds, round by round, or with people who give the labels."""
+
+from bal.loop.campaign import Campaign
+from bal.loop.compiled import Log, run
+from bal.loop.eager import run_eager
+from bal.loop.round import no_metrics, seed_keys
+from bal.loop.seeds import SeedRuns, run_seeds
+
+__all__ = ["Campaign", "Log", "SeedRuns", "no_metrics", "run", "run_eager", "run_seeds", "seed_keys"]

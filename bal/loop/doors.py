@@ -1,0 +1,265 @@
+"""What `run_seeds`, `run_eager` and `Campaign` check alike before an experiment is compiled, and warn of after.
+
+Values are read once; shapes come from tracing; one small prediction is computed, of the untrained learner.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from bal.learners.convergence import ADVICE
+from bal.learners.settings import check_count
+from bal.loop.checks import check_budget, check_labels, check_predictions, check_rows, kind_of
+from bal.loop.round import NO_START
+from bal.pool.arrays import as_rows
+from bal.pool.over import num_rows, take
+from bal.query.funnel import Query, Stage
+from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree
+
+_FEW = 8
+
+CHECKED_ROWS = 1000
+"""Rows whose predictions are looked at where they are made anyway."""
+
+
+def check_setup(learner: Any, query: Any, over: Any) -> None:
+    """A learner, a query and an `Over`, and selectors that can be called as such.
+
+    Raises:
+      TypeError: one of them is something else, or a selector is the factory that makes it.
+    """
+    if not isinstance(learner, Learner):
+        raise TypeError(
+            f"expected a Learner, got {_named(learner)}; make one, for instance ensemble(mlp(), num_members=10)"
+        )
+    if not isinstance(query, Query):
+        raise TypeError(f"expected a Query, got {_named(query)}; use bal.query.by_score(acquisition, select)")
+    if not isinstance(over, Over):
+        raise TypeError(f"expected an Over such as bal.pool.over.dense or chunked(), got {_named(over)}")
+    if not query.stages:
+        raise ValueError("a query needs at least one stage, got none; see bal.query.by_score")
+    for stage in query.stages:
+        if not isinstance(stage, Stage) or not callable(stage.select):
+            raise TypeError(f"a query is made of stages, got {_named(stage)}; write Query((Stage(rows, select),))")
+        _check_select(stage.select)
+
+
+def check_task(
+    pool: Any,
+    oracle: Any,
+    test: Any,
+    start: Any,
+    in_axes: tuple = (None, None, None, None),
+    *,
+    learner: Any,
+    query: Any,
+    batch_size: Any,
+    num_rounds: Any,
+    num_initial: Any,
+    evaluate: Any,
+    over: Any,
+) -> tuple[Pool, PyTree, PyTree, PyTree]:
+    """A simulated experiment makes sense; returns pool, oracle, test and start as arrays.
+
+    The oracle's labels are read here, those of rows that are present, and nowhere else before they are acquired.
+    Arguments are those of `bal.loop.run_seeds`; an oracle that is a function is not called.
+
+    Raises:
+      ValueError, TypeError: named in one sentence: what was expected, what came, what to do.
+    """
+    check_setup(learner, query, over)
+    check_count("batch_size", batch_size)
+    check_count("num_rounds", num_rounds, 0)
+    if start is None and num_initial is None:
+        raise ValueError(NO_START)
+    num_start = check_count("num_initial", num_initial, 0) if start is None else 0
+    if not callable(evaluate):
+        raise TypeError(f"evaluate is called with a posterior and the test set, got {_named(evaluate)}")
+    pool, oracle, test, start = _arrays(pool, oracle, test, start, over)
+    per_seed = seed_axes(in_axes, (pool, oracle, test, start))
+    if start is not None and np.ndim(start) != 1 + bool(per_seed[3]):
+        shape = "[seeds, rows], or in_axes that share it," if per_seed[3] else "[rows]"
+        raise ValueError(f"expected a start set of row ids {shape} got shape {np.shape(start)}")
+    predictions = None
+    for number, (seen, y, some, _) in enumerate(_views((pool, oracle, test, start), per_seed)):
+        if number == 0 or any(jax.tree.leaves(per_seed[0].x)):
+            _check_pool(seen)
+        if not callable(y):
+            _check_length(y, num_rows(seen.x))
+        if callable(y) or over.place == "host":
+            continue  # labels are checked as they come, and what a host model predicts once it is fitted
+        if number == 0:
+            predictions = _check_first(seen, y, some, learner, evaluate)
+        rows = np.flatnonzero(np.asarray(seen.present))
+        checked = check_answers(predictions, jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], y), rows)
+        if hasattr(oracle, "astype"):
+            oracle = oracle.astype(jax.dtypes.canonicalize_dtype(checked.dtype))
+    chosen = np.zeros((1, 0), np.int32) if start is None else np.asarray(start)
+    check_budget(pool.present, chosen, num_rounds * batch_size + num_start, num_start)
+    return pool, oracle, test, start
+
+
+def seed_axes(in_axes: Any, args: Any) -> Any:
+    """For every leaf of `args` whether it leads with the seeds, from a prefix tree of 0 and None."""
+    is_axis = lambda axis: axis is None or axis == 0
+    for axis in jax.tree.leaves(in_axes):
+        if axis != 0:
+            raise ValueError(
+                f"in_axes are 0 (leads with the seeds) or None (shared), got {axis!r}; move the axis first"
+            )
+    spread = lambda axis, part: jax.tree.map(lambda leaf: axis == 0, part)
+    return jax.tree.map(spread, in_axes, args, is_leaf=is_axis)
+
+
+def predicted(learner: Learner, x: PyTree, y: PyTree) -> tuple[PyTree, PyTree]:
+    """Shapes of the state and of the predictions of two rows, from shapes of inputs and labels; nothing is computed."""
+    like = lambda size: (
+        lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
+    )
+    data = Data(jax.tree.map(like(1), x), jax.tree.map(like(1), y), jnp.zeros(1))
+    state = jax.eval_shape(learner.init, jax.random.key(0), data)
+    return state, jax.eval_shape(learner.predict, state, jax.tree.map(like(2), x))
+
+
+def check_first_prediction(learner: Learner, x: PyTree, y: PyTree) -> None:
+    """What the untrained learner predicts for a few rows is normalised, where it is a number at all."""
+    some = take(x, np.arange(min(num_rows(x), _FEW)))
+    zeros = lambda leaf: jnp.zeros((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
+    blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), jnp.zeros(1))
+    try:
+        predict = _untrained(learner)
+    except TypeError:  # made of functions that cannot be hashed
+        predict = _untrained.__wrapped__(learner)
+    found = predict(jax.random.key(0), blank, some)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(found)]
+    real = np.all([~np.isnan(leaf).reshape(len(leaf), -1).any(-1) for leaf in leaves], 0)
+    if real.any():
+        check_predictions(jax.tree.map(lambda leaf: np.asarray(leaf)[real], found), int(real.sum()))
+
+
+def check_answers(predictions: Any, y: PyTree, rows: Any) -> PyTree:
+    """Labels of rows fit the predictions: class numbers in range, or finite reals of as many outputs.
+
+    Returns them as they are to be stored: truth values as class numbers, whole numbers as reals where the learner
+    predicts reals. Labels that are a tree are checked for their length alone.
+    """
+    kind = kind_of(predictions)
+    if not hasattr(y, "shape"):
+        return y
+    values = np.asarray(y)
+    if isinstance(predictions, Latent) and values.dtype.kind == "f" and np.isin(values, (0.0, 1.0)).all():
+        check_labels(values, len(values), None, None, rows)  # 0.0 and 1.0 serve as the two classes
+        return y
+    check_labels(values, len(values), *kind, rows)
+    if kind.num_classes is None:
+        return y if values.dtype.kind == "f" else y.astype(float)
+    return y.astype(jnp.int32) if values.dtype == bool or not values.size else y
+
+
+def warn_of_oddities(info: dict[str, Array], valid: Any) -> None:
+    """Say once what a selection, or the selections of a whole run, reported: it must not pass for an ordinary result.
+
+    `info` and `valid` are those of `bal.typing.Selection`, or of a log, stacked.
+    """
+    count = lambda name: np.asarray(info[name]) if name in info else np.zeros(1, int)
+    equal, unusable = count("all_equal"), ~np.asarray(valid).all(-1)
+    early = ~np.asarray(info.get("converged", True))
+    if early.any():
+        warnings.warn(f"in {early.sum()} of {early.size} queries the fit had not converged: {ADVICE}", stacklevel=3)
+    if equal.any():
+        warnings.warn(
+            f"in {int(equal.sum())} of {equal.size} queries all scores were equal, so that they chose nothing: rows "
+            "were taken by their place in the pool, or at random; do the posterior draws differ (dropout, members, "
+            "more than one draw), and does the acquisition suit the predictions?",
+            stacklevel=3,
+        )
+    if unusable.any():
+        warnings.warn(
+            f"in {int(unusable.sum())} of {unusable.size} queries fewer rows could be picked than asked for: the "
+            "scores of the others are not numbers, or the pool is exhausted; see `valid` and info['num_nan']",
+            stacklevel=3,
+        )
+    elif count("num_nan").any():
+        most = int(count("num_nan").max())
+        warnings.warn(f"some scores were NaN ({most} at most in a query); such rows are never picked", stacklevel=3)
+
+
+def _arrays(pool: Any, oracle: Any, test: Any, start: Any, over: Over) -> tuple[Pool, PyTree, PyTree, PyTree]:
+    if not isinstance(pool, Pool):
+        raise TypeError(f"expected a Pool, got {_named(pool)}; use bal.pool.labeled.make_pool(x)")
+    pool = Pool(as_rows(pool.x), as_rows(pool.present), as_rows(pool.cost))
+    oracle = oracle if callable(oracle) else as_rows(oracle, "labels")
+    if over.place != "host":
+        test = jax.tree.map(lambda leaf: as_rows(leaf, "test set"), test)  # here a list is a tree
+    if any(0 in np.shape(leaf)[:1] for leaf in jax.tree.leaves(test)):
+        raise ValueError("the test set is empty: expected at least 1 row to evaluate on, or test=None without evaluate")
+    return pool, oracle, test, as_rows(start, "start set")
+
+
+def _views(task: tuple, per_seed: tuple) -> list[tuple]:
+    """What one seed sees; seeds that share rows and labels are seen as one, with the rows that any of them has."""
+    lengths = {leaf.shape[0] for leaf, own in zip(*map(jax.tree.leaves, (task, per_seed)), strict=True) if own}
+    if len(lengths) > 1:
+        raise ValueError(f"expected one number of seeds in all per-seed arguments, got {sorted(lengths)}")
+    own = lambda number: jax.tree.map(lambda leaf, own: leaf[number] if own else leaf, task, per_seed)
+    if any(jax.tree.leaves((per_seed[0].x, per_seed[1]))):
+        return [own(number) for number in range(lengths.pop())]
+    view = own(0)
+    present = np.asarray(task[0].present)
+    return [(view[0]._replace(present=present.any(0) if present.ndim == 2 else present), *view[1:])]
+
+
+def _check_pool(pool: Pool) -> None:
+    check_rows(pool.x)
+    n = num_rows(pool.x)
+    for name, leaf in (("present", pool.present), ("cost", pool.cost)):
+        if np.shape(leaf) != (n,):
+            raise ValueError(f"expected {name} of shape ({n},), one for each pool row, got {np.shape(leaf)}")
+
+
+def _check_length(y: PyTree, n: int) -> None:
+    lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(y)}
+    if lengths != {(n,)}:
+        got = sorted(length[0] if length else 0 for length in lengths)
+        raise ValueError(f"expected one label for each of {n} pool rows, got labels of length {got}")
+
+
+def _check_first(pool: Pool, y: PyTree, test: PyTree, learner: Learner, evaluate: Callable) -> PyTree:
+    """Metrics have names, and a first prediction is normalised; returns the shapes of predictions."""
+    state, predictions = predicted(learner, pool.x, y)
+    kind_of(predictions)
+    metrics = jax.eval_shape(lambda state, test: evaluate(Posterior(state, learner), test), state, test)
+    if not isinstance(metrics, dict):
+        raise TypeError(f"evaluate must return a dict of named metrics, got {_named(metrics)}")
+    check_first_prediction(learner, pool.x, y)
+    return predictions
+
+
+@lru_cache(maxsize=64)
+def _untrained(learner: Learner) -> Callable:
+    return jax.jit(lambda key, data, x: learner.predict(learner.init(key, data), x))
+
+
+def _check_select(select: Callable) -> None:
+    try:
+        inspect.signature(select).bind(None, None, 1)
+    except TypeError as error:
+        raise TypeError(
+            f"a selector is called with (key, candidates, batch_size), but {_named(select)} cannot be ({error}); a "
+            f"factory must be called first: {getattr(select, '__name__', 'it')}()"
+        ) from None
+    except ValueError:
+        return  # a callable without a signature
+
+
+def _named(value: Any) -> str:
+    if callable(value) and hasattr(value, "__name__"):
+        return f"the function or class {value.__name__}"
+    return repr(value) if isinstance(value, str | int | float) else type(value).__name__

@@ -1,0 +1,73 @@
+"""Whose rounds a record holds: what `run_eager` writes down before its first round, and compares when it goes on."""
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from bal.loop.fingerprint import describe, difference, rows_digest
+from bal.query.funnel import Query
+from bal.typing import Learner, Pool, PRNGKey, Selection
+
+
+def run_identity(
+    key: PRNGKey, pool: Pool, start: Selection, learner: Learner, query: Query, batch_size: int
+) -> dict[str, Any]:
+    """What must be the same for the rounds of a record to go on: everything but the number of rounds."""
+    return {
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "rows": rows_digest(pool.x),
+        "present": rows_digest((pool.present, pool.cost)),
+        "start": np.asarray(start.indices).tolist(),
+        "batch_size": batch_size,
+        "learner": describe(learner),
+        "query": describe(query),
+    }
+
+
+def same_run(record: Any, seed: int, identity: dict[str, Any]) -> bool:
+    """Whether the record is known to hold this very run; writes the identity down where nothing is on record.
+
+    False for a record without identity, as older versions wrote: its rounds are then done again, each checked.
+
+    Raises:
+      ValueError: a run that differs, by the first part that does.
+    """
+    if any(event["kind"] in ("ask", "tell", "skip", "add") or _is_campaign(event) for event in record.events):
+        raise ValueError("this record holds a campaign, not the rounds of an experiment; open one under another name")
+    opened = [event for event in record.events if event["kind"] == "open" and event.get("seed") == seed]
+    if not opened:
+        if record.rounds(seed):
+            return False
+        record.append([{"kind": "open", "seed": seed, "run": identity}])
+        return True
+    before = opened[-1]["run"]
+    for name, now in identity.items():
+        was = before.get(name)
+        if was == now:
+            continue
+        if name not in ("learner", "query"):
+            raise ValueError(f"{_SENTENCES[name]}: {_TAUGHT}")
+        if str(was).splitlines()[:1] != now.splitlines()[:1]:
+            warnings.warn(
+                f"the record was made under another Python, so that its {name} cannot be compared", stacklevel=3
+            )
+            continue
+        raise ValueError(f"the record was made by another {name} ({difference(was, now)}): {_TAUGHT}")
+    return True
+
+
+def _is_campaign(event: dict[str, Any]) -> bool:
+    return event["kind"] == "open" and "seed" not in event
+
+
+_TAUGHT = "resume with what the record was made with, or start a record of its own"
+
+_SENTENCES = {
+    "key": "the record was made with another key",
+    "rows": "the inputs of the pool are not those of the record",
+    "present": "the rows that are present, or their costs, are not those of the record",
+    "start": "the start set is not that of the record",
+    "batch_size": "the record was made with another batch_size",
+}

@@ -1,0 +1,128 @@
+"""The parts of a round, of which all drivers are made.
+
+`run` is a pure function, one `lax.scan`, to be jitted and vmapped over seeds and hyper-parameters. `run_seeds`
+compiles it once for many seeds and spreads them over the devices; `run_eager` is a Python loop over the same parts, for
+streamed pools, host models and records; `Campaign` lets people give the labels.
+
+Round r fits the labels of L_r, evaluates, and asks for B more. After `num_rounds` rounds a last fit is evaluated, so
+there are ``num_rounds + 1`` evaluations, the first on the start set.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from bal.pool.labeled import answer, ask, empty_log, training_set
+from bal.pool.over import dense
+from bal.query.funnel import Query, run_query
+from bal.selection import random_uniform
+from bal.typing import Candidates, Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Round, Selection
+
+START, FIT, QUERY, INIT = 0, 1, 2, 3
+
+NO_START = (
+    "nothing would be labeled before the first query; give num_initial=10 for a random start set, or start, or "
+    "num_initial=0 where the learner's prior is to choose"
+)
+
+
+class Carry(NamedTuple):
+    """What one round hands to the next."""
+
+    labeled: Labeled
+    state: PyTree
+    memory: PyTree
+
+
+def round_key(key: PRNGKey, number: Any, purpose: int) -> PRNGKey:
+    """The key of a round and a purpose: folded, never split, so that adding a metric changes no other number."""
+    return jax.random.fold_in(jax.random.fold_in(key, number), purpose)
+
+
+def seed_keys(seed: int, num_seeds: int) -> Array:
+    """One key a seed, folded from a root: seed s is the same whatever the number of seeds.
+
+    >>> bool(seed_keys(0, 3)[1] == seed_keys(0, 2)[1])
+    True
+    """
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.arange(num_seeds))
+
+
+def step(
+    key: PRNGKey,
+    learner: Learner,
+    query: Query,
+    pool: Pool,
+    labeled: Labeled,
+    state: PyTree,
+    memory: PyTree,
+    batch_size: int,
+    over: Over = dense,
+) -> tuple[PyTree, PyTree, Selection]:
+    """Fit, then query: a round up to the point where labels are asked for. `key` is ``fold_in(key, round)``."""
+    state = fit(key, learner, pool, labeled, state)
+    selection, memory = acquire(key, learner, query, pool, Carry(labeled, state, memory), batch_size, over)
+    return state, memory, selection
+
+
+def fit(key: PRNGKey, learner: Learner, pool: Pool, labeled: Labeled, state: PyTree) -> PyTree:
+    """The first half of a `step`."""
+    return learner.fit(jax.random.fold_in(key, FIT), state, training_set(labeled, pool))
+
+
+def acquire(
+    key: PRNGKey,
+    learner: Learner,
+    query: Query,
+    pool: Pool,
+    carry: Carry,
+    batch_size: int,
+    over: Over = dense,
+) -> tuple[Selection, PyTree]:
+    """The second half of a `step`: picks and the next memory."""
+    round = Round(Posterior(carry.state, learner), pool, carry.labeled, carry.memory)
+    return run_query(jax.random.fold_in(key, QUERY), query, round, batch_size, over)
+
+
+def draw_start(key: PRNGKey, pool: Pool, num_initial: int) -> Selection:
+    """A uniformly random start set among the rows that are present."""
+    n = len(pool.present)
+    candidates = Candidates(None, jnp.arange(n, dtype=jnp.int32), pool.present, pool.cost)
+    drawn = random_uniform(round_key(key, 0, START), candidates, num_initial)
+    return Selection(drawn.indices, jnp.full(num_initial, jnp.nan), drawn.valid)
+
+
+def first_rows(key: PRNGKey, pool: Pool, start: Any, num_initial: int | None) -> Selection:
+    """The start set: that of the caller, or one drawn at random."""
+    if start is not None:
+        return given_start(jnp.asarray(start, jnp.int32))
+    if num_initial is None:
+        raise ValueError(NO_START)
+    return draw_start(key, pool, num_initial)
+
+
+def given_start(indices: Int[Array, "S"]) -> Selection:
+    """A start set chosen by the caller."""
+    return Selection(indices, jnp.full(len(indices), jnp.nan), jnp.ones(len(indices), bool))
+
+
+def begin(key: PRNGKey, learner: Learner, query: Query, pool: Pool, y_like: PyTree, capacity: int) -> Carry:
+    """The carry before anything is labeled. `y_like` holds labels of any rows, for shape and type only."""
+    labeled = empty_log(capacity, y_like)
+    state = learner.init(round_key(key, 0, INIT), training_set(labeled, pool))
+    return Carry(labeled, state, None if query.memory is None else query.memory(pool))
+
+
+def record_answers(labeled: Labeled, selection: Selection, y: PyTree) -> Labeled:
+    """Append a selection and its labels to the acquisition log."""
+    places = labeled.count + jnp.arange(len(selection.indices))
+    labeled = ask(labeled, selection.indices, selection.valid)
+    return answer(labeled, places, y, selection.valid.astype(jnp.float32))
+
+
+def no_metrics(posterior: Posterior, test: PyTree) -> dict[str, Array]:
+    """Evaluate nothing."""
+    del posterior, test
+    return {}

@@ -1,0 +1,188 @@
+"""Many seeds of one experiment in one compiled program, spread over the devices."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Array
+
+from bal.learners.settings import check_count
+from bal.loop.checks import check_keys
+from bal.loop.compiled import Log, run
+from bal.loop.doors import check_task, seed_axes, warn_of_oddities
+from bal.loop.round import no_metrics
+from bal.pool.over import dense
+from bal.query.funnel import Query
+from bal.typing import Learner, Over, Pool, Posterior, PyTree
+
+
+class SeedRuns(NamedTuple):
+    """The logs of all seeds, every array leading with the seed, and what they took.
+
+    compile_seconds: tracing and compilation; run_seconds: the run itself, all seeds together.
+    """
+
+    log: Log
+    compile_seconds: float
+    run_seconds: float
+
+
+def device_mesh(num_devices: int | None = None) -> Mesh:
+    """A one-axis mesh named "seeds" over the local devices.
+
+    On a CPU the number of devices is a setting, ``jax.config.update("jax_num_cpu_devices", 2)`` before any
+    computation: small trainings then run one a core; `experiments/benchmarks/whole_loop.py` shows what that is worth.
+    """
+    devices = jax.local_devices()[:num_devices]
+    return Mesh(np.array(devices), ("seeds",), axis_types=(AxisType.Auto,))
+
+
+def over_seeds(fn: Callable, args: tuple, in_axes: tuple, mesh: Mesh | None = None) -> "OverSeeds":
+    """Map `fn` over the leading axis of some of its arguments, spread over the devices of `mesh`.
+
+    `in_axes` is as for `jax.vmap`: for each argument 0, None or a tree of these. Each device takes its share of the
+    seeds, one after the other on a CPU (each training then stays in cache), all at once elsewhere.
+    """
+    mesh = device_mesh() if mesh is None else mesh
+    leaves, tree = jax.tree.flatten(args)
+    per_seed = jax.tree.leaves(seed_axes(in_axes, args))
+    lengths = {leaf.shape[0] for leaf, own in zip(leaves, per_seed, strict=True) if own}
+    if len(lengths) != 1:
+        raise ValueError(f"expected one number of seeds in all per-seed arguments, got {sorted(lengths)}")
+    mapped = [number for number, own in enumerate(per_seed) if own]
+    shared = [number for number, own in enumerate(per_seed) if not own]
+
+    def one_seed(shared_leaves: tuple, seed_leaves: tuple) -> Any:
+        places = dict(zip(shared + mapped, (*shared_leaves, *seed_leaves), strict=True))
+        return fn(*tree.unflatten([places[number] for number in range(len(leaves))]))
+
+    def one_device(shared_leaves: tuple, seed_leaves: tuple) -> Any:
+        one = partial(one_seed, shared_leaves)
+        if mesh.devices.flat[0].platform == "cpu":
+            return jax.lax.map(one, seed_leaves)
+        return jax.vmap(one)(seed_leaves)
+
+    spread = jax.shard_map(one_device, mesh=mesh, in_specs=(P(), P("seeds")), out_specs=P("seeds"), check_vma=False)
+    return OverSeeds(
+        spread, tuple(leaves[n] for n in shared), tuple(leaves[n] for n in mapped), lengths.pop(), mesh.size
+    )
+
+
+class OverSeeds(NamedTuple):
+    """A function mapped over seeds: ``fn(shared, per_seed)``, its arguments, and how many seeds fit evenly."""
+
+    fn: Callable[[tuple, tuple], Any]
+    shared: tuple[Array, ...]
+    per_seed: tuple[Array, ...]
+    num_seeds: int
+    num_devices: int
+
+
+class SeedsInterrupted(KeyboardInterrupt):
+    """Ctrl-C between two calls of `run_seeds`; `runs` holds the seeds that were finished, if any.
+
+    They are not lost: give ``skip=len(error.runs.log.start)`` to go on behind them.
+    """
+
+    def __init__(self, runs: SeedRuns | None, num_seeds: int):
+        num_finished = 0 if runs is None else len(runs.log.start)
+        super().__init__(f"stopped after {num_finished} of {num_seeds} seeds; go on with skip={num_finished}")
+        self.runs = runs
+
+
+def run_seeds(
+    keys: Array,
+    pool: Pool,
+    oracle: PyTree,
+    test: PyTree = None,
+    start: Any = None,
+    *,
+    learner: Learner,
+    query: Query,
+    batch_size: int,
+    num_rounds: int,
+    num_initial: int | None = None,
+    evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
+    over: Over = dense,
+    in_axes: tuple = (None, None, None, 0),
+    mesh: Mesh | None = None,
+    seeds_per_call: int | None = None,
+    on_compiled: Callable[[float], None] | None = None,
+    on_seeds: Callable[[Log], None] | None = None,
+    skip: int = 0,
+) -> SeedRuns:
+    """`bal.loop.run` for every key, compiled once; compile and run time are reported apart.
+
+    Inputs, labels and settings are checked before the experiment is compiled (`doors`). A warning says later if
+    the scores of a query were all equal or not numbers.
+
+    Args:
+      keys: one key a seed, see `bal.loop.seed_keys`.
+      pool, oracle, test, start: as in `run`; `in_axes` says which of the four (or which of their leaves) lead with
+        the seed. By default only `start` does.
+      learner, query, batch_size, num_rounds, num_initial, evaluate, over: as in `run`.
+      mesh: devices to use, by default all local ones.
+      seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
+        devices. Fewer take less memory and let `on_seeds` report more often.
+      on_compiled: called once with the seconds that compiling took, before the first seeds run.
+      on_seeds: called with the logs of the seeds finished since the last call, for a record or a progress bar.
+      skip: seeds at the front that are not run, say because they are on record; the logs begin after them.
+
+    Raises:
+      ValueError, TypeError: whatever cannot be right, in one sentence: keys, inputs that are not finite, labels that do
+        not fit the pool or the predictions, a start set that repeats a row or leaves the pool, no start set, more rows
+        asked for than are present, predictions that are not normalised, an `over` that cannot be compiled; per-seed
+        arguments of different lengths; no seed left to run.
+      SeedsInterrupted: Ctrl-C; it holds the seeds that were finished.
+    """
+    check_keys(keys)
+    check_count("skip", skip, 0)
+    if seeds_per_call is not None:
+        check_count("seeds_per_call", seeds_per_call)
+    if not 0 <= skip < len(keys):
+        raise ValueError(f"expected to skip fewer than the {len(keys)} seeds, got skip={skip}")
+    settings = {"learner": learner, "query": query, "batch_size": batch_size, "num_rounds": num_rounds}
+    settings |= {"num_initial": num_initial, "evaluate": evaluate, "over": over}
+    in_axes = (*in_axes[:3], None if start is None else in_axes[3])
+    pool, oracle, test, start = check_task(pool, oracle, test, start, in_axes, **settings)
+    if over.place != "device" or callable(oracle):
+        got = "an oracle that is a function" if callable(oracle) else f"over={over.place}"
+        raise ValueError(
+            f"run_seeds compiles whole experiments, got {got}; "
+            "use run_eager for pools outside the device, host models and oracles that are asked"
+        )
+    begun = time.perf_counter()
+    mapped = over_seeds(partial(run, **settings), (keys, pool, oracle, test, start), (0, *in_axes), mesh)
+    wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
+    size = -(-wanted // mapped.num_devices) * mapped.num_devices
+    firsts = range(skip, mapped.num_seeds, size)
+    compiled = jax.jit(mapped.fn).lower(mapped.shared, _rows(mapped.per_seed, skip, size)).compile()
+    ready = time.perf_counter()
+    if on_compiled is not None:
+        on_compiled(ready - begun)
+    logs = []
+    together = lambda: SeedRuns(
+        jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *logs), ready - begun, time.perf_counter() - ready
+    )
+    try:
+        for first in firsts:
+            done = jax.block_until_ready(compiled(mapped.shared, _rows(mapped.per_seed, first, size)))
+            logs.append(jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done))
+            if on_seeds is not None:
+                on_seeds(logs[-1])
+    except KeyboardInterrupt:
+        raise SeedsInterrupted(together() if logs else None, mapped.num_seeds - skip) from None
+    runs = together()
+    warn_of_oddities(runs.log.info, runs.log.valid)
+    return runs
+
+
+def _rows(leaves: tuple, first: int, size: int) -> tuple:
+    """A slice of the seeds; past the end the last seed is repeated, to be dropped again."""
+    return tuple(leaf[jnp.minimum(jnp.arange(first, first + size), len(leaf) - 1)] for leaf in leaves)

@@ -1,0 +1,45 @@
+"""Every numerical trick of the package, written once.
+
+Conventions: natural logarithms; `-inf` is the log of probability zero and must give finite results; NaN in, NaN out.
+Nothing here knows what an acquisition function, a pool or a learner is.
+
+XLA drops NaN from `max`, `min`, `clip` and their elementwise forms in large loops on a CPU, and keeps it in small ones.
+So what a score is made of passes through `at_least` and `at_most` instead, and where a largest or smallest entry is
+needed, `defined` puts NaN back.
+"""
+
+from bal.numerics.ascent import Summit, ascend
+from bal.numerics.blocks import ROW_BLOCK, in_row_blocks
+from bal.numerics.draws import draw_position, row_gumbel, row_keys
+from bal.numerics.information import entropy, logmeanexp, mean_divergence_of_draws, mean_log_probs, xlogx
+from bal.numerics.linear_algebra import small_log_determinants, small_solves
+from bal.numerics.precision import at_least, at_most, defined, in_float64, in_single, to_double
+from bal.numerics.ranking import first_argmax, mask_scores, row_argmin, smallest, take_best
+
+__all__ = [
+    "ROW_BLOCK",
+    "Summit",
+    "ascend",
+    "at_least",
+    "at_most",
+    "defined",
+    "draw_position",
+    "entropy",
+    "first_argmax",
+    "in_float64",
+    "in_row_blocks",
+    "in_single",
+    "logmeanexp",
+    "mask_scores",
+    "mean_divergence_of_draws",
+    "mean_log_probs",
+    "row_argmin",
+    "row_gumbel",
+    "row_keys",
+    "small_log_determinants",
+    "small_solves",
+    "smallest",
+    "take_best",
+    "to_double",
+    "xlogx",
+]

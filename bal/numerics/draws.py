@@ -1,0 +1,56 @@
+"""One draw from weights by inverting their cumulative sum, as exact in a pool of millions as in a small one."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from bal.numerics.precision import in_float64
+from bal.typing import PRNGKey
+
+_BLOCK = 1024
+
+
+def draw_position(key: PRNGKey, weight: Float[Array, "n"]) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """A position drawn with probability ``weight / Σ weight`` (weights finite, none negative), and that sum.
+
+    A block of rows is found first, then the row, by sums in float64: in float32 the cumulative sum of 10⁷ weights
+    stands still at every fifth row, which then is never drawn. A second number refines the first, of 23 bits. Position
+    0 where all weights are 0.
+
+    >>> draw_position(jax.random.key(0), jnp.array([0.0, 3.0, 0.0]))
+    (Array(1, dtype=int32), Array(3., dtype=float32))
+    """
+    coarse = jax.random.uniform(key, dtype=weight.dtype)
+    fine = jax.random.uniform(jax.random.fold_in(key, 1), dtype=weight.dtype)
+    return in_float64(_invert)(weight, coarse, fine)
+
+
+def _invert(
+    weight: Float[Array, "n"], coarse: Float[Array, ""], fine: Float[Array, ""]
+) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    block = min(_BLOCK, len(weight))
+    blocks = jnp.pad(weight, (0, -len(weight) % block)).reshape(-1, block)
+    sums = blocks.sum(1, dtype=jnp.float64)
+    total = jnp.cumsum(sums)
+    share = coarse.astype(jnp.float64) + jnp.finfo(weight.dtype).eps * fine.astype(jnp.float64)
+    threshold = share * total[-1]
+    number = _first_above(total, sums, threshold)
+    row = blocks[number].astype(jnp.float64)
+    place = _first_above(jnp.cumsum(row), row, threshold - (total[number] - sums[number]))
+    return (number * block + place).astype(jnp.int32), total[-1].astype(weight.dtype)
+
+
+def _first_above(total: Float[Array, "m"], parts: Float[Array, "m"], threshold: Float[Array, ""]) -> Int[Array, ""]:
+    """Where the cumulative sum passes the threshold; rounding may not step past the last part that is positive."""
+    last = jnp.max(jnp.where(parts > 0, jnp.arange(len(parts)), 0))
+    return jnp.minimum(jnp.searchsorted(total, threshold, side="right"), last)
+
+
+def row_keys(key: Key[Array, ""], index: Int[Array, "n"]) -> Key[Array, "n"]:
+    """One key a row, hung on the row's id, so that chunks and shards cannot change what is drawn."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+
+
+def row_gumbel(key: Key[Array, ""], index: Int[Array, "n"]) -> Float[Array, "n"]:
+    """Standard Gumbel noise, one draw a row id."""
+    return jax.vmap(jax.random.gumbel)(row_keys(key, index))

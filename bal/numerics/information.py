@@ -1,0 +1,70 @@
+"""Every numerical trick of the package, written once.
+
+Conventions: natural logarithms; `-inf` is the log of probability zero and must give finite results; NaN in, NaN out.
+Nothing here knows what an acquisition function, a pool or a learner is.
+
+XLA drops NaN from `max`, `min`, `clip` and their elementwise forms in large loops on a CPU, and keeps it in small ones.
+So what a score is made of passes through `at_least` and `at_most` instead, and where a largest or smallest entry is
+needed, `defined` puts NaN back.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.numerics.blocks import in_row_blocks
+from bal.numerics.precision import at_least, defined
+
+_LOG_FLOOR = -1e3  # exp(-1000) is exactly 0 in float64 too, while 0 * -1000 stays finite, unlike 0 * -inf
+
+
+def xlogx(log_x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """``x log x`` from ``log x``, with its limit 0 at x = 0."""
+    return jnp.exp(log_x) * at_least(log_x, _LOG_FLOOR)
+
+
+def entropy(log_probs: Float[Array, "*shape C"]) -> Float[Array, "*shape"]:
+    """Entropy ``-Σ_c p_c log p_c`` of normalised log probabilities, in nats; NaN where one is NaN or `+inf`.
+
+    >>> round(float(entropy(jnp.log(jnp.array([0.5, 0.5, 0.0])))), 6)
+    0.693147
+    """
+    total = -xlogx(log_probs).sum(-1)
+    return defined(at_least(total, 0.0), total)
+
+
+def logmeanexp(x: Float[Array, "*shape"], axis: int) -> Float[Array, "*reduced"]:
+    """``log mean exp x`` along an axis; exact for identical entries, `-inf` where all are, NaN beside `+inf`."""
+    top = x.max(axis, keepdims=True)
+    top = jnp.where(jnp.isneginf(top), 0.0, top)
+    excess = jnp.mean(jnp.exp(x - top) - 1.0, axis)
+    return jnp.squeeze(top, axis) + jnp.log1p(excess)
+
+
+def mean_log_probs(log_probs: Float[Array, "n K C"]) -> Float[Array, "n C"]:
+    """``log p̄ = log mean_k p_k``, the log of the marginal predictive distribution."""
+    return in_row_blocks(lambda block: logmeanexp(block.transpose(1, 2, 0), 0).T, log_probs)
+
+
+def mean_divergence_of_draws(log_probs: Float[Array, "n K C"]) -> Float[Array, "n"]:
+    """``mean_k KL(p_k ‖ p̄)`` as a sum of non-negative terms, in nats.
+
+    With ``r = log p_k - log p̄`` the divergence is ``mean_k Σ_c p̄_c φ(r)``, ``φ(r) = r eʳ - eʳ + 1 >= 0``, because
+    ``Σ_k (p_k - p̄) = 0``. For small r, where φ cancels, its series ``r²/2 + r³/3 + r⁴/8 + ...`` is used. So
+    identical draws give exactly 0, nothing is ever negative, and float32 keeps its relative accuracy.
+    """
+    return in_row_blocks(_mean_divergence_block, log_probs)
+
+
+def _mean_divergence_block(log_probs: Float[Array, "n K C"]) -> Float[Array, "n"]:
+    log_p = log_probs.transpose(1, 2, 0)  # rows last: contiguous in every reduction below
+    highest = log_p.max(0, keepdims=True)
+    top = jnp.where(jnp.isneginf(highest), 0.0, highest)
+    d = log_p - top
+    e = jnp.exp(d)
+    z = jnp.mean(e - 1.0, 0, keepdims=True)
+    s = 1.0 + z
+    r = at_least(d, _LOG_FLOOR) - jnp.log1p(z)
+    series = s * (r * r) * (1 / 2 + r * (1 / 3 + r * (1 / 8 + r * (1 / 30 + r * (1 / 144)))))
+    term = jnp.where(jnp.abs(r) < 0.1, series, e * r - (e - s)).mean(0)
+    # A class that no draw believes in contributes nothing: its s is 0, elsewhere at least 1/K, or NaN.
+    return jnp.sum(jnp.where(s[0] < 0.5 / len(log_p), 0.0, jnp.exp(top[0]) * term), 0)

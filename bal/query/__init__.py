@@ -1,0 +1,67 @@
+"""A query is a funnel of stages; here is everything that plugs into one: row functions and context functions."""
+
+from bal.query.about_targets import (
+    alc_scores,
+    covariance_epig_scores,
+    epig_scores,
+    jepig_scores,
+    probit_epig_scores,
+)
+from bal.query.funnel import Query, Stage, by_score, run_query
+from bal.query.gradients import last_layer_gradients, layer_gradients, sketched
+from bal.query.pool_sums import pool_fisher, pool_rows, pool_sums
+from bal.query.remembered import Remembered, remembered
+from bal.query.rows import (
+    embeddings,
+    gradient_rows,
+    key_context,
+    posterior_context,
+    predictions,
+    score,
+    sparse_rows,
+)
+from bal.query.synthesis import propose
+from bal.query.targets import (
+    Targets,
+    class_prior,
+    joint_targets,
+    pool_targets,
+    sampled_targets,
+    target_rows,
+    targets,
+)
+
+__all__ = [
+    "Query",
+    "Remembered",
+    "Stage",
+    "Targets",
+    "alc_scores",
+    "by_score",
+    "class_prior",
+    "covariance_epig_scores",
+    "embeddings",
+    "epig_scores",
+    "gradient_rows",
+    "jepig_scores",
+    "joint_targets",
+    "key_context",
+    "last_layer_gradients",
+    "layer_gradients",
+    "pool_fisher",
+    "pool_rows",
+    "pool_sums",
+    "pool_targets",
+    "posterior_context",
+    "predictions",
+    "probit_epig_scores",
+    "propose",
+    "remembered",
+    "run_query",
+    "sampled_targets",
+    "score",
+    "sketched",
+    "sparse_rows",
+    "target_rows",
+    "targets",
+]

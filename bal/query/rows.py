@@ -1,0 +1,89 @@
+"""Row functions: what a stage makes of the rows of the pool, and the contexts that go with them."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.pool.over import num_rows
+from bal.selection.sparse.features import pseudo_label_gradients
+from bal.selection.sparse.rows import SparseRows
+from bal.typing import Posterior, PRNGKey, PyTree, Round
+
+
+@lru_cache
+def score(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
+    """The row function that predicts and scores: ``acquisition(posterior.predict(x))``.
+
+    >>> from bal.acquisition import bald
+    >>> score(bald) is score(bald)
+    True
+    """
+
+    def score_rows(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n"]:
+        del context
+        found = acquisition(posterior.predict(x))
+        if jnp.shape(found) != (num_rows(x),):
+            raise ValueError(
+                f"expected one score per row, [{num_rows(x)}], but {getattr(acquisition, '__name__', 'it')} "
+                f"returned {jax.tree.map(jnp.shape, found)}; a function that makes an acquisition must be called first"
+            )
+        return found
+
+    return score_rows
+
+
+def predictions(posterior: Posterior, context: PyTree, x: PyTree) -> PyTree:
+    """The row function that hands a batch rule the predictions themselves."""
+    del context
+    return posterior.predict(x)
+
+
+def embeddings(posterior: Posterior, context: PyTree, x: PyTree) -> PyTree:
+    """The row function that hands a batch rule the learner's embeddings."""
+    del context
+    return posterior.embed(x)
+
+
+def key_context(key: PRNGKey, round: PyTree, over: PyTree) -> PRNGKey:
+    """The context of a stage whose rows are random features: a key of the round, the same for every row.
+
+    >>> bool(key_context(jax.random.key(0), None, None) == jax.random.key(0))
+    True
+    """
+    del round, over
+    return key
+
+
+def posterior_context(key: PRNGKey, round: Round, over: PyTree) -> Posterior:
+    """The context of a stage whose kernel is the learner's: the posterior itself."""
+    del key, over
+    return round.posterior
+
+
+@lru_cache
+def sparse_rows(features: Callable[[Any], SparseRows]) -> Callable[[Posterior, PyTree, PyTree], SparseRows]:
+    """The row function that predicts and takes features: ``features(posterior.predict(x))``.
+
+    >>> from bal.selection import expected_log_likelihoods
+    >>> sparse_rows(expected_log_likelihoods) is sparse_rows(expected_log_likelihoods)
+    True
+    """
+
+    def feature_rows(posterior: Posterior, context: PyTree, x: PyTree) -> SparseRows:
+        del context
+        return features(posterior.predict(x))
+
+    return feature_rows
+
+
+def gradient_rows(posterior: Posterior, context: PyTree, x: PyTree) -> SparseRows:
+    """The row function of `pseudo_label_gradients`, from a learner's predictions and its embedding."""
+    del context
+    hidden = posterior.embed(x)
+    if hidden.ndim != 3 or hidden.shape[1] != 1:
+        raise ValueError(f"gradient features need one embedding a row, [n, 1, F], got {hidden.shape}: embed one member")
+    return pseudo_label_gradients(posterior.predict(x), hidden[:, 0])

@@ -1,0 +1,1 @@
+"""Rules that cover the pool: distances, clusters, density."""

@@ -1,0 +1,39 @@
+"""K-center greedy, also core-set or MaxDist: always the row that is farthest from every centre."""
+
+import jax.numpy as jnp
+
+from bal.kernels import linear
+from bal.kernels.distance import add_centre, finite_size, near_origin, nearest_known
+from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
+
+
+def k_center(kernel: KernelOf = linear) -> Select:
+    """Pick the row of largest squared distance to the nearest centre, the labeled rows and the picks being centres.
+
+    The score is that squared distance. Behind `pool_only` the labeled rows are no centres. While there is no centre
+    the row of largest ``k(x, x)`` is picked, and scored by it. Ties go to the lowest position. A row whose ``k(x, x)``
+    is not finite has no distance: it is never picked, counts in ``info["num_nan"]``, and is no centre where it is
+    labeled. The picks cover the rows within at most twice the best possible radius. Cost: one column a centre.
+
+    Sener and Savarese 2018, "Active Learning for Convolutional Neural Networks: A Core-Set Approach" (ICLR);
+    Gonzalez 1985, "Clustering to Minimize the Maximum Intercluster Distance".
+
+    >>> import jax, jax.numpy as jnp
+    >>> candidates = Candidates(jnp.array([[5.0], [6.0], [9.0]]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
+    >>> k_center()(jax.random.key(0), candidates, 2).indices.tolist()
+    [2, 0]
+    """
+
+    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        k = kernel(candidates)
+        size = finite_size(k)
+        view = near_origin(k, size, candidates.eligible)
+        rule = GreedyRule(
+            init=lambda key, candidates: nearest_known(view),
+            score=lambda state, candidates: jnp.where(state.some, state.squared, size),
+            update=lambda state, candidates, position: add_centre(view.kernel, state, position),
+        )
+        return greedy(rule)(key, candidates, batch_size)
+
+    return select

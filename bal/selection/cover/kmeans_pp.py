@@ -1,0 +1,62 @@
+"""k-means++ seeding as a batch rule: rows drawn by their squared distance to the nearest centre."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from bal.kernels import linear
+from bal.kernels.distance import Nearest, add_centre, finite_size, near_origin, nearest_known
+from bal.numerics import first_argmax, mask_scores
+from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
+
+FirstCentre = Callable[[Float[Array, "n"]], Float[Array, "n"]]
+"""Log weights by which the first centre is drawn, from ``k(x, x)``, which is `-inf` where a row may not be picked."""
+
+
+def uniform_first(size: Float[Array, "n"]) -> Float[Array, "n"]:
+    """Any row alike, as in k-means++."""
+    return jnp.zeros_like(size)
+
+
+def largest_first(size: Float[Array, "n"]) -> Float[Array, "n"]:
+    """The first row of largest ``k(x, x)``, for certain."""
+    largest = jnp.arange(size.shape[0]) == first_argmax(size)
+    return jnp.where(largest, jnp.log(size), -jnp.inf)
+
+
+def kmeans_pp(kernel: KernelOf = linear, first: FirstCentre = uniform_first) -> Select:
+    """Draw rows one by one with probability ``d²(x) / Σ d²``, d being the distance to the nearest centre.
+
+    The labeled rows are centres, unless behind `pool_only`. While there is no centre, `first` gives the log weights
+    of the draw: uniform by default, as in the paper. Scores are log weights; `log_q` is the probability of each draw.
+    Rows at distance 0 are drawn only when nothing else is left, rows that are not finite never, as in `k_center`. Cost:
+    one column a centre.
+
+    Arthur and Vassilvitskii 2007, "k-means++: The Advantages of Careful Seeding" (SODA).
+
+    >>> import jax
+    >>> candidates = Candidates(jnp.array([[5.0], [5.0], [9.0]]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
+    >>> 2 in kmeans_pp()(jax.random.key(0), candidates, 2).indices.tolist()
+    True
+    """
+
+    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        k = kernel(candidates)
+        size = finite_size(k)
+        view = near_origin(k, size, candidates.eligible)
+
+        def score(state: Nearest, candidates: Candidates) -> Float[Array, "n"]:
+            start = first(mask_scores(size, candidates.eligible))
+            start = jnp.where(jnp.isnan(size), jnp.nan, start)
+            return jnp.where(state.some, jnp.log(state.squared), start)
+
+        rule = GreedyRule(
+            init=lambda key, candidates: nearest_known(view),
+            score=score,
+            update=lambda state, candidates, position: add_centre(view.kernel, state, position),
+        )
+        return greedy(rule, draw=True)(key, candidates, batch_size)
+
+    return select

@@ -1,0 +1,1 @@
+"""Rules by the joint information of a batch."""

@@ -1,0 +1,1 @@
+"""What rules are made of: greedy picking, one row after the other."""

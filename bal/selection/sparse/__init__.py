@@ -1,0 +1,1 @@
+"""Sparse approximations of the pool: Frank-Wolfe, greedy, hard thresholding."""

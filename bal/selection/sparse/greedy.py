@@ -1,0 +1,134 @@
+"""Greedy sparse approximation: one row after another, each with the weight that serves the objective most.
+
+    num_n = Φ_n·r + β,  den_n = ‖Φ_n‖² + β,  w_n = max(num_n / den_n, 0),
+    gain_n = 2 w_n num_n - den_n w_n² + α s²_n 1(w_n > 0)
+
+Shen et al. 2022, "A Sparse Approximation Approach to Batch Active Learning"; the steps are derived from its problem.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from bal.numerics import in_float64, in_single
+from bal.selection.kinds import check_type
+from bal.selection.rules.greedy import GreedyRule, greedy_with_state
+from bal.selection.sparse.problem import (
+    Normalize,
+    Problem,
+    check_weights,
+    gather,
+    slopes,
+    sparse_problem,
+    support_weights,
+)
+from bal.selection.sparse.rows import SparseRows, check_context
+from bal.typing import Candidates, PRNGKey, Select, Selection
+
+
+def sparse_greedy(
+    alpha: float | Array = 1.0, beta: float | Array = 1e-3, *, normalize: Normalize = "batch", refit: bool = False
+) -> Select:
+    """Pick B rows, each of the largest decrease of F (see `sparse_problem`); rows `SparseRows`, context `PoolSums`.
+
+    alpha weighs label uncertainty against representation, beta pulls weights toward 1; both are pure numbers, because
+    Φ is scaled to mean square 1 and s² to mean 1 over the pool. ``normalize="batch"`` targets the sum of B average
+    rows, so that weights lie near 1; "sum" targets the pool sum, weights near N / B. `refit` solves for all weights
+    after every pick, and keeps the better of the two (see `support_weights`). Scores are the decreases of F by a pick
+    before that. ``info["weights"]`` holds w of the picks (0: the row was
+    picked for want of a better), ``info["residual"]`` the norm ``‖v - Φᵀ w‖ / ‖v‖``. α → ∞ is the top B by s², β → ∞
+    gives w = 1.
+
+    >>> from bal.selection.sparse.rows import SparseRows, sum_rows
+    >>> rows, one = SparseRows(jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]]), jnp.zeros(3)), jnp.ones(3)
+    >>> candidates = Candidates(rows, jnp.arange(3), one > 0, one, context=sum_rows(rows, one))
+    >>> sparse_greedy()(jax.random.key(0), candidates, 2).indices.tolist()
+    [0, 2]
+    """
+    check_weights(alpha, beta, normalize)
+
+    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        check_context(candidates.context)
+        check_type("sparse_greedy", candidates.rows, SparseRows)
+
+        def solve(key: PRNGKey, candidates: Candidates, alpha: Array, beta: Array) -> Selection:
+            problem = sparse_problem(candidates, batch_size, alpha, beta, normalize)
+            rule = _refitted(problem, batch_size) if refit else _plain(problem)
+            selection, state = greedy_with_state(rule, key, candidates, batch_size)
+            weights = state.weights if refit else _replay(problem, selection)
+            info = {"weights": weights, "residual": relative_residual(problem, selection.indices, weights)}
+            return in_single(selection, info, candidates.rows.features.dtype)
+
+        return in_float64(solve)(key, candidates, jnp.asarray(alpha), jnp.asarray(beta))
+
+    return select
+
+
+def relative_residual(problem: Problem, indices: Int[Array, "B"], weights: Float[Array, "B"]) -> Float[Array, ""]:
+    """``‖v - Φᵀ w‖ / ‖v‖`` of a weighted batch."""
+    left = problem.target - weights @ gather(problem, indices)
+    total = jnp.sqrt(jnp.sum(problem.target**2))
+    return jnp.sqrt(jnp.sum(left**2)) / jnp.where(total > 0, total, 1.0)
+
+
+def _gains(problem: Problem, residual: Float[Array, "J"]) -> Float[Array, "n"]:
+    numerator, denominator = slopes(problem, residual) + problem.beta, problem.squares + problem.beta
+    positive = jnp.maximum(numerator, 0.0)
+    decrease = positive**2 / jnp.where(denominator > 0, denominator, 1.0)
+    return decrease + jnp.where(numerator > 0, problem.bonus, jnp.where(jnp.isnan(problem.bonus), jnp.nan, 0.0))
+
+
+def _weight(problem: Problem, residual: Float[Array, "J"], row: Float[Array, "J"]) -> Float[Array, ""]:
+    denominator = row @ row + problem.beta
+    return jnp.maximum(row @ residual + problem.beta, 0.0) / jnp.where(denominator > 0, denominator, 1.0)
+
+
+def _plain(problem: Problem) -> GreedyRule:
+    def update(residual: Float[Array, "J"], candidates: Candidates, position: Array) -> Float[Array, "J"]:
+        del candidates
+        row = gather(problem, position[None])[0]
+        return residual - _weight(problem, residual, row) * row
+
+    score = lambda residual, candidates: _gains(problem, residual)
+    return GreedyRule(lambda key, candidates: problem.target, score, update)
+
+
+class _Support(NamedTuple):
+    residual: Float[Array, "J"]
+    indices: Int[Array, "B"]
+    used: Bool[Array, "B"]
+    weights: Float[Array, "B"]
+    count: Int[Array, ""]
+
+
+def _refitted(problem: Problem, batch_size: int) -> GreedyRule:
+    def init(key: PRNGKey, candidates: Candidates) -> _Support:
+        del key, candidates
+        empty = jnp.zeros(batch_size, jnp.int32)
+        return _Support(problem.target, empty, empty > 0, jnp.zeros(batch_size), jnp.int32(0))
+
+    def update(state: _Support, candidates: Candidates, position: Array) -> _Support:
+        position, row = position.astype(jnp.int32), gather(problem, position[None])[0]
+        again = (state.used & (state.indices == position)).any()
+        real = candidates.eligible[position] & ~jnp.isnan(problem.squares + problem.bonus)[position] & ~again
+        indices, used = state.indices.at[state.count].set(position), state.used.at[state.count].set(real)
+        start = state.weights.at[state.count].set(_weight(problem, state.residual, row))
+        weights = support_weights(problem, indices, used, start)
+        residual = problem.target - weights @ jnp.where(used[:, None], gather(problem, indices), 0.0)
+        return _Support(residual, indices, used, weights, state.count + jnp.int32(1))
+
+    return GreedyRule(init, lambda state, candidates: _gains(problem, state.residual), update)
+
+
+def _replay(problem: Problem, selection: Selection) -> Float[Array, "B"]:
+    """The weights of picks without refit, which follow from their order."""
+    rows = jnp.where(selection.valid[:, None], gather(problem, selection.indices), 0.0)
+
+    def pick(residual: Array, row_valid: tuple) -> tuple:
+        row, valid = row_valid
+        weight = jnp.where(valid, _weight(problem, residual, row), 0.0)
+        return residual - weight * row, weight
+
+    return jax.lax.scan(pick, problem.target, (rows, selection.valid))[1]

@@ -1,0 +1,1 @@
+"""Rules by variances and determinants of a kernel."""

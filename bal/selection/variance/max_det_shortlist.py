@@ -1,0 +1,117 @@
+"""MaxDet in a large pool: only a shortlist learns of every pick, and the picks are those of the plain rule.
+
+A variance never grows, so the score a row once had bounds its score from above. The rows of highest score are followed
+pick by pick while the best of them is not below the bound of all others; only then do all rows learn of the picks, in
+products of many columns. Column by column, each pick would read all rows again.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from bal.kernels.distance import finite_size
+from bal.numerics import first_argmax, mask_scores
+from bal.pool.over import chunked
+from bal.selection.variance.pivoted_cholesky import (
+    Cholesky,
+    Picks,
+    add_pick,
+    factor_picks,
+    given_picks,
+    log_det_gain,
+    rounding_error,
+)
+from bal.typing import Candidates, Kernel, PyTree, Selection
+
+SIZE = 4096
+"""Rows of the shortlist; without a clear order among the best a longer one lasts for more picks."""
+CHUNK = 1000
+"""Rows that learn of the picks at a time, so that their columns stay in cache."""
+
+
+class Record(NamedTuple):
+    """The picks so far and what is known of them."""
+
+    available: Bool[Array, "n"]
+    indices: Int[Array, "B"]
+    scores: Float[Array, "B"]
+    valid: Bool[Array, "B"]
+    num_picks: Int[Array, ""]
+    num_nan: Int[Array, ""]
+
+
+def select_by_shortlist(kernel: Kernel, candidates: Candidates, batch_size: int, size: int = SIZE) -> Selection:
+    """What `greedy` would select by the rule of `max_det`, up to rounding, from more than `size` rows."""
+    prior = finite_size(kernel)
+    rounding = rounding_error(prior)
+
+    def some_picks(record: Record) -> Record:
+        picks = factor_picks(kernel, rounding, record.indices, record.num_picks)
+        learn = partial(_variance, replace(kernel, rows=None, noise=None))
+        variance = chunked(CHUNK).map(learn, (picks,), (kernel.rows, rounding, prior))
+        scores = log_det_gain(variance, kernel.noise)
+        top, rows = jax.lax.top_k(mask_scores(scores, record.available), size + 1)
+        rows, outside = jnp.sort(rows[:-1]), top[-1]  # ascending: ties go to the lowest position
+        near = kernel.take(rows)
+        state = given_picks(near, rounding[rows], prior[rows], picks)
+        num_nan = (record.available & jnp.isnan(scores)).sum()
+        return _follow(near, rounding[rows], state, record, rows, outside, num_nan)
+
+    places, scores = jnp.zeros(batch_size, jnp.int32), jnp.zeros(batch_size, prior.dtype)
+    num_eligible = candidates.eligible.sum()
+    record = Record(
+        candidates.eligible, places, scores, places > 0, jnp.zeros((), jnp.int32), jnp.zeros_like(num_eligible)
+    )
+    record = jax.lax.while_loop(lambda record: record.num_picks < batch_size, some_picks, record)
+    info = {"num_eligible": num_eligible, "num_nan": record.num_nan}
+    return Selection(record.indices, record.scores, record.valid, None, info)
+
+
+def _variance(kernel: Kernel, picks: Picks, part: tuple[PyTree, Array, Array]) -> Float[Array, "n"]:
+    rows, rounding, prior = part
+    return given_picks(replace(kernel, rows=rows), rounding, prior, picks).variance
+
+
+def _follow(
+    near: Kernel,
+    rounding: Float[Array, "m"],
+    state: Cholesky,
+    record: Record,
+    rows: Int[Array, "m"],
+    outside: Float[Array, ""],
+    num_nan: Int[Array, ""],
+) -> Record:
+    """Pick from the shortlist until another row, of score at most `outside`, might be better; at least once."""
+    first = record.num_picks
+
+    def masked(state: Cholesky, here: Record) -> tuple[Array, Array]:
+        scores = log_det_gain(state.variance, near.noise)
+        return scores, mask_scores(scores, here.available)
+
+    def goes_on(carry: tuple[Cholesky, Record]) -> Bool[Array, ""]:
+        # Of equal scores the shortlist took the rows of lowest position, so it wins a tie.
+        certain = (masked(*carry)[1].max() >= outside) | (carry[1].num_picks == first)
+        return certain & (carry[1].num_picks < len(record.indices))
+
+    def pick(carry: tuple[Cholesky, Record]) -> tuple[Cholesky, Record]:
+        state, here = carry
+        scores, ranked = masked(state, here)
+        position, number = first_argmax(ranked), here.num_picks
+        valid = ~jnp.isneginf(ranked[position]) & ((number == 0) | here.valid[number - 1])
+        here = Record(
+            here.available.at[position].set(False),
+            here.indices.at[number].set(rows[position]),
+            here.scores.at[number].set(jnp.where(valid, scores[position], -jnp.inf)),
+            here.valid.at[number].set(valid),
+            number + 1,
+            here.num_nan + num_nan,
+        )
+        return add_pick(near, rounding, state, position), here
+
+    here = record._replace(available=record.available[rows])
+    _, here = jax.lax.while_loop(goes_on, pick, (state, here))
+    return here._replace(available=record.available.at[rows].set(here.available))
