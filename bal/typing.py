@@ -239,3 +239,67 @@ Transform = Callable[[PRNGKey, Candidates], Candidates]
 
 KernelOf = Callable[[Candidates], Kernel]
 """``candidates -> Kernel``: how a rule is told what to compare rows with."""
+
+Oracle = Callable[[PRNGKey, Int[Array, "B"], PyTree], PyTree]
+"""``key, indices, x -> y``: the labels of some rows of the pool, from their ids and inputs (simulators, annotators)."""
+
+
+class Stage(NamedTuple):
+    """One narrowing of the pool.
+
+    rows: ``posterior, context, x [n, ...] -> rows``, row-wise; one stable function (a fresh lambda a round would
+        recompile), or None if the selector needs no rows.
+    select: ``key, Candidates, batch_size -> Selection``.
+    context: ``key, Round, over -> PyTree``: whatever does not lead with rows; may map and sum over the whole pool.
+    """
+
+    rows: RowFunction | None
+    select: Select
+    context: ContextFunction | None = None
+
+
+class Query(NamedTuple):
+    """A funnel of stages, and what it carries from round to round.
+
+    memory: ``pool -> memory``, the first memory (remembered scores, bandits, switches).
+    remember: ``memory, ((Candidates, Selection), ...) -> memory``.
+    """
+
+    stages: tuple[Stage, ...]
+    memory: Callable | None = None
+    remember: Callable | None = None
+
+
+class Task(NamedTuple):
+    """What is to be learned: data, and who labels it. With 0 and None in place of arrays it says which parts lead with
+    an axis of seeds.
+
+    pool: the candidates.
+    oracle: labels of all pool rows ``[N]``, or a function ``key, indices, x -> y``; only those of rows that were asked
+        for are ever read.
+    test: handed to the set-up's `evaluate` with the posterior of each round.
+    start: pool rows labeled at the beginning, ``[S]``; None = drawn at random by the set-up.
+    """
+
+    pool: Any
+    oracle: Any
+    test: PyTree = None
+    start: Any = None
+
+
+class Setup(NamedTuple):
+    """How it is to be learned: all that is static in a run.
+
+    batch_size, num_rounds: labels asked for in a round, and how many rounds.
+    num_initial: rows drawn at random for a start set where the task has none; 0 where the prior is to choose.
+    evaluate: ``posterior, test -> {name: number}``; None = nothing is measured.
+    over: how a row-wise function meets the pool; None = all of it at once.
+    """
+
+    learner: Learner
+    query: Query
+    batch_size: int
+    num_rounds: int
+    num_initial: int | None = None
+    evaluate: Callable[[Posterior, PyTree], dict[str, Array]] | None = None
+    over: Over | None = None

@@ -31,8 +31,7 @@ from bal.loop.round import Carry, begin, draw_start
 from bal.pool.arrays import as_rows
 from bal.pool.asked import advance, is_answered, is_pending
 from bal.pool.over import dense, num_rows, take
-from bal.query.funnel import Query
-from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Selection, Values
+from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
 
 _draw_start = jax.jit(draw_start, static_argnums=2)
 

@@ -10,8 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from bal.loop.round import Carry, acquire, begin, first_rows, fit, no_metrics, record_answers
 from bal.pool.labeled import num_answered
 from bal.pool.over import dense, take
-from bal.query.funnel import Query
-from bal.typing import Learner, Over, Pool, Posterior, PRNGKey, PyTree
+from bal.typing import Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query
 
 
 class Log(NamedTuple):

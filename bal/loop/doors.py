@@ -20,8 +20,7 @@ from bal.loop.checks import check_budget, check_labels, check_predictions, check
 from bal.loop.round import NO_START
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, take
-from bal.query.funnel import Query, Stage
-from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree
+from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree, Query, Stage
 
 _FEW = 8
 

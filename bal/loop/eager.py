@@ -23,8 +23,7 @@ from bal.loop.round import Carry, acquire, begin, first_rows, fit, no_metrics, r
 from bal.pool.arrays import as_rows
 from bal.pool.labeled import num_answered
 from bal.pool.over import dense, num_rows, take
-from bal.query.funnel import Query
-from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Selection
+from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection
 
 
 class Parts(NamedTuple):

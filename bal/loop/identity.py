@@ -7,8 +7,7 @@ import jax
 import numpy as np
 
 from bal.loop.fingerprint import describe, difference, rows_digest
-from bal.query.funnel import Query
-from bal.typing import Learner, Pool, PRNGKey, Selection
+from bal.typing import Learner, Pool, PRNGKey, Query, Selection
 
 
 def run_identity(

@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 from bal.loop.fingerprint import describe, difference, row_digests, rows_digest
-from bal.query.funnel import Query
-from bal.typing import Learner, Pool, PRNGKey, PyTree
+from bal.typing import Learner, Pool, PRNGKey, PyTree, Query
 
 _KINDS = ("open", "ask", "tell", "skip", "add")
 

@@ -16,9 +16,9 @@ from jaxtyping import Array, Int
 
 from bal.pool.labeled import answer, ask, empty_log, training_set
 from bal.pool.over import dense
-from bal.query.funnel import Query, run_query
+from bal.query.funnel import run_query
 from bal.selection import random_uniform
-from bal.typing import Candidates, Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Round, Selection
+from bal.typing import Candidates, Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Round, Selection
 
 START, FIT, QUERY, INIT = 0, 1, 2, 3
 

@@ -18,8 +18,7 @@ from bal.loop.compiled import Log, run
 from bal.loop.doors import check_task, seed_axes, warn_of_oddities
 from bal.loop.round import no_metrics
 from bal.pool.over import dense
-from bal.query.funnel import Query
-from bal.typing import Learner, Over, Pool, Posterior, PyTree
+from bal.typing import Learner, Over, Pool, Posterior, PyTree, Query
 
 
 class SeedRuns(NamedTuple):

@@ -7,7 +7,7 @@ from bal.query.about_targets import (
     jepig_scores,
     probit_epig_scores,
 )
-from bal.query.funnel import Query, Stage, by_score, run_query
+from bal.query.funnel import by_score, run_query
 from bal.query.gradients import last_layer_gradients, layer_gradients, sketched
 from bal.query.pool_sums import pool_fisher, pool_rows, pool_sums
 from bal.query.remembered import Remembered, remembered
@@ -30,6 +30,7 @@ from bal.query.targets import (
     target_rows,
     targets,
 )
+from bal.typing import Query, Stage
 
 __all__ = [
     "Query",

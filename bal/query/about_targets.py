@@ -103,11 +103,7 @@ def epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Arra
     check_targets(context)
     found = posterior.predict(x)
     if isinstance(found, Latent) or posterior.learner.kernel is not None:
-        better = (
-            "bal.query.probit_epig_scores"
-            if isinstance(found, Latent)
-            else ("bal.query.covariance_epig_scores")
-        )
+        better = "bal.query.probit_epig_scores" if isinstance(found, Latent) else ("bal.query.covariance_epig_scores")
         raise ValueError(
             "epig_scores joins rows and targets by posterior draws, but this learner joins them by a covariance, which "
             f"its {type(found).__name__} predictions do not hold; use {better}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,33 +12,7 @@ from bal.learners.convergence import all_converged
 from bal.pool.labeled import is_known, is_labeled
 from bal.pool.over import dense, num_rows, take
 from bal.query.rows import predictions, score
-from bal.typing import Candidates, Over, Posterior, PRNGKey, PyTree, Round, Select, Selection
-
-
-class Stage(NamedTuple):
-    """One narrowing of the pool.
-
-    rows: ``posterior, context, x [n, ...] -> rows``, row-wise; one stable function (a fresh lambda a round would
-        recompile), or None if the selector needs no rows.
-    select: ``key, Candidates, batch_size -> Selection``.
-    context: ``key, Round, over -> PyTree``: whatever does not lead with rows; may map and sum over the whole pool.
-    """
-
-    rows: Callable[[Posterior, PyTree, PyTree], PyTree] | None
-    select: Select
-    context: Callable[[PRNGKey, Round, Over], PyTree] | None = None
-
-
-class Query(NamedTuple):
-    """A funnel of stages, and what it carries from round to round.
-
-    memory: ``pool -> memory``, the first memory (remembered scores, bandits, switches).
-    remember: ``memory, ((Candidates, Selection), ...) -> memory``.
-    """
-
-    stages: tuple[Stage, ...]
-    memory: Callable | None = None
-    remember: Callable | None = None
+from bal.typing import Candidates, Over, PRNGKey, PyTree, Query, Round, Select, Selection, Stage
 
 
 def by_score(acquisition: Callable, select: Select) -> Query:

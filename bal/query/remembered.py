@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 from bal.numerics import mask_scores, row_gumbel, take_best
 from bal.pool.labeled import is_labeled
 from bal.pool.over import take
-from bal.query.funnel import Query, Stage, all_equal
-from bal.typing import Candidates, Over, Pool, PRNGKey, PyTree, Round, Selection
+from bal.query.funnel import all_equal
+from bal.typing import Candidates, Over, Pool, PRNGKey, PyTree, Query, Round, Selection, Stage
 
 
 class Remembered(NamedTuple):
