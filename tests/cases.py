@@ -239,9 +239,9 @@ SELECTORS = {
     "softrank": Selector(_compiled(selection.softrank(1.0)), False, False),
 }
 RULES = {
-    *("FisherRows", "pool_fisher", "regression_fisher", "softmax_fisher", "sum_fisher"),
-    *("PoolSums", "SparseRows", "pool_sums", "sparse_rows", "sum_rows", "PoolRows", "pool_rows"),
-    *("expected_gaussian_log_likelihoods", "expected_log_likelihoods", "gradient_rows", "linear_features"),
+    *("FisherRows", "regression_fisher", "softmax_fisher", "sum_fisher"),
+    *("PoolSums", "SparseRows", "sum_rows", "PoolRows"),
+    *("expected_gaussian_log_likelihoods", "expected_log_likelihoods", "linear_features"),
     *("HeadRows", "LinearHead", "head_rows", "known_noise", "unknown_noise", "pseudo_label_gradients"),
     *("linear_euclidean", "linear_fisher", "logistic_fisher", "probit_fisher"),
     *("BatchInformation", "batch_information"),
@@ -250,7 +250,6 @@ RULES = {
     "k_means",
     "purity_radius",
     "GreedyRule",
-    "Select",
 }  # names of `bal.selection` that are not selectors
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bal import selection
+from bal import query
 from bal.pool import chunked, make_pool
 from bal.pool.labeled import ask, empty_log
 from bal.selection import FisherRows, bait, regression_fisher, softmax_fisher, sum_fisher
@@ -140,7 +140,7 @@ def test_pool_fisher_is_of_the_whole_pool():
     rows = lambda posterior, context, x: regression_fisher(posterior.embed(x)[:, 0], 0.4)
     pool = make_pool(jnp.asarray(H))._replace(present=jnp.arange(N) != 2)
     labeled = ask(empty_log(4, jnp.zeros(N)), jnp.array([1, 3]), jnp.ones(2) > 0)
-    got = selection.pool_fisher(rows)(KEY, Round(Posterior(None, learner), pool, labeled, None), chunked(5))
+    got = query.pool_fisher(rows)(KEY, Round(Posterior(None, learner), pool, labeled, None), chunked(5))
     fisher = fisher_by_definition("regression")
     np.testing.assert_allclose(got, sum(f for n, f in enumerate(fisher) if n != 2), rtol=1e-5)
 

@@ -11,7 +11,7 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 
-from bal import selection
+from bal import query, selection
 from bal.pool import chunked, dense, make_pool
 from bal.pool.labeled import ask, empty_log
 from bal.selection import SparseRows, sum_rows
@@ -81,14 +81,14 @@ def test_pool_sums_count_what_waits_for_a_label(over):
     posterior, x = _softmax_posterior(), jnp.asarray(RNG.randn(10, 2), jnp.float32)
     pool = make_pool(x)._replace(present=jnp.arange(10) != 3)
     labeled = ask(empty_log(4, jnp.zeros(10, jnp.int32)), jnp.array([5, 7]), jnp.ones(2) > 0)
-    rows = selection.sparse_rows(selection.expected_log_likelihoods)
-    sums = selection.pool_sums(rows)(KEY, Round(posterior, pool, labeled, None), over)
+    rows = query.sparse_rows(selection.expected_log_likelihoods)
+    sums = query.pool_sums(rows)(KEY, Round(posterior, pool, labeled, None), over)
     wait = [0, 1, 2, 4, 6, 8, 9]
     phi = np.asarray(rows(posterior, None, x).features, np.float64)[wait]
     np.testing.assert_allclose(sums.features, phi.sum(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(sums.norm, np.linalg.norm(phi, axis=1).sum(), rtol=1e-5)
     assert int(sums.count) == 7
-    gradients = selection.gradient_rows(posterior, None, x)
+    gradients = query.gradient_rows(posterior, None, x)
     assert gradients.features.shape == (10, 6)
 
 
