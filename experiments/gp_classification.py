@@ -30,7 +30,7 @@ from rich.console import Console
 from bal.acquisition import houlsby_bald, probit_bald, probit_entropy, probit_probability
 from bal.datasets import Dataset, two_bells
 from bal.evaluation import accuracy, brier, ece, nll
-from bal.query import Query, Stage, by_score, probit_epig_scores, targets
+from bal.query import Query, Stage, by_score, epig_scores, targets
 from bal.selection import best, random_uniform
 from bal.typing import Learner, Pool, Posterior
 
@@ -78,7 +78,7 @@ def queries(config: Config) -> dict[str, Query]:
         "entropy": by_score(probit_entropy, best),
         "bald": by_score(probit_bald, best),
         "houlsby": by_score(houlsby_bald, best),
-        "epig": Query((Stage(probit_epig_scores, best, context=targets(x_target)),)),
+        "epig": Query((Stage(epig_scores, best, context=targets(x_target)),)),
     }
 
 

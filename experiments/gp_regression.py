@@ -53,8 +53,8 @@ from bal.query import (
     Stage,
     alc_scores,
     by_score,
-    covariance_epig_scores,
     embeddings,
+    epig_scores,
     pool_targets,
     posterior_context,
 )
@@ -110,7 +110,7 @@ def queries(num_targets: int) -> dict[str, Query]:
         "random": Query((Stage(None, random_uniform),)),
         "variance": by_score(epistemic_variance, best),
         "alc": Query((Stage(alc_scores, best, context=somewhere),)),
-        "epig": Query((Stage(covariance_epig_scores, best, context=somewhere),)),
+        "epig": Query((Stage(epig_scores, best, context=somewhere),)),
         "max-det": Query((Stage(embeddings, max_det(kernel), context=posterior_context),)),
     }
 

@@ -31,7 +31,7 @@ from bal.acquisition import probit_bald, probit_probability
 from bal.datasets import start_set, two_bells
 from bal.evaluation import accuracy, area_under_curve, nll, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
-from bal.query import Query, Stage, by_score, probit_epig_scores, sampled_targets
+from bal.query import Query, Stage, by_score, epig_scores, sampled_targets
 from bal.selection import best, random_uniform
 from bal.typing import Learner, Pool, Posterior
 from experiments.common import run_study, start, use_all_cores
@@ -118,7 +118,7 @@ def queries(num_targets: int) -> dict[str, Query]:
     return {
         "random": Query((Stage(None, random_uniform),)),
         "bald": by_score(probit_bald, best),
-        "epig": Query((Stage(probit_epig_scores, best, context=context),)),
+        "epig": Query((Stage(epig_scores, best, context=context),)),
     }
 
 

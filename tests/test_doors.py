@@ -174,16 +174,20 @@ ROWS = [
         r"one score per row, \[\d+\], but <lambda> returned \(\d+, 3\)",
     ),
     (
-        "EPIG of a process by draws",
+        "ALC of a binary process",
         ALL,
-        {**REAL, "learner": PROCESS, "query": Query((Stage(unwrap(epig_scores), best, pool_targets(4)),))},
-        "joins them by a covariance.* use bal.query.covariance_epig_scores",
+        {**BINARY, "query": Query((Stage(unwrap(alc_scores), best, pool_targets(4)),))},
+        "alc needs the variances of a regression, but this learner gives a Latent of 1 draw; use .* epig",
     ),
     (
-        "EPIG of a binary process by draws",
+        "a covariance of rows without noise",
         ALL,
-        {**BINARY, "query": Query((Stage(unwrap(epig_scores), best, pool_targets(4)),))},
-        "probit_epig_scores",
+        {
+            **REAL,
+            "learner": REGRESSION._replace(kernel=lambda state, a, b: jnp.vdot(a, b)),
+            "query": Query((Stage(unwrap(epig_scores), best, pool_targets(4)),)),
+        },
+        r"epig by a covariance needs noise \[rows, draws\] in the learner's embedded rows",
     ),
     (
         "EPIG of one network",
@@ -192,7 +196,7 @@ ROWS = [
             "learner": ensemble(mlp((4,), num_outputs=CLASSES), 1, num_steps=1),
             "query": Query((Stage(unwrap(epig_scores), best, pool_targets(4)),)),
         },
-        "this learner has 1 of them: every score would be 0",
+        "gives log probabilities of 1 draw and no kernel: every score would be 0; use an ensemble or",
     ),
     (
         "ALC without targets",

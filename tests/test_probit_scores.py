@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bal.acquisition import probit_bald, probit_epig
-from bal.learners.gp import gp_classification, gp_regression, process
+from bal.learners.gp import gp_classification, process
 from bal.pool import chunked, make_pool
 from bal.pool.labeled import empty_log
-from bal.query import Query, Stage, Targets, probit_epig_scores, run_query, targets
+from bal.query import Query, Stage, Targets, epig_scores, run_query, targets
 from bal.selection import best
 from bal.typing import Data, Posterior, Round
 
@@ -19,7 +19,7 @@ X, X_TARGET, X_LABELED = (RNG.normal(size=(num, 2)) for num in (11, 5, 6))
 Y = (X_LABELED[:, 0] > 0).astype(np.int32)
 KERNEL = gpjax.kernels.RBF(lengthscale=1.0, variance=10.0)
 
-scores = jax.jit(probit_epig_scores)
+scores = jax.jit(epig_scores)
 predict = jax.jit(Posterior.predict)
 LEARNER = gp_classification(process(KERNEL, fixed=True))
 fit = jax.jit(LEARNER.fit)
@@ -79,12 +79,12 @@ def test_after_labels_it_uses_the_covariance_pair_by_pair(posterior, float64):
 def test_chunks_and_subsets_give_the_same_rows(posterior, float64):
     context = about(posterior)
     whole = scores(posterior, context, jnp.asarray(X))
-    pieces = jax.jit(lambda *args: chunked(4).map(probit_epig_scores, args[:2], args[2]))
+    pieces = jax.jit(lambda *args: chunked(4).map(epig_scores, args[:2], args[2]))
     np.testing.assert_allclose(pieces(posterior, context, jnp.asarray(X)), whole, rtol=1e-4, atol=1e-8)
 
 
 def test_in_a_query_the_best_row_is_picked(posterior, float64):
-    query = Query((Stage(probit_epig_scores, best, context=targets(jnp.asarray(X_TARGET))),))
+    query = Query((Stage(epig_scores, best, context=targets(jnp.asarray(X_TARGET))),))
     pool = make_pool(jnp.asarray(X))
     labeled = empty_log(3, jnp.zeros(11, jnp.int32))
 
@@ -96,12 +96,3 @@ def test_in_a_query_the_best_row_is_picked(posterior, float64):
     whole = np.asarray(scores(posterior, about(posterior), jnp.asarray(X)))
     assert int(selection.indices[0]) == whole.argmax()
     assert float(selection.scores[0]) == pytest.approx(whole.max(), rel=1e-5)
-
-
-def test_a_regression_process_is_refused():
-    learner = gp_regression(process(KERNEL, noise=1.0, fixed=True))
-    data = Data(jnp.zeros((1, 2)), jnp.ones(1), jnp.ones(1))
-    posterior = Posterior(learner.init(jax.random.key(0), data), learner)
-    context = Targets(posterior.predict(data.x), jnp.ones(1), data.x)
-    with pytest.raises(ValueError, match="predictions are Latent, got Gaussian"):
-        probit_epig_scores(posterior, context, data.x)

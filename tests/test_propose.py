@@ -10,7 +10,7 @@ import pytest
 
 from bal.acquisition import epistemic_variance
 from bal.learners.gp import gp_regression, process
-from bal.query import Targets, alc_scores, covariance_epig_scores, propose, score
+from bal.query import Targets, alc_scores, epig_scores, propose, score
 from bal.typing import Data, Learner, Posterior
 
 KEY = jax.random.key(0)
@@ -103,7 +103,7 @@ def test_several_keys_at_once():
     np.testing.assert_allclose(many.x, np.tile([[0.8, 0.9]], (3, 1)), atol=1e-3)
 
 
-ROWS = [VARIANCE, alc_scores, covariance_epig_scores]
+ROWS = [VARIANCE, alc_scores, epig_scores]
 
 
 def of_process(posterior, context, x):

@@ -125,7 +125,7 @@ def probit_epig(
     num_rows, num_targets = prediction.mean.shape[0], target.mean.shape[0]
     if covariance.shape != (num_rows, num_targets):
         expected = f"a covariance of {num_rows} rows by {num_targets} targets"
-        raise ValueError(f"expected {expected}, got shape {covariance.shape}; see bal.query.probit_epig_scores")
+        raise ValueError(f"expected {expected}, got shape {covariance.shape}; see bal.query.epig_scores")
     weight = target_weights("probit_epig", weight, num_targets, covariance.dtype)
     away = _moments(target)
 

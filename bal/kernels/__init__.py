@@ -7,7 +7,7 @@ it, transforms change the rows first, and the rules of `bal.selection` read its 
 from bal.kernels.gradient import Factors, Gradients, gradient
 from bal.kernels.infinite_width import nngp, ntk
 from bal.kernels.kernel import kernel_sum, noisy, of, scaled_by
-from bal.kernels.learner import learner_covariance
+from bal.kernels.learner import learner_covariance, posterior_covariance
 from bal.kernels.linear import draw_covariance, linear
 from bal.kernels.posterior import conditioned, given_known
 from bal.kernels.sketch import acs_features, sketch
@@ -31,6 +31,7 @@ __all__ = [
     "ntk",
     "of",
     "pool_only",
+    "posterior_covariance",
     "scaled",
     "scaled_by",
     "sketch",

@@ -2,7 +2,7 @@
 
 from jaxtyping import Array
 
-from bal.kernels.kernel import make_kernel
+from bal.kernels.kernel import make_kernel, noisy
 from bal.typing import Candidates, Kernel, Posterior, PyTree
 
 
@@ -27,6 +27,40 @@ def learner_covariance(candidates: Candidates) -> Kernel:
             f"{type(candidates.context).__name__}: use Stage(embeddings, select, context=posterior_context)"
         )
     return make_kernel(candidates, lambda rows: rows, candidates.context, _learner_pair)
+
+
+def posterior_covariance(candidates: Candidates) -> Kernel:
+    """The learner's posterior covariance where every row is observed with the noise of a label: that of a process.
+
+    ``noisy(learner_covariance, noise)`` with the mean noise over draws, for a learner whose embedded rows carry
+    ``noise [n, K]``, as `bal.learners.gp.GPRows` do.
+
+    Use it in ``Stage(embeddings, max_det(posterior_covariance), context=posterior_context)``: a batch by the
+    information in its labels together.
+
+    Raises:
+      ValueError: the context is not a `Posterior`, the learner has no `kernel`, or embedded rows have no noise.
+
+    >>> import jax.numpy as jnp
+    >>> from bal.learners.gp import GPRows
+    >>> from bal.typing import Learner
+    >>> learner = Learner(None, None, None, None, lambda state, a, b: state * a.x @ b.x)
+    >>> rows = GPRows(jnp.eye(2), jnp.zeros((2, 1, 1)), jnp.zeros((2, 1)), jnp.full((2, 1), 0.5))
+    >>> context = Posterior(jnp.array(2.0), learner)
+    >>> kernel = posterior_covariance(Candidates(rows, jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2), context=context))
+    >>> kernel.diag().tolist(), kernel.noise.tolist()
+    ([2.0, 2.0], [0.5, 0.5])
+    """
+    return noisy(learner_covariance, _mean_noise)(candidates)
+
+
+def _mean_noise(rows: PyTree) -> Array:
+    if not hasattr(rows, "noise"):
+        raise ValueError(
+            f"posterior_covariance needs noise [rows, draws] in the learner's embedded rows, but they are a "
+            f"{type(rows).__name__}; use noisy(learner_covariance, noise) with a noise of your own"
+        )
+    return rows.noise.mean(-1)
 
 
 def _learner_pair(posterior: Posterior, a: PyTree, b: PyTree) -> Array:

@@ -2,10 +2,8 @@
 
 from bal.query.about_targets import (
     alc_scores,
-    covariance_epig_scores,
     epig_scores,
     jepig_scores,
-    probit_epig_scores,
 )
 from bal.query.funnel import by_score, run_query
 from bal.query.gradients import last_layer_gradients, layer_gradients, sketched
@@ -13,11 +11,15 @@ from bal.query.pool_sums import pool_fisher, pool_rows, pool_sums
 from bal.query.remembered import Remembered, remembered
 from bal.query.rows import (
     embeddings,
+    features,
+    fisher_rows,
     gradient_rows,
+    inputs,
     key_context,
     posterior_context,
     predictions,
     score,
+    scored_features,
     sparse_rows,
 )
 from bal.query.synthesis import propose
@@ -40,10 +42,12 @@ __all__ = [
     "alc_scores",
     "by_score",
     "class_prior",
-    "covariance_epig_scores",
     "embeddings",
     "epig_scores",
+    "features",
+    "fisher_rows",
     "gradient_rows",
+    "inputs",
     "jepig_scores",
     "joint_targets",
     "key_context",
@@ -55,12 +59,12 @@ __all__ = [
     "pool_targets",
     "posterior_context",
     "predictions",
-    "probit_epig_scores",
     "propose",
     "remembered",
     "run_query",
     "sampled_targets",
     "score",
+    "scored_features",
     "sketched",
     "sparse_rows",
     "target_rows",

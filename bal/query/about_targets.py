@@ -1,15 +1,17 @@
-"""Row functions about targets: EPIG by posterior draws, ALC and EPIG by a posterior covariance.
+"""Row functions about target rows: EPIG and ALC, by whatever joins rows and targets in the learner at hand.
 
-Where a covariance joins rows and targets, the learner's embedded rows must carry the noise of a label,
-``noise [n, K]``, as `bal.learners.gp.GPRows` do. The context is a `Targets`, made by `targets` and its kin:
+The context is a `Targets`, made by `targets` and its kin. Ready-made queries are `bal.strategies.epig(x_target)` and
+`bal.strategies.alc(x_target)`.
 
 >>> from bal.query import Query, Stage, targets
->>> from bal.selection import best
->>> query = Query((Stage(alc_scores, best, context=targets(jnp.zeros((4, 2)))),))
+>>> from bal.selection import shortlist
+>>> Stage(epig_scores, shortlist(100), context=targets(jnp.zeros((4, 2)))).rows.__name__
+'epig_scores'
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,7 @@ from jaxtyping import Array, Float
 from bal.acquisition.covariance import alc, covariance_epig
 from bal.acquisition.epig import epig, gaussian_epig, jepig
 from bal.acquisition.gaussian import epistemic_variance
+from bal.acquisition.kinds import check_log_probs, check_moments
 from bal.acquisition.probit import probit_epig
 from bal.numerics.divergence import JOINT_BYTES
 from bal.pool.over import chunked
@@ -26,104 +29,79 @@ from bal.query.targets import Targets, check_targets
 from bal.typing import Gaussian, Latent, Posterior, PyTree
 
 
-def alc_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
-    """The row function of `bal.acquisition.alc`: what a label takes off the mean posterior variance at the targets.
-
-    Exact for a Gaussian process with one draw of hyper-parameters; with several the covariance is that of the mixture
-    (`bal.acquisition.epistemic_variance`), and the score the drop for a normal of the same moments. Costs
-    O(n (L² + M L)) for M targets.
-
-    Raises:
-      ValueError: a learner without `embed` or `kernel`, or whose predictions are not `Gaussian`.
-
-    Cohn, Ghahramani and Jordan 1996, "Active Learning with Statistical Models".
-    """
-    check_targets(context)
-    return _in_blocks(_alc_block, posterior, context, x)
-
-
-def covariance_epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
-    """The row function of `bal.acquisition.covariance_epig`: what a label tells about the label of a target.
-
-    Exact for a Gaussian process with one draw of hyper-parameters, whose covariances `bal.query.epig_scores` does not
-    see. With several draws the information of normals that have the moments of the mixture.
-
-    Raises:
-      ValueError: a learner without `embed` or `kernel`, or whose predictions are not `Gaussian`.
-
-    Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning", its regression form.
-    """
-    check_targets(context)
-    return _in_blocks(_epig_block, posterior, context, x)
-
-
-def _alc_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
-    covariance, variance, noise = _moments(posterior, targets, x)
-    return alc(covariance, variance, noise, context.weight)
-
-
-def _epig_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
-    covariance, variance, noise = _moments(posterior, targets, x)
-    there = context.predictions
-    return covariance_epig(covariance, variance, noise, epistemic_variance(there), there.noise.mean(-1), context.weight)
-
-
-def _moments(posterior: Posterior, targets: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
-    rows = posterior.embed(x)  # once: `predict` would whiten them again
-    return cross_covariance(posterior, rows, targets), posterior_variance(posterior, rows), rows.noise.mean(-1)
-
-
-def _in_blocks(block: Callable, posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
-    there = context.predictions
-    if not isinstance(there, Gaussian):
-        got = type(there).__name__
-        raise ValueError(f"expected a learner whose predictions are Gaussian, got {got}; use a regression process")
-    num_rows = max(JOINT_BYTES // (there.mean.size * there.mean.dtype.itemsize), 1)
-    return chunked(num_rows).map(block, (posterior, context, posterior.embed(context.x)), x)
-
-
 def epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
-    """The row function of EPIG: `epig` or `gaussian_epig` of rows about the targets in the context, in nats.
+    """What the label of a row tells about the label of a target, ``Σ_z w_z I(y; y_z)``, in nats.
 
-    Rows and targets are joined by the posterior draws of a network or an ensemble. A Gaussian process joins them by
-    its covariance, which marginal predictions do not show: use `bal.query.covariance_epig_scores` or
-    `bal.query.probit_epig_scores`.
+    Rows and targets are joined by what the learner gives:
+
+    - log probabilities of several draws (an ensemble, dropout, draws of a process): `bal.acquisition.epig`;
+    - a `Gaussian` of several draws, no kernel (an ensemble of regressions): `bal.acquisition.gaussian_epig`;
+    - a `Gaussian` and a kernel (a process): `bal.acquisition.covariance_epig`, exact for one draw of hyper-parameters;
+      with several the information of normals that have the moments of the mixture;
+    - a `Latent` and a kernel (a binary process): `bal.acquisition.probit_epig`, within 1e-6 of float64.
+
+    At least 0, at most BALD. Where a kernel joins, the learner's embedded rows must carry the noise of a label,
+    ``noise [n, K]``, or for a `Latent` posterior means, ``mean [n, K]``, as `bal.learners.gp.GPRows` do.
+
+    Use it when some inputs matter more than others: those to be predicted later.
 
     Raises:
-      ValueError: a learner with a covariance of its own, predictions of one draw, or a context without targets: every
-        score would be 0.
-
-    >>> from bal.query import Stage
-    >>> from bal.selection import best
-    >>> Stage(epig_scores, best, context=pool_targets(256)).rows.__name__
-    'epig_scores'
+      ValueError: a context without targets; a learner that joins rows and targets neither by several draws nor by a
+        covariance, for every score would be 0.
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning".
     """
     check_targets(context)
-    found = posterior.predict(x)
-    if isinstance(found, Latent) or posterior.learner.kernel is not None:
-        better = "bal.query.probit_epig_scores" if isinstance(found, Latent) else ("bal.query.covariance_epig_scores")
+    there = context.predictions
+    if not _has_covariance("epig", posterior, there):
+        found = posterior.predict(x)
+        return (gaussian_epig if isinstance(there, Gaussian) else epig)(found, there, context.weight)
+    if isinstance(there, Latent):
+        # The posterior is in the dtype of x, the integral over every pair in float32, which is faster.
+        there, weight = _in_float32((there, context.weight))
+        about = context._replace(predictions=there, weight=weight)
+        return _in_blocks(_probit_epig_block, weight.size * weight.dtype.itemsize, posterior, about, x)
+    check_moments("epig", there, rows="targets")
+    return _in_blocks(_epig_block, there.mean.size * there.mean.dtype.itemsize, posterior, context, x)
+
+
+def alc_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
+    """What the label of a row takes off the mean posterior variance at the targets: `bal.acquisition.alc`.
+
+    ``Σ_z w_z Σ_xz² / (Σ_xx + σ_x²)`` in the squared unit of the label, at least 0. Exact for a Gaussian process with
+    one draw of hyper-parameters; with several, and for an ensemble of regressions, the covariance is that of the
+    mixture (`bal.acquisition.epistemic_variance`), and the score the drop for a normal of the same moments. Costs
+    O(n (L² + M L)) for M targets of a process. The embedded rows of a learner with a kernel must carry the noise of a
+    label, ``noise [n, K]``, as `bal.learners.gp.GPRows` do.
+
+    Use it when the squared error at the targets is what counts.
+
+    Raises:
+      ValueError: a context without targets; a learner whose predictions are not `Gaussian`, or have neither a kernel
+        nor several draws.
+
+    Cohn, Ghahramani and Jordan 1996, "Active Learning with Statistical Models".
+    """
+    check_targets(context)
+    there = context.predictions
+    if not isinstance(there, Gaussian):
         raise ValueError(
-            "epig_scores joins rows and targets by posterior draws, but this learner joins them by a covariance, which "
-            f"its {type(found).__name__} predictions do not hold; use {better}"
+            f"alc needs the variances of a regression, but this learner gives {_described(there)}; use a learner that "
+            "predicts a Gaussian, or epig, which works for classifiers too"
         )
-    num_draws = jax.tree.leaves(found)[0].shape[1]
-    if num_draws < 2:
-        raise ValueError(
-            f"epig_scores joins rows and targets by posterior draws, but this learner has {num_draws} of them: every "
-            "score would be 0; use an ensemble or Monte-Carlo dropout of several draws"
-        )
-    if isinstance(found, Gaussian):
-        return gaussian_epig(found, context.predictions, context.weight)
-    return epig(found, context.predictions, context.weight)
+    block = _alc_block if _has_covariance("alc", posterior, there) else _alc_block_by_draws
+    return _in_blocks(block, there.mean.size * there.mean.dtype.itemsize, posterior, context, x)
 
 
 def jepig_scores(posterior: Posterior, context: Float[Array, "S K"], x: PyTree) -> Float[Array, "n"]:
-    """The row function of joint EPIG, whose context comes from `joint_targets`.
+    """What the label of a row tells about the labels of all targets jointly: `bal.acquisition.jepig`, in nats.
+
+    The context comes from `joint_targets`. At least EPIG about the same targets, at most BALD.
 
     Raises:
       ValueError: any other context, or draws of which there is but one.
+
+    Kirsch, Farquhar and Gal 2021, "Test Distribution-Aware Active Learning".
     """
     if not isinstance(context, jax.Array) or context.ndim != 2 or context.shape[1] < 2:
         raise ValueError(
@@ -133,34 +111,81 @@ def jepig_scores(posterior: Posterior, context: Float[Array, "S K"], x: PyTree) 
     return jepig(posterior.predict(x), context)
 
 
-_in_float32 = partial(jax.tree.map, lambda leaf: leaf.astype(jnp.float32))
+def _epig_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
+    away = posterior_variance(posterior, targets), _part("epig", targets, "noise").mean(-1)
+    return covariance_epig(*_moments("epig", posterior, targets, x), *away, context.weight)
 
 
-def probit_epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
-    """`probit_epig` of rows about the targets in the context, with the learner's own covariance of f, in nats.
+def _alc_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
+    return alc(*_moments("alc", posterior, targets, x), context.weight)
 
-    The posterior is in the dtype of x; its moments are then cast, and the integral over every pair of row and target is
-    taken in float32, which is faster and within 1e-6 of float64. The learner's embedded rows must carry posterior
-    means, ``mean [n, K]``, as `bal.learners.gp.GPRows` do.
+
+def _alc_block_by_draws(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
+    found, there = posterior.predict(x), context.predictions
+    check_moments("alc", found)
+    check_moments("alc", there, rows="targets")
+    covariance = jnp.matmul(_centered(found.mean), _centered(there.mean).T, precision="highest") / found.mean.shape[1]
+    return alc(covariance, epistemic_variance(found), found.noise.mean(-1), context.weight)
+
+
+def _probit_epig_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
+    rows = posterior.embed(x)  # once: `predict` would whiten them again
+    mean, variance = _part("epig", rows, "mean").mean(-1, keepdims=True), posterior_variance(posterior, rows)[:, None]
+    moments, covariance = _in_float32((Latent(mean, variance), cross_covariance(posterior, rows, targets)))
+    return probit_epig(moments, context.predictions, covariance, context.weight)
+
+
+def _moments(name: str, posterior: Posterior, targets: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
+    rows = posterior.embed(x)  # once: `predict` would whiten them again
+    noise = _part(name, rows, "noise").mean(-1)
+    return cross_covariance(posterior, rows, targets), posterior_variance(posterior, rows), noise
+
+
+def _in_blocks(block: Callable, row_bytes: int, posterior: Posterior, context: Targets, x: PyTree) -> Array:
+    """Rows by targets in pieces that fit a cache; `block` gets the targets as the kernel compares them."""
+    targets = None if posterior.learner.kernel is None else posterior.embed(context.x)
+    return chunked(max(JOINT_BYTES // row_bytes, 1)).map(block, (posterior, context, targets), x)
+
+
+def _has_covariance(name: str, posterior: Posterior, there: PyTree) -> bool:
+    """Whether a covariance joins rows and targets; otherwise several draws do.
 
     Raises:
-      ValueError: a learner without `embed` or `kernel`, or whose predictions are not `Latent`.
-
-    Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning".
+      ValueError: neither does.
     """
-    check_targets(context)
-    if not isinstance(context.predictions, Latent):
-        got = type(context.predictions).__name__
-        raise ValueError(f"expected a learner whose predictions are Latent, got {got}; use gp_classification")
-    num_targets = context.weight.shape[0]
-    target, weight = _in_float32((context.predictions, context.weight))
-    away = posterior.embed(context.x)
+    if not isinstance(there, Gaussian | Latent):
+        check_log_probs(name, there, "targets")
+    elif posterior.learner.kernel is not None:
+        return True
+    if isinstance(there, Latent) or jax.tree.leaves(there)[0].shape[1] < 2:
+        instead = {Latent: "gp_classification", Gaussian: "gp_regression or an ensemble of several draws"}
+        raise ValueError(
+            f"{name} needs several draws or a covariance to join rows and targets, but this learner gives "
+            f"{_described(there)} and no kernel: every score would be 0; use "
+            + instead.get(type(there), "an ensemble or Monte-Carlo dropout of several draws")
+        )
+    return False
 
-    def block(some: PyTree) -> Float[Array, "r"]:
-        rows = posterior.embed(some)  # once: `predict` would whiten them again
-        mean, variance = rows.mean.mean(-1, keepdims=True), posterior_variance(posterior, rows)[:, None]
-        moments, covariance = _in_float32((Latent(mean, variance), cross_covariance(posterior, rows, away)))
-        return probit_epig(moments, target, covariance, weight)
 
-    rows = max(JOINT_BYTES // (num_targets * jnp.dtype(jnp.float32).itemsize), 1)
-    return chunked(rows).map(block, (), x)
+def _part(name: str, rows: PyTree, part: str) -> Array:
+    """A field of embedded rows."""
+    if not hasattr(rows, part) or callable(getattr(rows, part)):
+        raise ValueError(
+            f"{name} by a covariance needs {part} [rows, draws] in the learner's embedded rows, but they are a "
+            f"{type(rows).__name__}; return a NamedTuple such as bal.learners.gp.GPRows from embed"
+        )
+    return getattr(rows, part)
+
+
+def _described(found: Any) -> str:
+    num_draws = jnp.shape(jax.tree.leaves(found)[0])[1:2]
+    kind = f"a {type(found).__name__}" if isinstance(found, Gaussian | Latent) else "log probabilities"
+    return f"{kind} of {'1 draw' if num_draws == (1,) else f'{num_draws[0]} draws'}" if num_draws else kind
+
+
+def _centered(mean: Float[Array, "n K"]) -> Float[Array, "n K"]:
+    shifted = mean - mean[:, :1]  # agreeing draws then cancel exactly
+    return shifted - shifted.mean(1, keepdims=True)
+
+
+_in_float32 = partial(jax.tree.map, lambda leaf: leaf.astype(jnp.float32))

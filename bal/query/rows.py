@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.pool.over import num_rows
+from bal.selection.cover.ranked_batch import ScoredFeatures
 from bal.selection.sparse.features import pseudo_label_gradients
 from bal.selection.sparse.rows import SparseRows
+from bal.selection.variance.bait import FisherRows, softmax_fisher
 from bal.typing import Posterior, PRNGKey, PyTree, Round
 
 
@@ -46,6 +48,45 @@ def embeddings(posterior: Posterior, context: PyTree, x: PyTree) -> PyTree:
     """The row function that hands a batch rule the learner's embeddings."""
     del context
     return posterior.embed(x)
+
+
+def inputs(posterior: Posterior, context: PyTree, x: Any) -> Float[Array, "n D"]:
+    """The row function that hands a batch rule the inputs themselves, flattened."""
+    del posterior, context
+    return x.reshape(len(x), -1)
+
+
+def features(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n F"]:
+    """The row function that hands a batch rule one vector a row: the embeddings of all draws, side by side."""
+    del context
+    hidden = posterior.embed(x)
+    return hidden.reshape(len(hidden), -1)
+
+
+@lru_cache
+def scored_features(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
+    """The row function of rules that weigh a score against distances: the score beside `features`."""
+
+    def scored(posterior: Posterior, context: PyTree, x: PyTree) -> ScoredFeatures:
+        return ScoredFeatures(score(acquisition)(posterior, context, x), features(posterior, context, x))
+
+    return scored
+
+
+@lru_cache
+def fisher_rows(num_features: int) -> Callable:
+    """The row function of BAIT for classifiers: `softmax_fisher` on features averaged over draws, then projected.
+
+    The projection to `num_features` coordinates, so that P = `num_features` C, is random and the same in every round.
+    """
+
+    def fisher(posterior: Posterior, context: PyTree, x: PyTree) -> FisherRows:
+        del context
+        mean = posterior.embed(x).mean(1)
+        project = jax.random.normal(jax.random.key(0), (mean.shape[1], num_features)) / num_features**0.5
+        return softmax_fisher(posterior.predict(x), mean @ project)
+
+    return fisher
 
 
 def key_context(key: PRNGKey, round: PyTree, over: PyTree) -> PRNGKey:

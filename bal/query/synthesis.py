@@ -52,7 +52,7 @@ def propose(
       posterior, context: handed to `rows`; for targets the context that their stage would have, as
         ``bal.query.Targets(posterior.predict(z), weight, z)``.
       rows: the row function of a stage that scores, differentiable in x: ``score(epistemic_variance)``,
-        ``score(gaussian_bald)``, `alc_scores`, `covariance_epig_scores`.
+        ``score(gaussian_bald)``, `alc_scores`, `epig_scores`.
       low, high: corners of the box ``[D]``; equal ones hold an input fixed. Their dtype is that of x.
       num_restarts, num_steps, num_samples: ascents, their length, points scored to choose their starts.
 

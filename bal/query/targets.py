@@ -1,9 +1,4 @@
-"""What an EPIG stage is about: target rows, predicted once a round and handed to the scores as the stage's context.
-
->>> from bal.query import Query, Stage
->>> from bal.selection import best
->>> from bal.query import epig_scores
->>> query = Query((Stage(epig_scores, best, context=targets(jnp.zeros((4, 2)))),))
+"""What a stage is about: target rows, predicted once a round and handed to the scores as the stage's context.
 
 Context functions compose: ``class_prior(prior, pool_targets(256))`` reweights targets drawn from the pool.
 """
@@ -17,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bal.acquisition.kinds import check_log_probs
 from bal.numerics import mean_log_probs
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, take
@@ -115,6 +111,7 @@ def class_prior(prior: Float[Array, "C"], context: ContextFunction) -> ContextFu
 
     def reweighted(key: PRNGKey, round: Round, over: Over) -> Targets:
         found = context(key, round, over)
+        check_log_probs("class_prior", found.predictions, "targets")
         probs = jnp.exp(mean_log_probs(found.predictions))
         marginal = jnp.sum(found.weight[:, None] * probs, 0) / found.weight.sum()
         return found._replace(weight=found.weight * jnp.matmul(probs, prior / marginal, precision="highest"))
@@ -132,6 +129,7 @@ def joint_targets(context: ContextFunction, num_labelings: int = 1024) -> Contex
     def labelings(key: PRNGKey, round: Round, over: Over) -> Float[Array, "S K"]:
         key_context, key_add, key_again = jax.random.split(key, 3)
         log_probs = context(key_context, round, over).predictions
+        check_log_probs("jepig", log_probs, "targets")
         start = no_labels(num_labelings, log_probs.shape[1], log_probs.dtype)
         keys = jax.random.split(key_add, len(log_probs))
         found, _ = jax.lax.scan(lambda state, row: (add_row(row[0], state, row[1]), None), start, (keys, log_probs))
@@ -157,12 +155,10 @@ def check_targets(context: PyTree) -> None:
 def target_rows(context: ContextFunction) -> ContextFunction:
     """The context of `bal.selection.integrated_variance`: targets of another context, embedded, and the posterior.
 
-    >>> from bal.kernels import learner_covariance, noisy
+    >>> from bal.kernels import posterior_covariance
     >>> from bal.query import Stage, embeddings
     >>> from bal.selection import integrated_variance
-    >>> from bal.query import pool_targets
-    >>> rule = integrated_variance(noisy(learner_covariance, lambda rows: rows.noise.mean(-1)))
-    >>> stage = Stage(embeddings, rule, context=target_rows(pool_targets(256)))
+    >>> stage = Stage(embeddings, integrated_variance(posterior_covariance), target_rows(pool_targets(256)))
     """
 
     def embedded(key: PRNGKey, round: Round, over: Over) -> TargetRows:

@@ -1,0 +1,141 @@
+"""What matters elsewhere: labels for the sake of predictions at target rows.
+
+`x_target` is the rows to be predicted later, or a context that makes them: `bal.query.targets(x, weight)` with
+importances, `bal.query.pool_targets(256)` where the pool itself is to be predicted, `bal.query.sampled_targets`.
+"""
+
+from bal.kernels import posterior_covariance
+from bal.query.about_targets import alc_scores, epig_scores, jepig_scores
+from bal.query.rows import embeddings, predictions
+from bal.query.targets import joint_targets, target_rows, targets
+from bal.selection import best, integrated_variance, shortlist
+from bal.selection import epig_batch as epig_rule
+from bal.typing import ContextFunction, PyTree, Query, Select, Stage
+
+
+def epig(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
+    """The rows whose label tells most about the labels of the targets, one target at a time: ``Σ_z w_z I(y; y_z)``.
+
+    In nats, at least 0 and at most BALD. By draws or by a covariance, whatever the learner has; see
+    `bal.query.epig_scores`.
+
+    Use it when the inputs to predict are known and the pool holds others, too: `bald` asks about these as well.
+
+    Args:
+      x_target: rows ``[M, ...]``, or a context function that makes them; 256 rows are usual.
+      select: which rows, by their scores.
+
+    Raises:
+      ValueError: when traced, for a learner with neither several draws nor a covariance.
+
+    >>> import numpy as np
+    >>> epig(np.zeros((4, 2))).stages[0].rows.__name__
+    'epig_scores'
+
+    Bickford Smith, Kirsch, Farquhar, Gal, Foster and Rainforth 2023, "Prediction-Oriented Bayesian Active Learning".
+    """
+    return Query((Stage(epig_scores, select, _about(x_target)),))
+
+
+def alc(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
+    """The rows whose label takes most off the mean posterior variance at the targets, in the squared unit of labels.
+
+    At least 0; for regressions, see `bal.query.alc_scores`.
+
+    Use it when the squared error at the targets counts; `epig` counts relative accuracy. The best of a batch are
+    neighbors: for several labels a round take `batch_alc`.
+
+    Args:
+      x_target: rows ``[M, ...]``, or a context function that makes them.
+      select: which rows, by their scores.
+
+    Raises:
+      ValueError: when traced, for a learner whose predictions are not `Gaussian`.
+
+    >>> from bal.query import pool_targets
+    >>> alc(pool_targets(100)).stages[0].rows.__name__
+    'alc_scores'
+
+    Cohn, Ghahramani and Jordan 1996, "Active Learning with Statistical Models".
+    """
+    return Query((Stage(alc_scores, select, _about(x_target)),))
+
+
+def batch_alc(x_target: PyTree | ContextFunction, select_first: Select | None = None) -> Query:
+    """A batch that greedily leaves the least mean posterior variance at the targets.
+
+    The rule is `bal.selection.integrated_variance`, exact for a Gaussian process with one draw of hyper-parameters.
+    Memory is ``[M, N]``.
+
+    Use it when a process asks for several labels a round and the squared error at the targets counts.
+
+    Args:
+      x_target: rows ``[M, ...]``, or a context function that makes them.
+      select_first: a first stage by `alc`, such as ``bal.selection.shortlist(1000)``, for a large pool.
+
+    >>> import numpy as np
+    >>> from bal.selection import shortlist
+    >>> [stage.rows.__name__ for stage in batch_alc(np.zeros((4, 2)), shortlist(1000)).stages]
+    ['alc_scores', 'embeddings']
+
+    Cohn, Ghahramani and Jordan 1996, "Active Learning with Statistical Models"; its batch form is the greedy one.
+    """
+    about = _about(x_target)
+    first = () if select_first is None else (Stage(alc_scores, select_first, about),)
+    return Query((*first, Stage(embeddings, integrated_variance(posterior_covariance), target_rows(about))))
+
+
+def epig_batch(
+    x_target: PyTree | ContextFunction,
+    num_labelings: int = 32,
+    *,
+    num_first: int = 100,
+    x_target_batch: PyTree | ContextFunction = None,
+) -> Query:
+    """A batch whose labels together tell most about those of the targets: `bal.selection.epig_batch` behind `epig`.
+
+    In nats. Exact while a batch has at most `num_labelings` labelings, sampled beyond.
+
+    Use it when a classifier with several draws asks for small batches about known inputs. A pick costs `num_labelings`
+    times one `epig` over the shortlist.
+
+    Args:
+      x_target: rows ``[M, ...]``, or a context function that makes them.
+      num_labelings: of the picks so far.
+      num_first: rows that `epig` hands to the rule.
+      x_target_batch: fewer targets for the rule, whose cost they multiply; `x_target` unless given.
+
+    >>> from bal.query import pool_targets
+    >>> [stage.rows.__name__ for stage in epig_batch(pool_targets(200), x_target_batch=pool_targets(50)).stages]
+    ['epig_scores', 'predictions']
+
+    Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning"; the batch form is ours.
+    """
+    few = _about(x_target if x_target_batch is None else x_target_batch)
+    first = Stage(epig_scores, shortlist(num_first), _about(x_target))
+    return Query((first, Stage(predictions, epig_rule(num_labelings), few)))
+
+
+def jepig(x_target: PyTree | ContextFunction, num_labelings: int = 1024, select: Select = best) -> Query:
+    """The rows whose label tells most about the labels of all targets jointly, ``I(y; y_1 ... y_M)``, in nats.
+
+    At least `epig` about the same targets, at most BALD, up to the noise of the labelings.
+
+    Use it when the targets are few and belong together; with many it becomes `bald`.
+
+    Args:
+      x_target: rows ``[M, ...]``, or a context function that makes them.
+      num_labelings: of all targets, drawn from their joint prediction.
+      select: which rows, by their scores.
+
+    >>> import numpy as np
+    >>> jepig(np.zeros((4, 2))).stages[0].rows.__name__
+    'jepig_scores'
+
+    Kirsch, Farquhar and Gal 2021, "Test Distribution-Aware Active Learning".
+    """
+    return Query((Stage(jepig_scores, select, joint_targets(_about(x_target), num_labelings)),))
+
+
+def _about(x_target: PyTree | ContextFunction) -> ContextFunction:
+    return x_target if callable(x_target) else targets(x_target)

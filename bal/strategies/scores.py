@@ -1,0 +1,177 @@
+"""Rows ranked one by one: the best of a score, or a sample by it."""
+
+from jaxtyping import Array, Float
+
+from bal import acquisition, selection
+from bal.query.funnel import by_score
+from bal.typing import Gaussian, Latent, PyTree, Query, Select, Stage
+
+
+def random() -> Query:
+    """Rows drawn uniformly: the baseline of every study.
+
+    Use it when a strategy is to be judged: one that does not beat it costs more than it gives.
+
+    >>> random().stages[0].rows is None
+    True
+    """
+    return Query((Stage(None, selection.random_uniform),))
+
+
+def entropy(select: Select = selection.best) -> Query:
+    """The rows of most uncertain label, by the entropy of the mean prediction, in nats.
+
+    Of log probabilities `predictive_entropy`, of a `Gaussian` `gaussian_entropy`, of a `Latent` `probit_entropy`.
+
+    Use it when labels are nearly free of noise; where they are not, it asks for coin flips, and `bald` does not.
+
+    >>> entropy().stages[0].select.__name__
+    'best'
+
+    Lewis and Gale 1994, "A Sequential Algorithm for Training Text Classifiers".
+    """
+    return by_score(_entropy, select)
+
+
+def margin() -> Query:
+    """The rows whose two most probable classes are closest, by the mean prediction: `bal.acquisition.margin`.
+
+    Use it when there are many classes: unlike `entropy` it does not mind which of the improbable ones are left.
+
+    >>> margin().stages[0].select.__name__
+    'best'
+
+    Scheffer, Decomain and Wrobel 2001, "Active Hidden Markov Models for Information Extraction".
+    """
+    return by_score(acquisition.margin, selection.best)
+
+
+def variation_ratio() -> Query:
+    """The rows on whose class the fewest draws agree: `bal.acquisition.vote_variation_ratio`.
+
+    Use it when the votes of a committee are more reliable than its probabilities. Of K draws it takes at most K values:
+    many rows tie, and ties go to the first of the pool.
+
+    >>> variation_ratio().stages[0].select.__name__
+    'best'
+
+    Freeman 1965, "Elementary Applied Statistics"; Gal, Islam and Ghahramani 2017, "Deep Bayesian Active Learning with
+    Image Data".
+    """
+    return by_score(acquisition.vote_variation_ratio, selection.best)
+
+
+def mean_std() -> Query:
+    """The rows whose class probabilities spread most over draws: `bal.acquisition.mean_std`, in [0, ½].
+
+    Use it when a study of MC dropout is to be repeated; `bald` weighs the same spread by what it tells.
+
+    >>> mean_std().stages[0].select.__name__
+    'best'
+
+    Kendall, Badrinarayanan and Cipolla 2015, "Bayesian SegNet"; Gal, Islam and Ghahramani 2017.
+    """
+    return by_score(acquisition.mean_std, selection.best)
+
+
+def bald(select: Select = selection.best) -> Query:
+    """The rows whose label tells most about the model, ``I(y; θ) >= 0``, in nats.
+
+    Of log probabilities `bald`, of a `Gaussian` `gaussian_bald`, of a `Latent` `probit_bald`: exact but for the draws.
+
+    Use it when one label a round is asked for; the best of a batch say the same, see `power_bald` and `batchbald`. It
+    is after the model everywhere: where only some inputs matter, `epig` is.
+
+    Args:
+      select: which rows, by their scores.
+
+    >>> from bal.selection import softmax
+    >>> bald(softmax(10.0)) == bald()
+    False
+
+    Houlsby, Huszár, Ghahramani and Lengyel 2011, "Bayesian Active Learning for Classification and Preference Learning".
+    """
+    return by_score(_information, select)
+
+
+def power_bald(beta: float = 1.0) -> Query:
+    """A batch drawn without replacement with probability proportional to ``BALD^β``: `bal.selection.power`.
+
+    Use it when batches are wanted at no more than the cost of `bald`; it is the first thing to try.
+
+    >>> power_bald().stages[0].select is None
+    False
+
+    Kirsch, Farquhar, Atighehchian, Jesson, Branchaud-Charron and Gal 2023, "Stochastic Batch Acquisition".
+    """
+    return by_score(_information, selection.power(beta))
+
+
+def softmax_bald(beta: float = 100.0) -> Query:
+    """A batch drawn without replacement with probability proportional to ``exp(β BALD)``: `bal.selection.softmax`.
+
+    Use it when the size of the score, in nats, is to count; rows of score 0 still have a chance, unlike with
+    `power_bald`. β must fit the scale of the scores: 100 is much for BALD near 0.1.
+
+    >>> softmax_bald().stages[0].select is None
+    False
+
+    Kirsch et al. 2023, "Stochastic Batch Acquisition".
+    """
+    return by_score(_information, selection.softmax(beta))
+
+
+def softrank_bald(beta: float = 1.0) -> Query:
+    """A batch drawn without replacement with probability proportional to ``rank^-β``: `bal.selection.softrank`.
+
+    Use it when only the order of the scores is to be trusted, not their size.
+
+    >>> softrank_bald().stages[0].select is None
+    False
+
+    Kirsch et al. 2023, "Stochastic Batch Acquisition".
+    """
+    return by_score(_information, selection.softrank(beta))
+
+
+def variance(select: Select = selection.best) -> Query:
+    """The rows where the function of a regression is least known: `bal.acquisition.epistemic_variance`.
+
+    Use it when a regression asks for one label a round and the noise is the same everywhere: then it ranks as `bald`.
+
+    >>> variance().stages[0].select.__name__
+    'best'
+
+    MacKay 1992, "Information-Based Objective Functions for Active Data Selection".
+    """
+    return by_score(acquisition.epistemic_variance, select)
+
+
+def straddle(level: float, width: float = 1.96, select: Select = selection.best) -> Query:
+    """The rows that are uncertain and near a level, ``width · sd(f) - |mean - level|``: `bal.acquisition.straddle`.
+
+    Use it when the question is where a regression crosses a threshold, not what it is elsewhere.
+
+    >>> straddle(0.5).stages[0].select.__name__
+    'best'
+
+    Bryan, Nichol, Genovese, Schneider, Miller and Wasserman 2005, "Active Learning for Identifying Function Threshold
+    Boundaries".
+    """
+    return by_score(acquisition.straddle(level, width), select)
+
+
+def _information(predictions: PyTree) -> Float[Array, "n"]:
+    """`bald` of any kind of prediction."""
+    if isinstance(predictions, Gaussian):
+        return acquisition.gaussian_bald(predictions)
+    return (acquisition.probit_bald if isinstance(predictions, Latent) else acquisition.bald)(predictions)
+
+
+def _entropy(predictions: PyTree) -> Float[Array, "n"]:
+    """`predictive_entropy` of any kind of prediction."""
+    if isinstance(predictions, Gaussian):
+        return acquisition.gaussian_entropy(predictions)
+    return (acquisition.probit_entropy if isinstance(predictions, Latent) else acquisition.predictive_entropy)(
+        predictions
+    )
