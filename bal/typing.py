@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
+from bal.method import brief
+
 PyTree = Any
 PRNGKey = Key[Array, ""]
 
@@ -71,6 +73,8 @@ class Learner(NamedTuple):
     predict: Callable[..., PyTree]
     embed: Callable[..., PyTree] | None = None
     kernel: Callable[..., Array] | None = None
+
+    __repr__ = brief
 
 
 @jax.tree_util.register_dataclass
@@ -221,6 +225,8 @@ class Over(NamedTuple):
     map: Callable[[Callable, tuple, PyTree], PyTree]
     place: Literal["device", "stream", "host"]
 
+    __repr__ = brief
+
 
 Acquisition = Callable[[PyTree], Array]
 """``predictions -> scores [n]``: a pure, row-wise function; higher means: label first."""
@@ -257,6 +263,8 @@ class Stage(NamedTuple):
     select: Select
     context: ContextFunction | None = None
 
+    __repr__ = brief
+
 
 class Query(NamedTuple):
     """A funnel of stages, and what it carries from round to round.
@@ -268,6 +276,8 @@ class Query(NamedTuple):
     stages: tuple[Stage, ...]
     memory: Callable | None = None
     remember: Callable | None = None
+
+    __repr__ = brief
 
 
 class Task(NamedTuple):
@@ -303,3 +313,5 @@ class Setup(NamedTuple):
     num_initial: int | None = None
     evaluate: Callable[[Posterior, PyTree], dict[str, Array]] | None = None
     over: Over | None = None
+
+    __repr__ = brief

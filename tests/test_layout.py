@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "bal"
 
 LAYERS = [
+    {"method"},
     {"typing"},
     {"numerics"},
     {"acquisition", "kernels", "learners", "pool"},

@@ -556,4 +556,4 @@ def test_oracle_of_the_wrong_length_is_refused():
 
 def test_pool_is_shared_not_copied():
     assert make_pool(np.zeros((3, 2))).x.__class__ is np.ndarray
-    assert by_score(bald, best).stages[0].rows is score(bald)
+    assert by_score(bald, best).stages[0].rows == score(bald)

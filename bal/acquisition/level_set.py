@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import epistemic_variance
 from bal.acquisition.kinds import check_moments
+from bal.method import method
 from bal.numerics import at_least
 from bal.typing import Gaussian
 
 
-@lru_cache
+@method
 def straddle(level: float, width: float = 1.96) -> Callable[[Gaussian], Float[Array, "N"]]:
     """The acquisition ``width · sd(f) - |mean - level|``: rows that are uncertain and near the level come first.
 

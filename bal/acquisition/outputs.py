@@ -1,16 +1,16 @@
 """Acquisition functions of one output, for predictions of several."""
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bal.method import method
 from bal.typing import Gaussian
 
 
-@lru_cache
+@method
 def over_outputs(acquisition: Callable[..., Float[Array, "N"]]) -> Callable[..., Float[Array, "N"]]:
     """The sum ``Σ_p`` of an acquisition over outputs p: every argument has leaves that end with P, as ``[N, K, P]``.
 

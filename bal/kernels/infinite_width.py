@@ -16,9 +16,11 @@ from jaxtyping import Array
 
 from bal.kernels.kernel import make_kernel
 from bal.kernels.linear import dot, flat
+from bal.method import method
 from bal.typing import Candidates, Kernel, KernelOf, PyTree
 
 
+@method
 def nngp(num_hidden: int, weight_variance: float = 2.0, bias_variance: float = 0.0) -> KernelOf:
     """Prior covariance of the outputs of a ReLU network with `num_hidden` infinitely wide layers, on inputs ``[n, D]``.
 
@@ -30,6 +32,7 @@ def nngp(num_hidden: int, weight_variance: float = 2.0, bias_variance: float = 0
     return _infinite_width(num_hidden, weight_variance, bias_variance, tangent=False)
 
 
+@method
 def ntk(num_hidden: int, weight_variance: float = 2.0, bias_variance: float = 0.0) -> KernelOf:
     """Inner product of the output's gradients in all weights of the same network: ``Θ ↦ K + K̇ Θ``, ``Θ⁰ = K⁰``.
 

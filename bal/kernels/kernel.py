@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from bal.method import method
 from bal.typing import Candidates, Kernel, KernelOf, PyTree
 
 
@@ -32,6 +33,7 @@ def float_type(rows: PyTree) -> Any:
     return jnp.result_type(*(leaf for leaf in jax.tree.leaves(rows) if jnp.issubdtype(leaf.dtype, jnp.floating)), 0.0)
 
 
+@method
 def noisy(kernel: KernelOf, noise: float | Callable[[PyTree], Array]) -> KernelOf:
     """The same kernel where row n is observed with noise variance σ²_n: one number, or a function ``rows -> [n]``.
 
@@ -51,6 +53,7 @@ def noisy(kernel: KernelOf, noise: float | Callable[[PyTree], Array]) -> KernelO
     return noisy_kernel
 
 
+@method
 def of(part: Callable[[PyTree], PyTree], kernel: KernelOf) -> KernelOf:
     """The kernel of a part of the rows, as ``of(lambda rows: rows["features"], linear)``.
 
@@ -68,6 +71,7 @@ def of(part: Callable[[PyTree], PyTree], kernel: KernelOf) -> KernelOf:
     return part_kernel
 
 
+@method
 def scaled_by(kernel: KernelOf, factor: float | Array) -> KernelOf:
     """``factor · k``; the noise stays.
 
@@ -84,6 +88,7 @@ def scaled_by(kernel: KernelOf, factor: float | Array) -> KernelOf:
     return scaled_kernel
 
 
+@method
 def kernel_sum(*kernels: KernelOf) -> KernelOf:
     """``Σ_j k_j``: the kernel of a sum of independent functions, as of the members of an ensemble. Noises add.
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels.kernel import make_kernel
+from bal.method import method
 from bal.typing import Candidates, Kernel, KernelOf, PyTree
 
 
@@ -21,6 +22,7 @@ def linear(candidates: Candidates) -> Kernel:
     return make_kernel(candidates, flat, None, dot, moves=True)
 
 
+@method
 def draw_covariance(of_draw: Callable[[Array], Array] = jnp.exp) -> KernelOf:
     """Covariance of predictions over K posterior draws, summed over classes: ``Σ_c Cov_k(p_kc(x), p_kc(x'))``.
 

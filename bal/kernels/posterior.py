@@ -16,10 +16,12 @@ from jaxtyping import Array, Bool, Float
 
 from bal.kernels.kernel import float_type
 from bal.kernels.transforms import check_features
+from bal.method import method
 from bal.numerics import in_float64, in_row_blocks
 from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, PyTree, Transform
 
 
+@method
 def given_known(noise: float) -> Transform:
     """Features whose linear kernel is the posterior covariance of a Bayesian linear model given the labeled rows.
 
@@ -53,6 +55,7 @@ def given_known(noise: float) -> Transform:
     return transform
 
 
+@method
 def conditioned(kernel: KernelOf) -> KernelOf:
     """The posterior of any kernel given its labeled rows, each observed with its `known_noise`.
 

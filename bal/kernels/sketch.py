@@ -7,10 +7,12 @@ from jaxtyping import Array, Float
 from bal.kernels.gradient import check_gradients
 from bal.kernels.linear import flat
 from bal.kernels.transforms import check_features, map_rows
+from bal.method import method
 from bal.numerics import in_row_blocks
 from bal.typing import Candidates, PRNGKey, PyTree, Transform
 
 
+@method
 def sketch(num_features: int) -> Transform:
     """A random Gaussian projection to m features, whose inner products are unbiased for those of the rows.
 
@@ -38,6 +40,7 @@ def sketch(num_features: int) -> Transform:
     return transform
 
 
+@method
 def acs_features(num_features: int, noise: float) -> Transform:
     """Random features of expected log-likelihoods, from posterior features (behind `given_known`).
 

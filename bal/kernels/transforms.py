@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bal.method import method
 from bal.typing import Candidates, PRNGKey, PyTree, Transform
 
 
+@method
 def map_rows(function: Callable[[PyTree], PyTree]) -> Transform:
     """Apply a row-wise function to the rows and to the labeled rows.
 

@@ -5,7 +5,7 @@ Ensembles"; bootstrap weights as in Rubin 1981, "The Bayesian Bootstrap".
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -20,6 +20,7 @@ from bal.learners.networks import Network
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count
 from bal.learners.training import check_training, map_members, train
+from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
@@ -29,6 +30,7 @@ class EnsembleState(NamedTuple):
     params: PyTree
 
 
+@method
 def ensemble(
     network: Network,
     num_members: int,
@@ -108,7 +110,7 @@ def ensemble(
     return Learner(init, fit, predict, embed)
 
 
-@lru_cache
+@method
 def tapped_members(network: Network) -> Callable[[EnsembleState, PyTree, Callable], Float[Array, "n K C"]]:
     """What `bal.query.layer_gradients` takes of an ensemble: outputs of all members, every dense layer tapped.
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from bal.method import brief, method
 from bal.typing import Gaussian, PyTree
 
 
@@ -16,6 +17,8 @@ class Likelihood(NamedTuple):
 
     loss: Callable[[Array, Array], Float[Array, "n"]]
     predictions: Callable[[Array], PyTree]
+
+    __repr__ = brief
 
 
 def _cross_entropy(outputs: Float[Array, "n C"], y: Array) -> Float[Array, "n"]:
@@ -36,6 +39,7 @@ The loss raises ValueError where labels are not integers, or not one a row.
 """
 
 
+@method
 def gaussian(noise: float | None = None) -> Likelihood:
     """Real labels: the first output is the mean; predictions are a `Gaussian` of variance zero given the draw.
 

@@ -16,6 +16,7 @@ from bal.learners.networks import Network
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count
 from bal.learners.training import check_training, map_members, train
+from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
@@ -26,6 +27,7 @@ class DropoutState(NamedTuple):
     draws: Array
 
 
+@method
 def mc_dropout(
     network: Network,
     num_draws: int,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 
 from bal.learners.settings import check_factor
+from bal.method import method
 from bal.typing import PyTree
 
 Restart = Callable[[PyTree, PyTree], PyTree]
@@ -22,6 +23,7 @@ def warm(previous: PyTree, fresh: PyTree) -> PyTree:
     return previous
 
 
+@method
 def shrink_and_perturb(shrink: float = 0.4, perturb: float = 0.1) -> Restart:
     """``shrink · previous + perturb · fresh``, with a fresh initialisation as the noise.
 

@@ -6,25 +6,31 @@ import types
 from typing import Any
 
 _CHECKERS = {"jaxtyping", "beartype"}  # whether shapes are checked is no part of a method
+_PACKAGE = __name__.split(".")[0]
 _FLAGS = 0x3FF  # arguments, generators and coroutines; not whether there is a docstring
 
 
 def full_name(value: Any) -> str:
-    """Module and qualified name of a function or class; without the module where it is Python's own."""
-    module = getattr(value, "__module__", "")
+    """Module and qualified name of a function or class; without the module where it is Python's own, or of here."""
+    module = _PACKAGE if is_own(value) else getattr(value, "__module__", "")
     return value.__qualname__ if module == "builtins" else f"{module}.{value.__qualname__}"
 
 
+def is_own(value: Any) -> bool:
+    """Whether a function or class is part of this package: told by its name, whatever file it is in."""
+    return (getattr(value, "__module__", None) or "").split(".")[0] == _PACKAGE
+
+
 def is_library(value: Any) -> bool:
-    """Whether a function, a class or an object is part of Python or of an installed package other than this one."""
+    """Whether a function, a class or an object is part of Python or of an installed package, this one included."""
     if hasattr(value, "__wrapped__"):  # compiled or remembered
         return is_library(value.__wrapped__)
     if not isinstance(value, types.FunctionType | type | types.ModuleType):
         return callable(value) and is_library(type(value))
     name = value.__name__ if isinstance(value, types.ModuleType) else value.__module__ or ""
     top = name.split(".")[0]
-    if top == __name__.split(".")[0]:
-        return False
+    if top == _PACKAGE:
+        return True
     file = getattr(sys.modules.get(name), "__file__", None) or ""
     return top != "__main__" and (top in sys.stdlib_module_names or top == "builtins" or "-packages" in file)
 

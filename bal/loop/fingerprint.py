@@ -1,8 +1,8 @@
 """What rows and methods are, in a few digits: so that a resumed run notices that it is handed others.
 
-Rows are told by their bytes. A method (a function, or a tuple or dataclass of functions) is told by its code and by
-everything that its closures, defaults and module-level names hold. Libraries are told by name: their versions belong
-to the environment of a run.
+Rows are told by their bytes. A method of this package is told by its name and settings, a function of one's own by its
+code and by everything that its closures, defaults and module-level names hold. Libraries, this one among them, are told
+by name: their versions belong to the environment of a run.
 """
 
 import enum
@@ -19,7 +19,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from bal.loop.bytecode import cell_content, code_text, full_name, is_library, names_read, unchecked
+from bal.loop.bytecode import cell_content, code_text, full_name, is_library, is_own, names_read, unchecked
+from bal.method import Made, Method, made_by
 from bal.typing import PyTree
 
 _CHUNK_BYTES = 64 * 2**20
@@ -61,10 +62,11 @@ def row_digests(x: PyTree, rows: Any) -> list[str]:
 def describe(method: Any) -> str:
     """A text that says what a method is: one line a part, ``path: what``, the same in every process.
 
-    A function is its name and a digest of its code (not of comments, docstrings and line numbers), then what it
-    holds: closure, defaults, and the module-level names that it reads, but for those of libraries. Arrays are told by
-    a digest, settings by their value, and what cannot be looked into by its type. The first line names the version of
-    Python, because each has its own code.
+    What a factory of `bal.method` made is the factory's name and the settings. Another function is its name and a
+    digest of its code (not of comments, docstrings and line numbers), then what it holds: closure, defaults, and the
+    module-level names that it reads, but for those of libraries. Arrays are told by a digest, settings by their value,
+    and what cannot be looked into by its type. The first line says how all that is told, and names the version of
+    Python, because each has its own code: see `comparable`.
 
     >>> one, two = (functools.partial(max, limit) for limit in (1, 2))
     >>> describe(one) == describe(functools.partial(max, 1))
@@ -73,12 +75,21 @@ def describe(method: Any) -> str:
     'method.args.0 was 1, is 2'
     """
     looked, said, done = _Look({}, {}, set()), set[str](), set[str]()
-    lines = [f"python: {sys.version_info.major}.{sys.version_info.minor}"]
+    lines = [f"told: by names and settings, Python {sys.version_info.major}.{sys.version_info.minor}"]
     lines += _lines("method", _look(looked, method), said)
     while names := looked.names.keys() - done:
         done.add(name := min(names))
         lines += _lines(name, _look(looked, looked.names[name]), said)
     return "\n".join(lines)
+
+
+def comparable(before: str, after: str) -> bool:
+    """Whether two descriptions are of one kind; those of earlier versions, or of another Python, tell of other things.
+
+    >>> comparable(describe(max), describe(min)), comparable("python: 3.11", describe(max))
+    (True, False)
+    """
+    return before.splitlines()[:1] == after.splitlines()[:1]
 
 
 def difference(before: str, after: str) -> str:
@@ -143,6 +154,11 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
     if isinstance(value, str | bytes | PurePath):
         text = str(value)
         return (repr(text) if len(text) <= _LONG else f"text {_digest(text)}"), ()
+    made = made_by(value)
+    if made is not None:
+        return _tell_made(made, "")
+    if isinstance(value, Method):
+        return _tell_made(value.made, value.part)
     if isinstance(value, types.ModuleType):
         return f"module {value.__name__}", ()
     if isinstance(value, type):
@@ -171,7 +187,14 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
     return _tell_object(value)
 
 
+def _tell_made(made: Made, part: str) -> tuple[str, Iterable[tuple[str, Any]]]:
+    code = [] if is_own(made.factory) else [("factory", made.factory)]
+    return f"{full_name(made.factory)}{part}", [*made.settings.items(), *code]
+
+
 def _tell_function(looked: _Look, function: types.FunctionType) -> tuple[str, Iterable[tuple[str, Any]]]:
+    if is_own(function) and "<locals>" not in function.__qualname__:
+        return full_name(function), ()
     function = unchecked(function)
     if not is_library(function):
         for name in sorted(names_read(function.__code__) & function.__globals__.keys()):

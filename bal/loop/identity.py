@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bal.loop.fingerprint import describe, difference, rows_digest
+from bal.loop.fingerprint import comparable, describe, difference, rows_digest
 from bal.typing import Learner, Pool, PRNGKey, Query, Selection
 
 
@@ -48,10 +48,9 @@ def same_run(record: Any, seed: int, identity: dict[str, Any]) -> bool:
             continue
         if name not in ("learner", "query"):
             raise ValueError(f"{_SENTENCES[name]}: {_TAUGHT}")
-        if str(was).splitlines()[:1] != now.splitlines()[:1]:
-            warnings.warn(
-                f"the record was made under another Python, so that its {name} cannot be compared", stacklevel=3
-            )
+        if not comparable(str(was), now):
+            text = f"the record was made by an earlier version or another Python: its {name} cannot be compared"
+            warnings.warn(text, stacklevel=3)
             continue
         raise ValueError(f"the record was made by another {name} ({difference(was, now)}): {_TAUGHT}")
     return True

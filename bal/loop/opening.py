@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bal.loop.fingerprint import describe, difference, row_digests, rows_digest
+from bal.loop.fingerprint import comparable, describe, difference, row_digests, rows_digest
 from bal.typing import Learner, Pool, PRNGKey, PyTree, Query
 
 _KINDS = ("open", "ask", "tell", "skip", "add")
@@ -77,10 +77,10 @@ def reopen(events: list[dict[str, Any]], now: dict[str, Any], pool: Pool) -> set
         _warn("goes on with other costs")
         news.add("cost")
     for name in news & {"learner", "query"}:
-        what = difference(then[name], now[name])
-        if what.startswith("python was"):
-            _warn(f"goes on under another version, {what}: whether the {name} is the same could not be compared")
+        if not comparable(then[name], now[name]):
+            _warn(f"goes on under another version: whether the {name} is the same could not be compared")
         else:
+            what = difference(then[name], now[name])
             _warn(f"goes on with another {name}, which begins anew from the labels: {what}")
     return news
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import eval_jaxpr
 
+from bal.method import method
 from bal.numerics import in_row_blocks
 from bal.typing import Over, PyTree
 
@@ -32,7 +33,7 @@ dense = Over(_dense, "device")
 """The whole pool at once."""
 
 
-@lru_cache
+@method
 def chunked(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Over:
     """Chunks of rows inside the compiled program, so that temporaries do not grow with the pool.
 
@@ -55,7 +56,7 @@ def chunked(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Over
     return Over(map_chunks, "device")
 
 
-@lru_cache
+@method
 def streamed(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Over:
     """Chunks read one after the other from arrays outside the device: `numpy.memmap`, HDF5, anything that slices.
 
@@ -88,7 +89,7 @@ def streamed(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Ove
     return Over(map_stream, "stream")
 
 
-@lru_cache
+@method
 def host(chunk_size: int = 10_000) -> Over:
     """Chunks handed to plain Python as numpy arrays: scikit-learn models and other code that JAX cannot trace.
 

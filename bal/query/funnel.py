@@ -20,8 +20,8 @@ def by_score(acquisition: Callable, select: Select) -> Query:
 
     >>> from bal.acquisition import bald
     >>> from bal.selection import best
-    >>> len(by_score(bald, best).stages)
-    1
+    >>> by_score(bald, best)
+    Query((Stage(score(bald), best),))
     """
     return Query((Stage(score(acquisition), select),))
 

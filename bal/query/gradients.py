@@ -1,7 +1,6 @@
 """Row functions of gradients."""
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ from jaxtyping import Array, Float
 
 from bal.kernels.gradient import Factors, Gradients, label_gradients
 from bal.kernels.sketch import check_length, sketch_rows
+from bal.method import method
 from bal.typing import Posterior, PyTree
 
 
@@ -35,7 +35,7 @@ def last_layer_gradients(posterior: Posterior, context: PyTree, x: PyTree) -> Gr
     return label_gradients(posterior.predict(x), posterior.embed(x))
 
 
-@lru_cache
+@method
 def layer_gradients(
     forward: Callable[[PyTree, PyTree, Callable], Array], cotangent: Callable[[Array], Array] | None = None
 ) -> Callable[[Posterior, PyTree, PyTree], Gradients]:
@@ -67,7 +67,7 @@ def layer_gradients(
     return rows
 
 
-@lru_cache
+@method
 def sketched(rows: Callable[[Posterior, PyTree, PyTree], PyTree], num_features: int) -> Callable:
     """The row function that sketches what `rows` gives, so that a chunk's gradients are gone when the next comes.
 

@@ -1,10 +1,10 @@
 """Contexts that look at the whole pool: its sums, its rows."""
 
 from collections.abc import Callable
-from functools import lru_cache
 
 from jaxtyping import Array
 
+from bal.method import method
 from bal.pool.labeled import is_labeled
 from bal.pool.over import num_rows
 from bal.selection.sparse.frank_wolfe_kernel import PoolRows
@@ -13,7 +13,7 @@ from bal.selection.variance.bait import FisherRows, sum_fisher
 from bal.typing import Over, Posterior, PRNGKey, PyTree, Round
 
 
-@lru_cache
+@method
 def pool_sums(rows: Callable[[Posterior, PyTree, PyTree], SparseRows]) -> Callable[[PRNGKey, Round, Over], PoolSums]:
     """The context of a stage: sums of `rows` over every pool row that is present and not yet asked for.
 
@@ -30,7 +30,7 @@ def pool_sums(rows: Callable[[Posterior, PyTree, PyTree], SparseRows]) -> Callab
     return context
 
 
-@lru_cache
+@method
 def pool_rows(rows: Callable[[Posterior, PyTree, PyTree], PyTree]) -> Callable[[PRNGKey, Round, Over], PoolRows]:
     """The context of a stage in kernel form: `rows` of every pool row that is present and not yet asked for."""
 
@@ -43,7 +43,7 @@ def pool_rows(rows: Callable[[Posterior, PyTree, PyTree], PyTree]) -> Callable[[
     return context
 
 
-@lru_cache
+@method
 def pool_fisher(rows: Callable[[Posterior, PyTree, PyTree], FisherRows]) -> Callable[[PRNGKey, Round, Over], Array]:
     """The context of a stage: F, summed over every row that the pool holds, labeled or not."""
 

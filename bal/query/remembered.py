@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.method import method
 from bal.numerics import mask_scores, row_gumbel, take_best
 from bal.pool.labeled import is_labeled
 from bal.pool.over import take
@@ -35,6 +36,7 @@ class _Scored(NamedTuple):
     context: PyTree
 
 
+@method
 def remembered(query: Query, num_candidates: int, exponent: float = 1.2, temperature: float = 1.0) -> Query:
     """The same query, whose first stage scores `num_candidates` rows a round instead of the whole pool.
 

@@ -1,13 +1,13 @@
 """Row functions: what a stage makes of the rows of the pool, and the contexts that go with them."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bal.method import method
 from bal.pool.over import num_rows
 from bal.selection.cover.ranked_batch import ScoredFeatures
 from bal.selection.sparse.features import pseudo_label_gradients
@@ -16,13 +16,13 @@ from bal.selection.variance.bait import FisherRows, softmax_fisher
 from bal.typing import Posterior, PRNGKey, PyTree, Round
 
 
-@lru_cache
+@method
 def score(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
     """The row function that predicts and scores: ``acquisition(posterior.predict(x))``.
 
     >>> from bal.acquisition import bald
-    >>> score(bald) is score(bald)
-    True
+    >>> score(bald), score(bald) == score(bald)
+    (score(bald), True)
     """
 
     def score_rows(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n"]:
@@ -63,7 +63,7 @@ def features(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "
     return hidden.reshape(len(hidden), -1)
 
 
-@lru_cache
+@method
 def scored_features(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
     """The row function of rules that weigh a score against distances: the score beside `features`."""
 
@@ -73,7 +73,7 @@ def scored_features(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Calla
     return scored
 
 
-@lru_cache
+@method
 def fisher_rows(num_features: int) -> Callable:
     """The row function of BAIT for classifiers: `softmax_fisher` on features averaged over draws, then projected.
 
@@ -105,13 +105,13 @@ def posterior_context(key: PRNGKey, round: Round, over: PyTree) -> Posterior:
     return round.posterior
 
 
-@lru_cache
+@method
 def sparse_rows(features: Callable[[Any], SparseRows]) -> Callable[[Posterior, PyTree, PyTree], SparseRows]:
     """The row function that predicts and takes features: ``features(posterior.predict(x))``.
 
     >>> from bal.selection import expected_log_likelihoods
-    >>> sparse_rows(expected_log_likelihoods) is sparse_rows(expected_log_likelihoods)
-    True
+    >>> sparse_rows(expected_log_likelihoods)
+    sparse_rows(expected_log_likelihoods)
     """
 
     def feature_rows(posterior: Posterior, context: PyTree, x: PyTree) -> SparseRows:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_log_probs
+from bal.method import method
 from bal.numerics import mean_log_probs
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, take
@@ -33,6 +34,7 @@ class Targets(NamedTuple):
     x: PyTree
 
 
+@method
 def targets(x_target: PyTree = None, weight: Float[Array, "M"] | None = None) -> ContextFunction:
     """Given target rows ``x_target [M, ...]``, with importance weights, all equal unless given.
 
@@ -40,7 +42,7 @@ def targets(x_target: PyTree = None, weight: Float[Array, "M"] | None = None) ->
     about the inputs to predict later, and a pool collected in another way asks for another question.
     """
     if x_target is None:
-        warnings.warn("no target rows given: the pool itself is the target of EPIG; pass x_target", stacklevel=2)
+        warnings.warn("no target rows given: the pool itself is the target of EPIG; pass x_target", stacklevel=3)
         return pool_targets(256)
     x_target = as_rows(x_target, "target rows")
     check_weights(weight, num_rows(x_target))
@@ -54,6 +56,7 @@ def targets(x_target: PyTree = None, weight: Float[Array, "M"] | None = None) ->
     return context
 
 
+@method
 def pool_targets(num_targets: int) -> ContextFunction:
     """Targets drawn from the rows of the pool that are present, labeled or not, with replacement, anew each round."""
     if num_targets < 1:
@@ -89,6 +92,7 @@ def check_weights(weight: Values | None, num_targets: int) -> None:
         raise ValueError("target weights must be finite, not negative and not all zero; they are importances")
 
 
+@method
 def sampled_targets(sample: Callable[[PRNGKey], PyTree]) -> ContextFunction:
     """Targets from a sampler of inputs, ``key -> x [M, ...]``, anew each round."""
 
@@ -100,6 +104,7 @@ def sampled_targets(sample: Callable[[PRNGKey], PyTree]) -> ContextFunction:
     return context
 
 
+@method
 def class_prior(prior: Float[Array, "C"], context: ContextFunction) -> ContextFunction:
     """Reweight the targets of another context towards known class frequencies.
 
@@ -119,6 +124,7 @@ def class_prior(prior: Float[Array, "C"], context: ContextFunction) -> ContextFu
     return reweighted
 
 
+@method
 def joint_targets(context: ContextFunction, num_labelings: int = 1024) -> ContextFunction:
     """For `jepig_scores`: log draw weights ``[S, K]`` after each of S labelings of all targets of another context.
 
@@ -152,6 +158,7 @@ def check_targets(context: PyTree) -> None:
         )
 
 
+@method
 def target_rows(context: ContextFunction) -> ContextFunction:
     """The context of `bal.selection.integrated_variance`: targets of another context, embedded, and the posterior.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from bal.method import method
 from bal.numerics import mask_scores, row_gumbel, take_best
 from bal.selection.kinds import check_scores, selector
 from bal.typing import Candidates, PRNGKey, Select, Selection
@@ -48,6 +49,7 @@ def random_uniform(key: PRNGKey, candidates: Candidates, batch_size: int) -> Sel
     return Selection(indices, scores, valid, log_q, {"num_eligible": num_eligible})
 
 
+@method
 def per_cost(select: Select) -> Select:
     """Rank by score per unit of cost: `select` sees ``scores / cost``.
 
@@ -71,6 +73,7 @@ def per_cost(select: Select) -> Select:
     return select_per_cost
 
 
+@method
 def shortlist(size: int, select: Select = best) -> Select:
     """Let `size` rows through to the next stage of a query, whatever the batch size.
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bal.method import method
 from bal.numerics import mask_scores, row_gumbel, take_best
 from bal.selection.kinds import check_scores
 from bal.selection.ranking import count_oddities
@@ -26,6 +27,7 @@ _APART = 1e-3  # share of a large sort key that rounding does not swallow
 Beta = float | int | Array
 
 
+@method
 def power(beta: Beta = 1.0) -> Select:
     """Sample with weights ``score^β``; the sort key is ``log score + Gumbel/β``.
 
@@ -46,6 +48,7 @@ def power(beta: Beta = 1.0) -> Select:
     return _gumbel_top_k(log_weight, beta)
 
 
+@method
 def softmax(beta: Beta = 1.0) -> Select:
     """Sample with weights ``exp(β score)``; the sort key is ``score + Gumbel/β``. β → ∞ is `best`.
 
@@ -57,6 +60,7 @@ def softmax(beta: Beta = 1.0) -> Select:
     return _gumbel_top_k(lambda scores, candidates: scores, beta)
 
 
+@method
 def softrank(beta: Beta = 1.0) -> Select:
     """Sample with weights ``rank^-β``, the best eligible row having rank 1; ties rank by position. β → ∞ is `best`.
 

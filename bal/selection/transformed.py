@@ -2,9 +2,11 @@
 
 import jax
 
+from bal.method import method
 from bal.typing import Candidates, PRNGKey, Select, Selection, Transform
 
 
+@method
 def transformed(select: Select, *transforms: Transform) -> Select:
     """Select from candidates that went through the transforms, first to last, each with a key of its own.
 

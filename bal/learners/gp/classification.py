@@ -12,9 +12,11 @@ from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.gp.sites import Approximation, Inference, Labels
 from bal.learners.training import map_members
+from bal.method import method
 from bal.typing import Data, Latent, Learner, PRNGKey, PyTree
 
 
+@method
 def gp_classification(
     process: Process,
     inference: Inference | None = None,

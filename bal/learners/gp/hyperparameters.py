@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from bal.learners.gp.units import Kind
 from bal.learners.restart import Restart, cold
 from bal.learners.training import map_members
+from bal.method import brief, method
 from bal.numerics import Summit, ascend
 from bal.typing import PRNGKey, PyTree
 
@@ -39,6 +40,8 @@ class Hyperparameters(NamedTuple):
     choose: Callable[[PRNGKey, PyTree, PyTree, Objective], Chosen]
     units: Kind = "given"
 
+    __repr__ = brief
+
 
 def units_of(standardize: bool) -> Kind:
     """The units of values that the labels choose."""
@@ -60,6 +63,7 @@ given = Hyperparameters(1, _as_given)
 """The values that the process was made with, whatever the labels."""
 
 
+@method
 def maximum_likelihood(
     num_steps: int = 30,
     num_restarts: int = 1,

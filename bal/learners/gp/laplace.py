@@ -18,8 +18,10 @@ from bal.learners.gp.sites import (
     mismatch,
     weighted,
 )
+from bal.method import method
 
 
+@method
 def laplace(num_steps: int = 50) -> Inference:
     """A normal at the mode f̂ of the posterior, with its curvature: covariance ``(K⁻¹ + W)⁻¹``.
 

@@ -21,6 +21,7 @@ from bal.learners.gp.coordinates import coordinates
 from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, Objective, check_free, units_of
 from bal.learners.restart import Restart, cold
 from bal.learners.training import map_members
+from bal.method import method
 from bal.numerics import ascend
 from bal.typing import PRNGKey, PyTree
 
@@ -36,6 +37,7 @@ class WeightedDraws(NamedTuple):
     log_weight: Float[Array, "S"]
 
 
+@method
 def laplace_draws(
     num_draws: int, num_points: int = 256, num_steps: int = 30, *, restart: Restart = cold, standardize: bool = True
 ) -> Hyperparameters:
@@ -73,6 +75,7 @@ def laplace_draws(
     return Hyperparameters(num_draws, choose, units_of(standardize))
 
 
+@method
 def weighted_draws(
     key: PRNGKey, initial: PyTree, objective: Objective, num_points: int = 256, num_steps: int = 30
 ) -> WeightedDraws:

@@ -8,9 +8,11 @@ from numpyro.infer import NUTS
 from bal.learners.gp.coordinates import coordinates
 from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, Objective, check_free, units_of
 from bal.learners.restart import Restart, cold
+from bal.method import method
 from bal.typing import PRNGKey, PyTree
 
 
+@method
 def nuts(
     num_draws: int, num_warmup: int = 200, thin: int = 5, *, restart: Restart = cold, standardize: bool = True
 ) -> Hyperparameters:

@@ -23,6 +23,7 @@ from bal.learners.gp.process import Process, as_dtype
 from bal.learners.gp.regression import gp_regression
 from bal.learners.gp.sites import Inference
 from bal.learners.training import map_members
+from bal.method import method
 from bal.numerics import in_row_blocks
 from bal.typing import Data, Gaussian, Learner, Posterior, PRNGKey, PyTree
 
@@ -45,6 +46,7 @@ class DrawsState(NamedTuple):
     draws: Draws
 
 
+@method
 def gp_regression_draws(
     process: Process,
     num_draws: int,
@@ -96,6 +98,7 @@ def gp_regression_draws(
     return _draws(base, process, num_draws, hyperparameters.num_draws, num_features, precision, read)
 
 
+@method
 def gp_classification_draws(
     process: Process,
     num_draws: int,

@@ -10,11 +10,13 @@ from jaxtyping import Array, Float
 from numpyro.distributions import Distribution, LogNormal
 
 from bal.learners.gp.process import Process
+from bal.method import method
 
 LogPrior = Callable[[Process], Float[Array, ""]]
 """Log density of a process's hyper-parameters: the argument `log_prior` of a learner."""
 
 
+@method
 def prior(*terms: tuple[Callable[[Process], Any], Distribution]) -> LogPrior:
     """Independent priors, ``Σ_j log p_j(θ_j)``, each a part of the process and the distribution of its entries.
 
@@ -31,6 +33,7 @@ def prior(*terms: tuple[Callable[[Process], Any], Distribution]) -> LogPrior:
     return log_prior
 
 
+@method
 def lognormal_prior(scale: float = 3**0.5) -> LogPrior:
     """``log θ ~ N(0, scale²)`` for every positive parameter: lengthscales, variances and noise, of scaled data.
 

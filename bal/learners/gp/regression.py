@@ -9,9 +9,11 @@ from bal.learners.gp.learner import Model, as_floats, gp_learner, model
 from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
+from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
+@method
 def gp_regression(
     process: Process,
     hyperparameters: Hyperparameters = given,

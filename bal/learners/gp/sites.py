@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from bal.learners.gp.conditioned import dot
 from bal.learners.gp.links import Link
+from bal.method import brief
 
 
 class Labels(NamedTuple):
@@ -70,6 +71,8 @@ class Inference(NamedTuple):
     """
 
     approximate: Callable[[Link, Array, Labels, Array], Approximation]
+
+    __repr__ = brief
 
 
 Expect = Callable[[Labels, Fitted], Terms]

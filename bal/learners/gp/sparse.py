@@ -21,10 +21,12 @@ from bal.learners.gp.learner import Model, gp_learner
 from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
+from bal.method import method
 from bal.numerics import first_argmax
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
+@method
 def sparse_gp(
     process: Process,
     num_inducing: int,

@@ -19,10 +19,12 @@ from bal.learners.gp.sites import (
     mismatch,
     weighted,
 )
+from bal.method import method
 
 _REACH = 7.5  # standard deviations covered: beyond them is a mass of 6e-14
 
 
+@method
 def variational(num_nodes: int = 64, num_steps: int = 200) -> Inference:
     """The normal q of the labeled f that is closest to the posterior in ``KL(q ‖ posterior)``.
 

@@ -33,6 +33,7 @@ from jaxtyping import Array
 from bal.learners.networks.conv import Block, ConvNet
 from bal.learners.networks.own_modules import build_module, check_builder, check_variable, warn_of_slow
 from bal.learners.settings import check_count, check_rate
+from bal.method import brief, method
 from bal.typing import PyTree
 
 
@@ -52,7 +53,10 @@ class Network(NamedTuple):
     apply: Callable[..., tuple[Array, Array]]
     tapped: Callable[..., Array] | None = None
 
+    __repr__ = brief
 
+
+@method
 def network(build: Callable[[nnx.Rngs, Any], nnx.Module]) -> Network:
     """Pure functions of a flax NNX module.
 
@@ -107,6 +111,7 @@ def network(build: Callable[[nnx.Rngs, Any], nnx.Module]) -> Network:
     return Network(init, apply, tapped)
 
 
+@method
 def linear(num_outputs: int = 10) -> Network:
     """Linear model of the flattened inputs, ``x W + b``; its features are the inputs.
 
@@ -116,6 +121,7 @@ def linear(num_outputs: int = 10) -> Network:
     return mlp((), num_outputs)
 
 
+@method
 def mlp(
     hidden: tuple[int, ...] = (128,),
     num_outputs: int = 10,
@@ -136,6 +142,7 @@ def mlp(
     return network(lambda rngs, shape: _MLP(rngs, shape, hidden, num_outputs, dropout, activation))
 
 
+@method
 def lenet(
     num_outputs: int = 10,
     channels: tuple[int, ...] = (32, 64),
@@ -164,6 +171,7 @@ def lenet(
     return network(lambda rngs, shape: ConvNet(rngs, shape, blocks, hidden, num_outputs, dropout))
 
 
+@method
 def gal_cnn(
     num_outputs: int = 10,
     channels: tuple[int, int] = (32, 32),

@@ -4,12 +4,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Int
 
+from bal.method import method
 from bal.numerics import mask_scores, take_best
 from bal.selection.kinds import check_scores
 from bal.selection.ranking import count_oddities
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
 
+@method
 def cluster_margin(num_margin: int) -> Select:
     """Of the `num_margin` rows of highest score, one from each cluster in turn, small clusters first.
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from bal.method import method
 from bal.selection.cover.distances import distances_to, nearest_distance, points
 from bal.selection.cover.ranked_batch import ScoredFeatures
 from bal.selection.kinds import check_type
@@ -18,6 +19,7 @@ class _State(NamedTuple):
     distance: Float[Array, "n"]
 
 
+@method
 def confident_coreset(power: float = 0.5) -> Select:
     """Pick B rows, each the largest ``d^a u^(1-a)``, a the `power`; `rows` and `known` are `ScoredFeatures`.
 

@@ -4,10 +4,12 @@ import jax.numpy as jnp
 
 from bal.kernels import linear
 from bal.kernels.distance import add_centre, finite_size, near_origin, nearest_known
+from bal.method import method
 from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
 
+@method
 def k_center(kernel: KernelOf = linear) -> Select:
     """Pick the row of largest squared distance to the nearest centre, the labeled rows and the picks being centres.
 

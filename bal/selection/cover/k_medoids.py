@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.method import method
 from bal.numerics import first_argmax, in_row_blocks, mask_scores, row_argmin
 from bal.selection.cover.distances import (
     Points,
@@ -18,6 +19,7 @@ from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
 
+@method
 def k_medoids(num_iterations: int = 10) -> Select:
     """Rows that locally minimise ``Σ_n min_{m in batch and known} ‖x_n - x_m‖`` over the eligible rows n.
 

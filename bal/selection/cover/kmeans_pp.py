@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from bal.kernels import linear
 from bal.kernels.distance import Nearest, add_centre, finite_size, near_origin, nearest_known
+from bal.method import method
 from bal.numerics import first_argmax, mask_scores
 from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
@@ -26,6 +27,7 @@ def largest_first(size: Float[Array, "n"]) -> Float[Array, "n"]:
     return jnp.where(largest, jnp.log(size), -jnp.inf)
 
 
+@method
 def kmeans_pp(kernel: KernelOf = linear, first: FirstCentre = uniform_first) -> Select:
     """Draw rows one by one with probability ``d²(x) / Σ d²``, d being the distance to the nearest centre.
 

@@ -5,11 +5,13 @@ from jaxtyping import Array, Float
 
 from bal.kernels import linear
 from bal.kernels.distance import Nearest, add_centre, finite_size, near_origin, nearest_known
+from bal.method import method
 from bal.numerics import first_argmax
 from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
 
+@method
 def lcmd(kernel: KernelOf = linear) -> Select:
     """Of the cluster with the largest summed squared distance, pick the row farthest from its centre.
 

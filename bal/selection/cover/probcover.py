@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.method import method
 from bal.numerics import in_row_blocks
 from bal.selection.cover.distances import nearest_distance, points, rows_a_block, squared_distances
 from bal.selection.kinds import check_features
@@ -22,6 +23,7 @@ class _State(NamedTuple):
     gain: Int[Array, "n"]
 
 
+@method
 def probcover(radius: float | Array) -> Select:
     """Cover as many rows as possible, where ``candidates.rows`` are features ``[n, F]`` and `known` those of labels.
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from bal.method import method
 from bal.selection.cover.distances import mean_neighbor_distance, points
 from bal.selection.cover.k_means import k_means
 from bal.selection.kinds import check_features
@@ -22,6 +23,7 @@ class _State(NamedTuple):
     num_left: Int[Array, "k"]
 
 
+@method
 def typiclust(max_clusters: int = 500, num_neighbors: int = 20) -> Select:
     """Diverse and typical rows, where ``candidates.rows`` are features ``[n, F]`` and `known` those of labeled rows.
 

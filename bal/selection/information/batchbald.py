@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from bal.method import method
 from bal.numerics.divergence import JOINT_BYTES, rows_in_block
 from bal.selection.information.labelings import (
     Configurations,
@@ -36,6 +37,7 @@ class BatchBaldState(NamedTuple):
     num_picks: Int[Array, ""]
 
 
+@method
 def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Select:
     """Greedy maximization of ``I(y_1 ... y_B; θ)`` for rows ``log_probs [n, K, C]``, in nats.
 

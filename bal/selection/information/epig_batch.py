@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.epig import epig
+from bal.method import method
 from bal.numerics.divergence import JOINT_BYTES
 from bal.selection.information.labelings import Configurations, add_row, no_labels
 from bal.selection.kinds import check_draws
@@ -25,6 +26,7 @@ class EpigBatchState(NamedTuple):
     configurations: Configurations
 
 
+@method
 def epig_batch(num_labelings: int = 32, budget: int = JOINT_BYTES) -> Select:
     """Greedy maximization of ``Σ_z w_z I(y_1 ... y_B; y_z)`` for rows ``log_probs [n, K, C]``, in nats.
 

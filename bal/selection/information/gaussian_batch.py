@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bal.method import method
 from bal.numerics import small_log_determinants
 from bal.selection.kinds import check_draws
 from bal.selection.rules.greedy import GreedyRule, greedy
@@ -30,6 +31,7 @@ class GaussianBatchState(NamedTuple):
     floor: Float[Array, ""]
 
 
+@method
 def gaussian_batch(shrinkage: float | None = None) -> Select:
     """Greedy maximization of ``½ log det(2πe Σ_BB)``, the entropy in nats of the batch's probabilities as one normal.
 

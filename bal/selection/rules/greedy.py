@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bal.method import method
 from bal.numerics import draw_position, first_argmax, mask_scores
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
@@ -24,6 +25,7 @@ class GreedyRule(NamedTuple):
     update: Callable[[Any, Candidates, Array], Any]
 
 
+@method
 def greedy(rule: GreedyRule, draw: bool = False) -> Select:
     """Pick B rows one by one: the row of highest gain, or with `draw` one sampled by ``exp(score)``.
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from bal.method import method
 from bal.numerics import in_float64, in_single, to_double
 from bal.selection.kinds import check_type
 from bal.selection.rules.distinct import DistinctRule, greedy_distinct
@@ -25,6 +26,7 @@ _ZERO = 1e-6
 """A residual below this share of the pool sum is zero: what is left is the rounding of a float32 pool sum."""
 
 
+@method
 def frank_wolfe(max_steps: int | None = None) -> Select:
     """ACS-FW in projection form: rows are `SparseRows`, the context `PoolSums`.
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from bal.method import method
 from bal.numerics import in_float64, in_row_blocks, in_single, to_double
 from bal.pool.over import num_rows
 from bal.selection.rules.distinct import DistinctRule, greedy_distinct
@@ -29,6 +30,7 @@ class PoolRows(NamedTuple):
     weight: Float[Array, "N"]
 
 
+@method
 def frank_wolfe_kernel(pair: Pair, max_steps: int | None = None) -> Select:
     """ACS-FW from ``pair: row, row -> scalar``; rows are any tree with leaves ``[n, ...]``, the context is `PoolRows`.
 

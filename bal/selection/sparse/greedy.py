@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.method import method
 from bal.numerics import in_float64, in_single
 from bal.selection.kinds import check_type
 from bal.selection.rules.greedy import GreedyRule, greedy_with_state
@@ -28,6 +29,7 @@ from bal.selection.sparse.rows import SparseRows, check_context
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
 
+@method
 def sparse_greedy(
     alpha: float | Array = 1.0, beta: float | Array = 1e-3, *, normalize: Normalize = "batch", refit: bool = False
 ) -> Select:

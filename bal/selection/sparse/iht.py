@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.method import method
 from bal.numerics import in_float64, in_single, mask_scores, take_best
 from bal.selection.kinds import check_type
 from bal.selection.sparse.greedy import relative_residual
@@ -32,6 +33,7 @@ from bal.typing import Candidates, PRNGKey, Select, Selection
 _TOLERANCE = 1e-5
 
 
+@method
 def sparse_iht(
     alpha: float | Array = 1.0,
     beta: float | Array = 1e-3,

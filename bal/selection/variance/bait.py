@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.method import method
 from bal.numerics import first_argmax, in_float64, in_single, small_solves
 from bal.selection.kinds import check_type
 from bal.selection.rules.greedy import GreedyRule, greedy
@@ -57,6 +58,7 @@ def sum_fisher(rows: FisherRows, weight: Float[Array, "n"]) -> Float[Array, "P P
     return in_float64(lambda rows, weight: _sum_fisher(rows, weight).astype(rows.features.dtype))(rows, weight)
 
 
+@method
 def bait(prior_precision: float = 1.0, backward: bool = True) -> Select:
     """BAIT over `FisherRows`; the context is F (see `pool_fisher`), rows of `known` count as labeled.
 

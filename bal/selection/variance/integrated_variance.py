@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from bal.kernels import linear
 from bal.kernels.distance import finite_size
+from bal.method import method
 from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, PyTree, Select, Selection
 
@@ -29,6 +30,7 @@ class IntegratedVarianceState(NamedTuple):
     num_picks: Int[Array, ""]
 
 
+@method
 def integrated_variance(kernel: KernelOf = linear) -> Select:
     """Greedily minimise the mean variance ``Σ_z w_z Var(f_z | labels of the batch)`` at targets; weights normalized.
 

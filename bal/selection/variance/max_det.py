@@ -4,12 +4,14 @@ from jaxtyping import Array, Float
 
 from bal.kernels import linear
 from bal.kernels.distance import finite_size
+from bal.method import method
 from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.selection.variance.max_det_shortlist import SIZE, select_by_shortlist
 from bal.selection.variance.pivoted_cholesky import Cholesky, add_pick, log_det_gain, no_picks, rounding_error
 from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, Select, Selection
 
 
+@method
 def max_det(kernel: KernelOf = linear) -> Select:
     """Greedily maximise ``½ log det(I + K_BB / σ²)``, the information of the batch's noisy labels about f, in nats.
 

@@ -1,10 +1,12 @@
 """MaxDiag: the rows of largest variance, without regard to one another."""
 
 from bal.kernels import linear
+from bal.method import method
 from bal.selection.ranking import best
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
 
+@method
 def max_diag(kernel: KernelOf = linear) -> Select:
     """The B rows of largest ``k(x, x)``: maximum variance when the kernel is a posterior covariance.
 

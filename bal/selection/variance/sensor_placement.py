@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.kernels import linear
+from bal.method import method
 from bal.numerics import in_float64, in_single
 from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
@@ -18,6 +19,7 @@ class MutualInformationState(NamedTuple):
     precision: Float[Array, "n n"]
 
 
+@method
 def mutual_information(kernel: KernelOf = linear) -> Select:
     """Greedily maximise ``I(y_B; y_rest)``, what the labels of the batch tell about the labels of the other candidates.
 
