@@ -25,6 +25,7 @@ from bal.acquisition.probit import probit_epig
 from bal.numerics.divergence import JOINT_BYTES
 from bal.pool.over import chunked
 from bal.query.covariance import cross_covariance, posterior_variance
+from bal.query.rows import predict
 from bal.query.targets import Targets, check_targets
 from bal.typing import Gaussian, Latent, Posterior, PyTree
 
@@ -54,7 +55,7 @@ def epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Arra
     check_targets(context)
     there = context.predictions
     if not _has_covariance("epig", posterior, there):
-        found = posterior.predict(x)
+        found = predict(posterior, x)
         return (gaussian_epig if isinstance(there, Gaussian) else epig)(found, there, context.weight)
     if isinstance(there, Latent):
         # The posterior is in the dtype of x, the integral over every pair in float32, which is faster.
@@ -108,7 +109,7 @@ def jepig_scores(posterior: Posterior, context: Float[Array, "S K"], x: PyTree) 
             "jepig_scores needs log draw weights [labelings, draws] of several draws as its context, got "
             f"{getattr(context, 'shape', type(context).__name__)}; use joint_targets(targets(x_target))"
         )
-    return jepig(posterior.predict(x), context)
+    return jepig(predict(posterior, x), context)
 
 
 def _epig_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
@@ -121,7 +122,7 @@ def _alc_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTre
 
 
 def _alc_block_by_draws(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
-    found, there = posterior.predict(x), context.predictions
+    found, there = predict(posterior, x), context.predictions
     check_moments("alc", found)
     check_moments("alc", there, rows="targets")
     covariance = jnp.matmul(_centered(found.mean), _centered(there.mean).T, precision="highest") / found.mean.shape[1]
@@ -170,9 +171,10 @@ def _has_covariance(name: str, posterior: Posterior, there: PyTree) -> bool:
 def _part(name: str, rows: PyTree, part: str) -> Array:
     """A field of embedded rows."""
     if not hasattr(rows, part) or callable(getattr(rows, part)):
+        got = "one array" if hasattr(rows, "shape") else f"a {type(rows).__name__}"
         raise ValueError(
-            f"{name} by a covariance needs {part} [rows, draws] in the learner's embedded rows, but they are a "
-            f"{type(rows).__name__}; return a NamedTuple such as bal.learners.gp.GPRows from embed"
+            f"{name} by a covariance needs {part} [rows, draws] in the learner's embedded rows, but they are {got}; "
+            "return a NamedTuple such as bal.learners.gp.GPRows from embed"
         )
     return getattr(rows, part)
 

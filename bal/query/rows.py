@@ -16,6 +16,22 @@ from bal.selection.variance.bait import FisherRows, softmax_fisher
 from bal.typing import Posterior, PRNGKey, PyTree, Round
 
 
+def predict(posterior: Posterior, x: PyTree) -> PyTree:
+    """What the learner predicts for rows, as JAX arrays that lead with the rows, also where a host model computes it.
+
+    Raises:
+      ValueError: predictions for another number of rows.
+    """
+    found = jax.tree.map(jnp.asarray, posterior.predict(x))
+    n = num_rows(x)
+    if any(leaf.shape[:1] != (n,) for leaf in jax.tree.leaves(found)):
+        raise ValueError(
+            f"expected predictions that lead with the {n} rows, got {jax.tree.map(jnp.shape, found)}; `predict` is "
+            "row-wise: one prediction for each row of x"
+        )
+    return found
+
+
 @method
 def score(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
     """The row function that predicts and scores: ``acquisition(posterior.predict(x))``.
@@ -27,7 +43,7 @@ def score(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
 
     def score_rows(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n"]:
         del context
-        found = acquisition(posterior.predict(x))
+        found = acquisition(predict(posterior, x))
         if jnp.shape(found) != (num_rows(x),):
             raise ValueError(
                 f"expected one score per row, [{num_rows(x)}], but {getattr(acquisition, '__name__', 'it')} "
@@ -41,7 +57,7 @@ def score(acquisition: Callable[[PyTree], Float[Array, "n"]]) -> Callable:
 def predictions(posterior: Posterior, context: PyTree, x: PyTree) -> PyTree:
     """The row function that hands a batch rule the predictions themselves."""
     del context
-    return posterior.predict(x)
+    return predict(posterior, x)
 
 
 def embeddings(posterior: Posterior, context: PyTree, x: PyTree) -> PyTree:
@@ -84,7 +100,7 @@ def fisher_rows(num_features: int) -> Callable:
         del context
         mean = posterior.embed(x).mean(1)
         project = jax.random.normal(jax.random.key(0), (mean.shape[1], num_features)) / num_features**0.5
-        return softmax_fisher(posterior.predict(x), mean @ project)
+        return softmax_fisher(predict(posterior, x), mean @ project)
 
     return fisher
 
@@ -116,7 +132,7 @@ def sparse_rows(features: Callable[[Any], SparseRows]) -> Callable[[Posterior, P
 
     def feature_rows(posterior: Posterior, context: PyTree, x: PyTree) -> SparseRows:
         del context
-        return features(posterior.predict(x))
+        return features(predict(posterior, x))
 
     return feature_rows
 
@@ -127,4 +143,4 @@ def gradient_rows(posterior: Posterior, context: PyTree, x: PyTree) -> SparseRow
     hidden = posterior.embed(x)
     if hidden.ndim != 3 or hidden.shape[1] != 1:
         raise ValueError(f"gradient features need one embedding a row, [n, 1, F], got {hidden.shape}: embed one member")
-    return pseudo_label_gradients(posterior.predict(x), hidden[:, 0])
+    return pseudo_label_gradients(predict(posterior, x), hidden[:, 0])
