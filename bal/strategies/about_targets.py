@@ -5,6 +5,7 @@ importances, `bal.query.pool_targets(256)` where the pool itself is to be predic
 """
 
 from bal.kernels import posterior_covariance
+from bal.method import method
 from bal.query.about_targets import alc_scores, epig_scores, jepig_scores
 from bal.query.rows import embeddings, predictions
 from bal.query.targets import joint_targets, target_rows, targets
@@ -13,6 +14,7 @@ from bal.selection import epig_batch as epig_rule
 from bal.typing import ContextFunction, PyTree, Query, Select, Stage
 
 
+@method
 def epig(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     """The rows whose label tells most about the labels of the targets, one target at a time: ``Σ_z w_z I(y; y_z)``.
 
@@ -37,6 +39,7 @@ def epig(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     return Query((Stage(epig_scores, select, _about(x_target)),))
 
 
+@method
 def alc(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     """The rows whose label takes most off the mean posterior variance at the targets, in the squared unit of labels.
 
@@ -61,6 +64,7 @@ def alc(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     return Query((Stage(alc_scores, select, _about(x_target)),))
 
 
+@method
 def batch_alc(x_target: PyTree | ContextFunction, select_first: Select | None = None) -> Query:
     """A batch that greedily leaves the least mean posterior variance at the targets.
 
@@ -85,6 +89,7 @@ def batch_alc(x_target: PyTree | ContextFunction, select_first: Select | None = 
     return Query((*first, Stage(embeddings, integrated_variance(posterior_covariance), target_rows(about))))
 
 
+@method
 def epig_batch(
     x_target: PyTree | ContextFunction,
     num_labelings: int = 32,
@@ -116,6 +121,7 @@ def epig_batch(
     return Query((first, Stage(predictions, epig_rule(num_labelings), few)))
 
 
+@method
 def jepig(x_target: PyTree | ContextFunction, num_labelings: int = 1024, select: Select = best) -> Query:
     """The rows whose label tells most about the labels of all targets jointly, ``I(y; y_1 ... y_M)``, in nats.
 

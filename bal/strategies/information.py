@@ -2,6 +2,7 @@
 
 from bal import selection
 from bal.kernels import draw_covariance, noisy, posterior_covariance
+from bal.method import method
 from bal.query.pool_sums import pool_fisher
 from bal.query.rows import embeddings, fisher_rows, posterior_context, predictions
 from bal.selection import shortlist
@@ -9,6 +10,7 @@ from bal.strategies.scores import bald
 from bal.typing import Query, Stage
 
 
+@method
 def batchbald(num_configurations: int = 2_000, num_first: int = 200) -> Query:
     """A batch whose labels together tell most about the model, ``I(y_1 ... y_B; θ)``, in nats, behind BALD.
 
@@ -21,14 +23,15 @@ def batchbald(num_configurations: int = 2_000, num_first: int = 200) -> Query:
       num_configurations: labelings of a batch that are enumerated or sampled.
       num_first: rows of highest BALD that the rule chooses from.
 
-    >>> len(batchbald().stages)
-    2
+    >>> batchbald(num_first=50)
+    batchbald(num_configurations=2000, num_first=50)
 
     Kirsch, van Amersfoort and Gal 2019, "BatchBALD".
     """
     return Query((*bald(shortlist(num_first)).stages, Stage(predictions, selection.batchbald(num_configurations))))
 
 
+@method
 def gaussian_batch() -> Query:
     """A batch by the log determinant of the covariance of its class probabilities over draws, in nats.
 
@@ -44,6 +47,7 @@ def gaussian_batch() -> Query:
     return Query((Stage(predictions, selection.gaussian_batch()),))
 
 
+@method
 def max_det(noise: float = 1e-2) -> Query:
     """A batch of largest determinant of the covariance of its predictions over draws: `bal.selection.max_det`.
 
@@ -62,6 +66,7 @@ def max_det(noise: float = 1e-2) -> Query:
     return Query((Stage(predictions, selection.max_det(noisy(draw_covariance(), noise))),))
 
 
+@method
 def gp_batch_bald() -> Query:
     """A batch whose labels together tell most about a Gaussian process, ``½ log det(I + Σ/σ²)``, in nats.
 
@@ -77,6 +82,7 @@ def gp_batch_bald() -> Query:
     return Query((Stage(embeddings, selection.max_det(posterior_covariance), posterior_context),))
 
 
+@method
 def mutual_information() -> Query:
     """A batch that tells most about the rest of the pool, greedily: `bal.selection.mutual_information`, in nats.
 
@@ -91,6 +97,7 @@ def mutual_information() -> Query:
     return Query((Stage(embeddings, selection.mutual_information(posterior_covariance), posterior_context),))
 
 
+@method
 def bait(num_features: int = 16) -> Query:
     """A batch that leaves the least Fisher-weighted variance of the last layer over the pool: `bal.selection.bait`.
 

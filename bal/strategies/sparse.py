@@ -3,6 +3,7 @@
 The rows are expected log likelihoods under the draws, of a classifier or of a regression.
 """
 
+from bal.method import method
 from bal.query.pool_sums import pool_sums
 from bal.query.rows import sparse_rows
 from bal.selection import (
@@ -16,6 +17,7 @@ from bal.selection import sparse_iht as iht_rule
 from bal.typing import Gaussian, PyTree, Query, Select, Stage
 
 
+@method
 def acs_fw() -> Query:
     """A batch that approximates the log likelihood of the pool, by Frank-Wolfe: `bal.selection.frank_wolfe`.
 
@@ -31,6 +33,7 @@ def acs_fw() -> Query:
     return _of_pool(frank_wolfe())
 
 
+@method
 def sparse_greedy() -> Query:
     """A batch that approximates the log likelihood of the pool, pick by pick: `bal.selection.sparse_greedy`.
 
@@ -44,6 +47,7 @@ def sparse_greedy() -> Query:
     return _of_pool(greedy_rule())
 
 
+@method
 def sparse_iht() -> Query:
     """The batch of `sparse_greedy` by iterative hard thresholding: `bal.selection.sparse_iht`.
 
