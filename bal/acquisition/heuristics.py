@@ -117,8 +117,8 @@ def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     def block(x: Array) -> Array:
         probs = jnp.exp(x.transpose(1, 2, 0))
-        centred = probs - probs[:1]  # identical draws then cancel exactly
-        variance = jnp.mean((centred - centred.mean(0, keepdims=True)) ** 2, 0)
+        centered = probs - probs[:1]  # identical draws then cancel exactly
+        variance = jnp.mean((centered - centered.mean(0, keepdims=True)) ** 2, 0)
         positive = variance > 0  # the square root has no gradient at 0
         return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), variance).mean(0)
 

@@ -6,22 +6,23 @@ it, transforms change the rows first, and the rules of `bal.selection` read its 
 
 from bal.kernels.gradient import Factors, Gradients, gradient
 from bal.kernels.infinite_width import nngp, ntk
-from bal.kernels.kernel import kernel_sum, noisy, of, scaled_by
+from bal.kernels.kernel import kernel_of_part, kernel_sum, noisy, scaled_by
 from bal.kernels.learner import learner_covariance, posterior_covariance
 from bal.kernels.linear import draw_covariance, linear
 from bal.kernels.posterior import conditioned, given_known
 from bal.kernels.sketch import acs_features, sketch
-from bal.kernels.transforms import centred, map_rows, pool_only, scaled
+from bal.kernels.transforms import centered, map_rows, pool_only, scaled
 
 __all__ = [
     "Factors",
     "Gradients",
     "acs_features",
-    "centred",
+    "centered",
     "conditioned",
     "draw_covariance",
     "given_known",
     "gradient",
+    "kernel_of_part",
     "kernel_sum",
     "learner_covariance",
     "linear",
@@ -29,7 +30,6 @@ __all__ = [
     "nngp",
     "noisy",
     "ntk",
-    "of",
     "pool_only",
     "posterior_covariance",
     "scaled",

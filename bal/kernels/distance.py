@@ -1,8 +1,8 @@
-"""Squared distances in the feature space of a kernel, ``d²(x, c) = k(x,x) + k(c,c) - 2 k(x,c)``, to a set of centres.
+"""Squared distances in the feature space of a kernel, ``d²(x, c) = k(x,x) + k(c,c) - 2 k(x,c)``, to a set of centers.
 
-The expansion costs one column a centre, half of what differences of features cost. It cancels where features share a
+The expansion costs one column a center, half of what differences of features cost. It cancels where features share a
 large offset, so `near_origin` removes that from kernels whose distances it does not change. Of others
-(`bal.kernels.nngp`, gradients) the inputs have to be moved before, as by the transform `centred`.
+(`bal.kernels.nngp`, gradients) the inputs have to be moved before, as by the transform `centered`.
 """
 
 from collections.abc import Callable
@@ -21,22 +21,22 @@ _SAMPLE = 256
 
 
 class Nearest(NamedTuple):
-    """The nearest centre of each row.
+    """The nearest center of each row.
 
-    squared: squared distance, infinite while there is no centre; centre: its number, labeled centres first.
+    squared: squared distance, infinite while there is no center; center: its number, labeled centers first.
     size: ``k(x, x)``, NaN where it is not finite, as then is the distance; slack: see `near_origin`.
-    following: the number that the next centre gets; some: whether there is a centre.
+    following: the number that the next center gets; some: whether there is a center.
     """
 
     squared: Float[Array, "n"]
-    centre: Int[Array, "n"]
+    center: Int[Array, "n"]
     size: Float[Array, "n"]
     slack: Float[Array, ""]
     following: Int[Array, ""]
     some: Bool[Array, ""]
 
 
-def squared_distances(
+def kernel_distances(
     size: Float[Array, "n"], size_other: Array, column: Float[Array, "n"], slack: Float[Array, ""] | float = 0.0
 ) -> Float[Array, "n"]:
     """``k(x,x) + k(c,c) - 2 k(x,c)``; what is below rounding is 0, as it is between a row and its copy.
@@ -110,7 +110,7 @@ def _seen_from(pair: Callable) -> Callable:
 
 
 def nearest_known(view: View) -> Nearest:
-    """Distances to the finite labeled rows (those of positive `known_weight`), or to no centre at all."""
+    """Distances to the finite labeled rows (those of positive `known_weight`), or to no center at all."""
     kernel, size, slack = view
     n = size.shape[0]
     if kernel.known is None or kernel.known_weight is None:
@@ -123,21 +123,21 @@ def nearest_known(view: View) -> Nearest:
     def block(position: Int[Array, "b"]) -> tuple[Array, Array]:
         rows = jax.tree.map(lambda leaf: leaf[position], kernel.rows)
         pairs = jax.vmap(jax.vmap(kernel.pair, (None, 0, None)), (None, None, 0))(kernel.params, rows, kernel.known)
-        distances = jax.vmap(squared_distances, (None, 0, 0, None))(size[position], known_size, pairs, slack)
+        distances = jax.vmap(kernel_distances, (None, 0, 0, None))(size[position], known_size, pairs, slack)
         distances = jnp.where(real[:, None], distances, jnp.inf)
         squared = distances.min(0)  # which may drop NaN
-        centre = jnp.where(distances == squared[None], number, number.size).min(0)
-        return jnp.where(jnp.isnan(size[position]), jnp.nan, squared), centre
+        center = jnp.where(distances == squared[None], number, number.size).min(0)
+        return jnp.where(jnp.isnan(size[position]), jnp.nan, squared), center
 
-    squared, centre = in_row_blocks(block, jnp.arange(n, dtype=jnp.int32))
-    return Nearest(squared, centre, size, slack, jnp.asarray(number.size, jnp.int32), real.any())
+    squared, center = in_row_blocks(block, jnp.arange(n, dtype=jnp.int32))
+    return Nearest(squared, center, size, slack, jnp.asarray(number.size, jnp.int32), real.any())
 
 
-def add_centre(kernel: Kernel, nearest: Nearest, position: Array) -> Nearest:
-    """The nearest centres after the row at a position has become one; an earlier centre keeps its ties."""
+def add_center(kernel: Kernel, nearest: Nearest, position: Array) -> Nearest:
+    """The nearest centers after the row at a position has become one; an earlier center keeps its ties."""
     column = kernel.column(kernel.row(position))
-    squared = squared_distances(nearest.size, nearest.size[position], column, nearest.slack)
-    centre = jnp.where(squared < nearest.squared, nearest.following, nearest.centre)
+    squared = kernel_distances(nearest.size, nearest.size[position], column, nearest.slack)
+    center = jnp.where(squared < nearest.squared, nearest.following, nearest.center)
     squared = jnp.minimum(squared, nearest.squared)
     following, some = nearest.following + 1, jnp.ones_like(nearest.some)
-    return nearest._replace(squared=squared, centre=centre, following=following, some=some)
+    return nearest._replace(squared=squared, center=center, following=following, some=some)

@@ -54,13 +54,13 @@ def noisy(kernel: KernelOf, noise: float | Callable[[PyTree], Array]) -> KernelO
 
 
 @method
-def of(part: Callable[[PyTree], PyTree], kernel: KernelOf) -> KernelOf:
-    """The kernel of a part of the rows, as ``of(lambda rows: rows["features"], linear)``.
+def kernel_of_part(part: Callable[[PyTree], PyTree], kernel: KernelOf) -> KernelOf:
+    """The kernel of a part of the rows, as ``kernel_of_part(lambda rows: rows["features"], linear)``.
 
     >>> from bal.kernels import linear
     >>> rows = {"features": jnp.ones((2, 3)), "noise": jnp.ones(2)}
     >>> candidates = Candidates(rows, jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> of(lambda rows: rows["features"], linear)(candidates).diag().tolist()
+    >>> kernel_of_part(lambda rows: rows["features"], linear)(candidates).diag().tolist()
     [3.0, 3.0]
     """
 

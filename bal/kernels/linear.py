@@ -41,12 +41,12 @@ def draw_covariance(of_draw: Callable[[Array], Array] = jnp.exp) -> KernelOf:
     """
 
     def kernel(candidates: Candidates) -> Kernel:
-        return make_kernel(candidates, lambda rows: flat(centred_draws(of_draw(rows))), None, dot, moves=True)
+        return make_kernel(candidates, lambda rows: flat(covariance_features(of_draw(rows))), None, dot, moves=True)
 
     return kernel
 
 
-def centred_draws(draws: Float[Array, "n *KC"]) -> Float[Array, "n K *C"]:
+def covariance_features(draws: Float[Array, "n *KC"]) -> Float[Array, "n K *C"]:
     """Features whose inner products are covariances over draws: ``(f_k - mean_k f) / √(K - 1)``."""
     if draws.ndim < 2:
         raise ValueError(
@@ -63,7 +63,9 @@ def flat(rows: PyTree) -> Float[Array, "n F"]:
     """Features as one vector a row, or an error that says what came instead."""
     if not hasattr(rows, "reshape"):
         got = type(rows).__name__
-        raise ValueError(f"expected rows that are one array of features [n, F], got {got}; pick a part with `of`")
+        raise ValueError(
+            f"expected rows that are one array of features [n, F], got {got}; pick a part with `kernel_of_part`"
+        )
     if rows.ndim < 2:
         raise ValueError(
             f"a kernel compares features [n, F], got one number a row, {list(rows.shape)}: give the stage features in "

@@ -44,7 +44,7 @@ def sketch(num_features: int) -> Transform:
 def acs_features(num_features: int, noise: float) -> Transform:
     """Random features of expected log-likelihoods, from posterior features (behind `given_known`).
 
-    For J draws ``f_j(x) = φ(x)·z_j`` of the centred posterior and ``s² = |φ(x)|²`` the features are
+    For J draws ``f_j(x) = φ(x)·z_j`` of the centered posterior and ``s² = |φ(x)|²`` the features are
     ``(½ log(1 + s²/σ²) - (f_j² + s²) / 2σ²) / √J``: the expected log-likelihood of a draw plus the entropy of the
     prediction, as sparse subset approximation matches them. With ``m = ½ log(1 + s²/σ²) - s²/σ²`` inner products
     have the mean ``m m' + k(x, x')² / 2σ⁴``.

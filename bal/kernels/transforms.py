@@ -32,7 +32,7 @@ def map_rows(function: Callable[[PyTree], PyTree]) -> Transform:
 
 
 def pool_only(key: PRNGKey, candidates: Candidates) -> Candidates:
-    """Forget the labeled rows: centres are those of the batch alone (mode P of the benchmark paper, not TP).
+    """Forget the labeled rows: centers are those of the batch alone (mode P of the benchmark paper, not TP).
 
     >>> one = jnp.ones((1, 1))
     >>> candidates = Candidates(one, jnp.arange(1), jnp.ones(1) > 0, jnp.ones(1), one, jnp.ones(1))
@@ -43,11 +43,11 @@ def pool_only(key: PRNGKey, candidates: Candidates) -> Candidates:
     return candidates._replace(known=None, known_weight=None)
 
 
-def centred(key: PRNGKey, candidates: Candidates) -> Candidates:
+def centered(key: PRNGKey, candidates: Candidates) -> Candidates:
     """Subtract the mean feature of the eligible rows: no distance changes, and distances lose no digits to an offset.
 
     >>> candidates = Candidates(jnp.array([[1.0], [3.0]]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> centred(jax.random.key(0), candidates).rows.tolist()
+    >>> centered(jax.random.key(0), candidates).rows.tolist()
     [[-1.0], [1.0]]
     """
     rows = check_features(candidates)

@@ -23,7 +23,7 @@ def xlogx(log_x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def entropy(log_probs: Float[Array, "*shape C"]) -> Float[Array, "*shape"]:
-    """Entropy ``-Σ_c p_c log p_c`` of normalised log probabilities, in nats; NaN where one is NaN or `+inf`.
+    """Entropy ``-Σ_c p_c log p_c`` of normalized log probabilities, in nats; NaN where one is NaN or `+inf`.
 
     >>> round(float(entropy(jnp.log(jnp.array([0.5, 0.5, 0.0])))), 6)
     0.693147

@@ -41,7 +41,7 @@ def propose(
     num_steps: int = 50,
     num_samples: int = 1024,
 ) -> Proposal:
-    """Maximise ``rows(posterior, context, x)`` over the box ``low <= x <= high``, by L-BFGS from many starts.
+    """Maximize ``rows(posterior, context, x)`` over the box ``low <= x <= high``, by L-BFGS from many starts.
 
     `num_samples` points, uniform over the box, are scored; the best `num_restarts` of them each start an ascent of
     `num_steps` steps in angles, ``x = (low + high)/2 + (high - low)/2 · sin(angle)``: every angle is in the box, and a

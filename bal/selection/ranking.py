@@ -12,11 +12,12 @@ from bal.typing import Candidates, PRNGKey, Select, Selection
 
 @selector
 def best(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
-    """The `batch_size` rows of highest score, where ``candidates.rows`` are the scores ``[n]``.
+    """Top-k: the `batch_size` rows of highest score, where ``candidates.rows`` are the scores ``[n]``.
 
     Ties go to the lowest position; NaN never wins. `info` counts the eligible rows, the NaN among them, and the rows
     left out although their score ties with the last pick.
 
+    >>> import jax
     >>> one = jnp.ones(4)
     >>> candidates = Candidates(jnp.array([1.0, 3.0, jnp.nan, 2.0]), jnp.arange(4), one > 0, one)
     >>> best(jax.random.key(0), candidates, 2).indices.tolist()
@@ -36,6 +37,7 @@ def best(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
 def random_uniform(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     """A batch drawn uniformly without replacement; needs no rows. Scores are the random sort keys.
 
+    >>> import jax
     >>> one = jnp.ones(4)
     >>> picks = random_uniform(jax.random.key(0), Candidates(None, jnp.arange(4), one > 0, one), 4)
     >>> sorted(picks.indices.tolist()), [round(q, 3) for q in jnp.exp(picks.log_q).tolist()]
@@ -57,6 +59,7 @@ def per_cost(select: Select) -> Select:
     a high cost would look *better*): use it with information quantities and variances, not with `margin`. Negative
     scores are counted in ``info["num_negative"]``.
 
+    >>> import jax
     >>> candidates = Candidates(jnp.array([2.0, 3.0]), jnp.arange(2), jnp.ones(2) > 0, jnp.array([1.0, 3.0]))
     >>> per_cost(best)(jax.random.key(0), candidates, 1).indices.tolist()
     [0]
@@ -77,6 +80,7 @@ def per_cost(select: Select) -> Select:
 def shortlist(size: int, select: Select = best) -> Select:
     """Let `size` rows through to the next stage of a query, whatever the batch size.
 
+    >>> import jax
     >>> candidates = Candidates(jnp.arange(4.0), jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4))
     >>> shortlist(3)(jax.random.key(0), candidates, 1).indices.tolist()
     [3, 2, 1]

@@ -74,11 +74,11 @@ def cases(config: Config) -> dict[str, Case]:
     posterior = transformed(max_det(noise), given_known(0.1))
     b = config.batch_size
     return {
-        "k_center, labeled centres": Case(k_center(), small, (x,), b),
+        "k_center, labeled centers": Case(k_center(), small, (x,), b),
         "k_center": Case(k_center(), pool, (x,), b),
         "kmeans_pp": Case(kmeans_pp(), pool, (x,), b),
         "badge": Case(badge, gradients, (outer, x), b),
-        "lcmd, labeled centres": Case(lcmd(), small, (x,), b),
+        "lcmd, labeled centers": Case(lcmd(), small, (x,), b),
         "lcmd of sketched gradients": Case(transformed(lcmd(), sketch(config.features)), gradients, (x,), b),
         "max_det": Case(max_det(noise), pool, (x,), b),
         "max_det given labeled": Case(posterior, small, (x,), b),

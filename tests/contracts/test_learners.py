@@ -107,9 +107,9 @@ def test_state_keeps_structure_and_dtypes(fitted):
 
 def test_learns():
     """Three separated clusters are told apart after a real training."""
-    centres = jax.random.normal(KEY, (CLASSES, 3)) * 4
+    centers = jax.random.normal(KEY, (CLASSES, 3)) * 4
     y = jnp.arange(40) % CLASSES
-    x = centres[y] + 0.1 * jax.random.normal(OTHER, (40, 3))
+    x = centers[y] + 0.1 * jax.random.normal(OTHER, (40, 3))
     data = Data(x, y, jnp.ones(40))
     for network in (learners.mlp((32,), num_outputs=CLASSES), learners.linear(CLASSES)):
         learner: Learner = learners.ensemble(network, 2, num_steps=300, minibatch_size=16)

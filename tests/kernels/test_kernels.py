@@ -10,13 +10,13 @@ from bal.kernels import (
     Factors,
     draw_covariance,
     gradient,
+    kernel_of_part,
     kernel_sum,
     learner_covariance,
     linear,
     nngp,
     noisy,
     ntk,
-    of,
     scaled_by,
 )
 from bal.kernels.gradient import label_gradients
@@ -62,7 +62,7 @@ def test_linear_is_the_inner_product_summed_over_members(shape):
 
 def test_kernels_of_kernels():
     rows = {"x": normal(1, N, F), "noise": jnp.arange(1.0, N + 1)}
-    x = of(lambda rows: rows["x"], linear)
+    x = kernel_of_part(lambda rows: rows["x"], linear)
     base = gram(x(candidates(rows)))
     both = kernel_sum(scaled_by(x, 3.0), noisy(x, lambda rows: rows["noise"]))(candidates(rows, rows, jnp.ones(N)))
     np.testing.assert_allclose(gram(both), 4 * base, rtol=1e-5, atol=1e-5)
@@ -208,7 +208,7 @@ def test_learner_covariance_asks_the_learner():
 
 def test_errors_teach():
     pair = (normal(1, N, F), normal(2, N, F))
-    with pytest.raises(ValueError, match="`of`"):
+    with pytest.raises(ValueError, match="`kernel_of_part`"):
         linear(candidates(pair))
     with pytest.raises(ValueError, match="tuple of Factors"):
         gradient(candidates(pair))

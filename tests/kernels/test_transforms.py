@@ -8,7 +8,7 @@ import pytest
 from bal.kernels import (
     Factors,
     acs_features,
-    centred,
+    centered,
     conditioned,
     given_known,
     gradient,
@@ -131,11 +131,13 @@ def test_without_labels_the_posterior_is_the_prior():
     np.testing.assert_allclose(gram(jax.jit(conditioned(noisy(linear, 0.1)))(c)), prior, rtol=1e-5, atol=1e-5)
 
 
-def test_centred_and_scaled_use_eligible_rows():
+def test_centered_and_scaled_use_eligible_rows():
     c = as_jax(features())
     c = c._replace(rows=c.rows.at[0].set(jnp.nan))
     live = wide(c.rows)[1 : N - 2]
-    np.testing.assert_allclose(jax.jit(centred)(KEY, c).rows[1:], wide(c.rows)[1:] - live.mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(centered)(KEY, c).rows[1:], wide(c.rows)[1:] - live.mean(0), rtol=1e-5, atol=1e-6
+    )
     factor = np.sqrt((live**2).sum(1).mean())
     np.testing.assert_allclose(jax.jit(scaled)(KEY, pool_only(KEY, c)).rows[1:], wide(c.rows)[1:] / factor, rtol=1e-5)
     factor = np.sqrt((wide(c.known)[REAL] ** 2).sum(1).mean())
@@ -145,7 +147,7 @@ def test_centred_and_scaled_use_eligible_rows():
 
 
 def test_centring_keeps_the_digits_of_distances():
-    from bal.kernels.distance import squared_distances
+    from bal.kernels.distance import kernel_distances
 
     x = normal(0, N, F) + 1000.0
     c = Candidates(x, jnp.arange(N), jnp.ones(N) > 0, jnp.ones(N))
@@ -154,9 +156,9 @@ def test_centring_keeps_the_digits_of_distances():
     @jax.jit
     def error(c):
         k = linear(c)
-        return abs(squared_distances(k.diag(), k.diag()[0], k.column(k.row(0))) - expected.astype(np.float32)).max()
+        return abs(kernel_distances(k.diag(), k.diag()[0], k.column(k.row(0))) - expected.astype(np.float32)).max()
 
-    assert error(centred(KEY, c)) < 1e-2
+    assert error(centered(KEY, c)) < 1e-2
     assert error(c) > 0.1
 
 
@@ -227,7 +229,7 @@ def test_one_row_that_is_not_finite_spoils_no_other(n):
     x[3], x[5, 1], real[[3, 5]] = np.nan, np.inf, False
     dirty = clean._replace(rows=jnp.asarray(x))
     without = clean._replace(eligible=jnp.asarray(real))
-    transforms = (centred, lambda key, c: scaled(key, pool_only(key, c)), scaled, given_known(0.1), sketch(4))
+    transforms = (centered, lambda key, c: scaled(key, pool_only(key, c)), scaled, given_known(0.1), sketch(4))
     transform = jax.jit(lambda c: [transform(KEY, c).rows for transform in (*transforms, acs_features(4, 0.1))])
     for got, expected in zip(transform(dirty), transform(without), strict=True):
         np.testing.assert_allclose(got[real], expected[real], rtol=1e-5, atol=1e-6)
@@ -251,7 +253,7 @@ def test_acs_features_have_the_derived_mean_kernel():
 
 def test_errors_teach():
     c = as_jax(features())
-    for transform in (centred, scaled, given_known(0.1), acs_features(2, 0.1)):
+    for transform in (centered, scaled, given_known(0.1), acs_features(2, 0.1)):
         with pytest.raises(ValueError, match="features"):
             transform(KEY, c._replace(rows=(c.rows,), known=None))
     with pytest.raises(ValueError, match="labeled rows"):

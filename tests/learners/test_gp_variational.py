@@ -89,8 +89,8 @@ def test_both_are_close_to_the_exact_posterior_of_two_labels():
     off = {}
     for method in METHODS:
         found = run_approximate(prior(), method, "probit", x, y)
-        centre, covariance = normal(x, found)
-        off[method] = np.abs(centre - mean) / deviation
+        center, covariance = normal(x, found)
+        off[method] = np.abs(center - mean) / deviation
         assert (np.sqrt(np.diagonal(covariance)) / deviation < 1.0).all()
         assert (np.sqrt(np.diagonal(covariance)) / deviation > {"laplace": 0.8, "variational": 0.9}[method]).all()
         assert abs(found.log_evidence - log_evidence) < {"laplace": 0.2, "variational": 0.02}[method]

@@ -69,7 +69,7 @@ def test_a_copy_far_from_zero_is_a_copy():
 
 
 def test_a_row_without_a_distance_is_set_aside():
-    """An infinite or NaN row, labeled or not, at 2,000 rows: it is neither picked nor a centre, and counted."""
+    """An infinite or NaN row, labeled or not, at 2,000 rows: it is neither picked nor a center, and counted."""
     rows = np.random.RandomState(1).randn(2000, 3).astype(np.float32)
     spoiled = rows.copy()
     spoiled[7], spoiled[9, 0] = np.nan, np.inf

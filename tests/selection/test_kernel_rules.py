@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bal.kernels import Factors, centred, conditioned, gradient, linear, nngp, noisy, pool_only, sketch
-from bal.kernels.distance import add_centre, finite_size, near_origin, nearest_known
+from bal.kernels import Factors, centered, conditioned, gradient, linear, nngp, noisy, pool_only, sketch
+from bal.kernels.distance import add_center, finite_size, near_origin, nearest_known
 from bal.selection import badge, k_center, kmeans_pp, lcmd, max_det, max_diag, transformed
 from bal.selection.cover.kmeans_pp import largest_first
 from bal.typing import Candidates
@@ -130,14 +130,14 @@ def test_max_diag_ranks_the_diagonal():
 # k-center
 
 
-def slow_k_center(x, centres, eligible, batch_size):
-    """The farthest row from a growing list of centres, distances as differences in float64."""
-    centres, picks = list(centres), []
+def slow_k_center(x, centers, eligible, batch_size):
+    """The farthest row from a growing list of centers, distances as differences in float64."""
+    centers, picks = list(centers), []
     for _ in range(batch_size):
-        score = (x**2).sum(1) if not centres else squared(x, np.stack(centres)).min(1)
+        score = (x**2).sum(1) if not centers else squared(x, np.stack(centers)).min(1)
         score = np.where(eligible & ~np.isin(np.arange(len(x)), picks), score, -np.inf)
         picks.append(int(score.argmax()))
-        centres.append(x[picks[-1]])
+        centers.append(x[picks[-1]])
     return picks
 
 
@@ -148,7 +148,7 @@ def test_k_center_is_the_slow_version(labeled):
     select = K_CENTER if labeled else K_CENTER_POOL
     expected = slow_k_center(x, known[REAL > 0] if labeled else [], ELIGIBLE, 6)
     assert run(select, some, 6).indices.tolist() == expected
-    assert run(transformed(select, centred), some, 6).indices.tolist() == expected
+    assert run(transformed(select, centered), some, 6).indices.tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -159,7 +159,7 @@ def test_k_center_covers_within_twice_the_best_radius(seed):
     assert radius(run(K_CENTER, candidates(x), 3).indices.tolist()) <= 2 * best + 1e-6
 
 
-def test_an_unlabeled_buffer_is_no_centre():
+def test_an_unlabeled_buffer_is_no_center():
     x = normal(0, N, F)
     empty = candidates(x, normal(1, L, F), np.zeros(L, np.float32))
     for select in (K_CENTER, LCMD):
@@ -182,20 +182,20 @@ def test_distances_of_any_kernel(kernel):
 # LCMD
 
 
-def slow_lcmd(x, centres, eligible, batch_size):
-    """From the definition: clusters by nearest centre, the largest by summed squared distance, its farthest row."""
-    centres, picks = list(centres), []
+def slow_lcmd(x, centers, eligible, batch_size):
+    """From the definition: clusters by nearest center, the largest by summed squared distance, its farthest row."""
+    centers, picks = list(centers), []
     for _ in range(batch_size):
         free = eligible & ~np.isin(np.arange(len(x)), picks)
-        if centres:
-            distances = squared(x, np.stack(centres))
+        if centers:
+            distances = squared(x, np.stack(centers))
             nearest, closest = distances.argmin(1), distances.min(1)
-            sizes = [closest[(nearest == c) & free].sum() for c in range(len(centres))]
+            sizes = [closest[(nearest == c) & free].sum() for c in range(len(centers))]
             score = np.where(nearest == np.argmax(sizes), closest, -np.inf)
         else:
             score = (x**2).sum(1)
         picks.append(int(np.where(free, score, -np.inf).argmax()))
-        centres.append(x[picks[-1]])
+        centers.append(x[picks[-1]])
     return picks
 
 
@@ -230,14 +230,14 @@ def draw_many(select, some, batch_size, number=4000):
     return jax.jit(jax.vmap(lambda key: select(key, some, batch_size)))(keys)
 
 
-def sequence_probabilities(features, centres, eligible, first):
+def sequence_probabilities(features, centers, eligible, first):
     """Probability of every ordered pair of picks, from the definition."""
     n, table = len(features), {}
-    weights = lambda centres: np.where(eligible, squared(features, np.stack(centres)).min(1), 0.0)
-    start = weights(centres) if len(centres) else np.where(eligible, first, 0.0)
+    weights = lambda centers: np.where(eligible, squared(features, np.stack(centers)).min(1), 0.0)
+    start = weights(centers) if len(centers) else np.where(eligible, first, 0.0)
     start = start / start.sum()
     for i in np.flatnonzero(start):
-        second = weights([*centres, features[i]])
+        second = weights([*centers, features[i]])
         second = second / second.sum()
         table.update({(i, j): start[i] * second[j] for j in range(n) if second[j] > 0})
     return table
@@ -260,8 +260,8 @@ def test_kmeans_pp_draws_by_squared_distance(labeled):
     x, known, eligible = normal(0, 7, 2), normal(1, L, 2), np.arange(7) != 2
     some = candidates(x, known, REAL, eligible)
     select = KMEANS_PP if labeled else KMEANS_PP_POOL
-    centres = list(known[REAL > 0]) if labeled else []
-    table = sequence_probabilities(x, centres, eligible, np.ones(7))
+    centers = list(known[REAL > 0]) if labeled else []
+    table = sequence_probabilities(x, centers, eligible, np.ones(7))
     picks = draw_many(select, some, 2)
     check_frequencies(picks.indices, table)
     log_q = np.array([np.log(table[tuple(pair)]) for pair in picks.indices[:50].tolist()])
@@ -300,14 +300,14 @@ def test_rules_see_what_transforms_made():
     assert scores[0] != scores[1]
 
 
-def test_a_row_midway_belongs_to_the_earlier_centre():
-    """Labeled rows at -1 and 1, a row at 0; then a centre at 3 and a row at 2, midway between it and the one at 1."""
+def test_a_row_midway_belongs_to_the_earlier_center():
+    """Labeled rows at -1 and 1, a row at 0; then a center at 3 and a row at 2, midway between it and the one at 1."""
     x, known = np.array([[0.0], [2.0], [3.0]], np.float32), np.array([[-1.0], [1.0]], np.float32)
     kernel = linear(candidates(x, known, np.ones(2, np.float32)))
     view = near_origin(kernel, finite_size(kernel), jnp.ones(3, bool))
     nearest = nearest_known(view)
-    assert nearest.centre.tolist() == [0, 1, 1]
-    assert add_centre(view.kernel, nearest, jnp.asarray(2)).centre.tolist() == [0, 1, 2]
+    assert nearest.center.tolist() == [0, 1, 1]
+    assert add_center(view.kernel, nearest, jnp.asarray(2)).center.tolist() == [0, 1, 2]
 
 
 def test_max_det_sees_what_is_left_at_small_noise():

@@ -153,8 +153,8 @@ def covariance(model: Model, state: GPState, a: GPRows, b: GPRows) -> Float[Arra
     prior = jax.vmap(lambda params, alpha: model(params).kernel(a.x, b.x))(state.params, state.alpha)
     within = jnp.mean(prior - jnp.einsum("kl,kl->k", a.whitened, b.whitened, precision="highest"))
     within = within if state.units is None else within * jnp.mean(state.units.scale**2)
-    centred = lambda mean: mean - mean.mean(0, keepdims=True)
-    return within + jnp.mean(centred(a.mean) * centred(b.mean))
+    centered = lambda mean: mean - mean.mean(0, keepdims=True)
+    return within + jnp.mean(centered(a.mean) * centered(b.mean))
 
 
 def of_labels(process: Process, units: Units, x: Float[Array, "n D"], found: Gaussian) -> Gaussian:

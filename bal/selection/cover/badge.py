@@ -14,8 +14,8 @@ def badge(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     """Seed k-means++ on last-layer gradients ``(p̄ - e_ŷ) ⊗ h``: long where the model is unsure, apart where rows are.
 
     The rows are those of `bal.query.last_layer_gradients`; they stay factored, which costs O(N (C + F)) a pick. The
-    first centre is the row of longest gradient, as in the authors' code; the paper's text speaks of plain k-means++,
-    which is ``transformed(kmeans_pp(gradient), pool_only)``. Labeled rows are no centres. Scores are the log squared
+    first center is the row of longest gradient, as in the authors' code; the paper's text speaks of plain k-means++,
+    which is ``transformed(kmeans_pp(gradient), pool_only)``. Labeled rows are no centers. Scores are the log squared
     distances. `log_q` is None, because the first pick is not random.
 
     Ash, Zhang, Krishnamurthy, Langford and Agarwal 2020, "Deep Batch Active Learning by Diverse, Uncertain Gradient

@@ -1,9 +1,9 @@
-"""K-center greedy, also core-set or MaxDist: always the row that is farthest from every centre."""
+"""K-center greedy, also core-set or MaxDist: always the row that is farthest from every center."""
 
 import jax.numpy as jnp
 
 from bal.kernels import linear
-from bal.kernels.distance import add_centre, finite_size, near_origin, nearest_known
+from bal.kernels.distance import add_center, finite_size, near_origin, nearest_known
 from bal.method import method
 from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
@@ -11,12 +11,12 @@ from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
 @method
 def k_center(kernel: KernelOf = linear) -> Select:
-    """Pick the row of largest squared distance to the nearest centre, the labeled rows and the picks being centres.
+    """Pick the row of largest squared distance to the nearest center, the labeled rows and the picks being centers.
 
-    The score is that squared distance. Behind `pool_only` the labeled rows are no centres. While there is no centre
+    The score is that squared distance. Behind `pool_only` the labeled rows are no centers. While there is no center
     the row of largest ``k(x, x)`` is picked, and scored by it. Ties go to the lowest position. A row whose ``k(x, x)``
-    is not finite has no distance: it is never picked, counts in ``info["num_nan"]``, and is no centre where it is
-    labeled. The picks cover the rows within at most twice the best possible radius. Cost: one column a centre.
+    is not finite has no distance: it is never picked, counts in ``info["num_nan"]``, and is no center where it is
+    labeled. The picks cover the rows within at most twice the best possible radius. Cost: one column a center.
 
     Sener and Savarese 2018, "Active Learning for Convolutional Neural Networks: A Core-Set Approach" (ICLR);
     Gonzalez 1985, "Clustering to Minimize the Maximum Intercluster Distance".
@@ -34,7 +34,7 @@ def k_center(kernel: KernelOf = linear) -> Select:
         rule = GreedyRule(
             init=lambda key, candidates: nearest_known(view),
             score=lambda state, candidates: jnp.where(state.some, state.squared, size),
-            update=lambda state, candidates, position: add_centre(view.kernel, state, position),
+            update=lambda state, candidates, position: add_center(view.kernel, state, position),
         )
         return greedy(rule)(key, candidates, batch_size)
 

@@ -27,7 +27,7 @@ def k_means(
     num_used: Any = None,
     num_iterations: int = 20,
 ) -> Clusters:
-    """Centers that locally minimise ``Σ_n w_n min_k ‖x_n - c_k‖²``, and the nearest center of every row.
+    """Centers that locally minimize ``Σ_n w_n min_k ‖x_n - c_k‖²``, and the nearest center of every row.
 
     Starts from k-means++ (each next center drawn with probability proportional to ``w d²``) and stops when no center
     moves, after `num_iterations` at the latest. A cluster that loses all rows keeps its center.

@@ -21,7 +21,7 @@ from bal.typing import Candidates, PRNGKey, Select, Selection
 
 @method
 def k_medoids(num_iterations: int = 10) -> Select:
-    """Rows that locally minimise ``Σ_n min_{m in batch and known} ‖x_n - x_m‖`` over the eligible rows n.
+    """Rows that locally minimize ``Σ_n min_{m in batch and known} ‖x_n - x_m‖`` over the eligible rows n.
 
     ``candidates.rows`` are features ``[n, F]``, `known` those of labeled rows, which are medoids that stay. BUILD adds
     the row that lowers the cost most, B times; then, as long as anything moves and `num_iterations` times at most,

@@ -1,4 +1,4 @@
-"""k-means++ seeding as a batch rule: rows drawn by their squared distance to the nearest centre."""
+"""k-means++ seeding as a batch rule: rows drawn by their squared distance to the nearest center."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels import linear
-from bal.kernels.distance import Nearest, add_centre, finite_size, near_origin, nearest_known
+from bal.kernels.distance import Nearest, add_center, finite_size, near_origin, nearest_known
 from bal.method import method
 from bal.numerics import first_argmax, mask_scores
 from bal.selection.rules.greedy import GreedyRule, greedy
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
-FirstCentre = Callable[[Float[Array, "n"]], Float[Array, "n"]]
-"""Log weights by which the first centre is drawn, from ``k(x, x)``, which is `-inf` where a row may not be picked."""
+FirstCenter = Callable[[Float[Array, "n"]], Float[Array, "n"]]
+"""Log weights by which the first center is drawn, from ``k(x, x)``, which is `-inf` where a row may not be picked."""
 
 
 def uniform_first(size: Float[Array, "n"]) -> Float[Array, "n"]:
@@ -28,13 +28,13 @@ def largest_first(size: Float[Array, "n"]) -> Float[Array, "n"]:
 
 
 @method
-def kmeans_pp(kernel: KernelOf = linear, first: FirstCentre = uniform_first) -> Select:
-    """Draw rows one by one with probability ``d²(x) / Σ d²``, d being the distance to the nearest centre.
+def kmeans_pp(kernel: KernelOf = linear, first: FirstCenter = uniform_first) -> Select:
+    """Draw rows one by one with probability ``d²(x) / Σ d²``, d being the distance to the nearest center.
 
-    The labeled rows are centres, unless behind `pool_only`. While there is no centre, `first` gives the log weights
+    The labeled rows are centers, unless behind `pool_only`. While there is no center, `first` gives the log weights
     of the draw: uniform by default, as in the paper. Scores are log weights; `log_q` is the probability of each draw.
     Rows at distance 0 are drawn only when nothing else is left, rows that are not finite never, as in `k_center`. Cost:
-    one column a centre.
+    one column a center.
 
     Arthur and Vassilvitskii 2007, "k-means++: The Advantages of Careful Seeding" (SODA).
 
@@ -57,7 +57,7 @@ def kmeans_pp(kernel: KernelOf = linear, first: FirstCentre = uniform_first) -> 
         rule = GreedyRule(
             init=lambda key, candidates: nearest_known(view),
             score=score,
-            update=lambda state, candidates, position: add_centre(view.kernel, state, position),
+            update=lambda state, candidates, position: add_center(view.kernel, state, position),
         )
         return greedy(rule, draw=True)(key, candidates, batch_size)
 

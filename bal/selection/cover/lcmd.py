@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels import linear
-from bal.kernels.distance import Nearest, add_centre, finite_size, near_origin, nearest_known
+from bal.kernels.distance import Nearest, add_center, finite_size, near_origin, nearest_known
 from bal.method import method
 from bal.numerics import first_argmax
 from bal.selection.rules.greedy import GreedyRule, greedy
@@ -13,13 +13,13 @@ from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
 @method
 def lcmd(kernel: KernelOf = linear) -> Select:
-    """Of the cluster with the largest summed squared distance, pick the row farthest from its centre.
+    """Of the cluster with the largest summed squared distance, pick the row farthest from its center.
 
-    Every row belongs to the cluster of its nearest centre (of equally near ones, the earliest): the labeled rows (mode
+    Every row belongs to the cluster of its nearest center (of equally near ones, the earliest): the labeled rows (mode
     TP; mode P is behind `pool_only`), then the picks. The size of a cluster is the sum of d² over its eligible rows;
     of equally large clusters the earliest counts. The score is the squared distance of the pick. While there is no
-    centre the row of largest ``k(x, x)`` is picked. Ties go to the lowest position. Rows that are not finite are set
-    aside, as in `k_center`. Cost: one column a centre.
+    center the row of largest ``k(x, x)`` is picked. Ties go to the lowest position. Rows that are not finite are set
+    aside, as in `k_center`. Cost: one column a center.
 
     Published with gradient features sketched to 512: ``transformed(lcmd(), sketch(512))`` on `layer_gradients`.
 
@@ -45,18 +45,18 @@ def lcmd(kernel: KernelOf = linear) -> Select:
         rule = GreedyRule(
             init=lambda key, candidates: nearest_known(view),
             score=score,
-            update=lambda state, candidates, position: add_centre(view.kernel, state, position),
+            update=lambda state, candidates, position: add_center(view.kernel, state, position),
         )
         return greedy(rule)(key, candidates, batch_size)
 
     return select
 
 
-def _in_largest(state: Nearest, candidates: Candidates, num_centres: int) -> Array:
+def _in_largest(state: Nearest, candidates: Candidates, num_centers: int) -> Array:
     """Squared distances within the largest cluster, `-inf` outside; all rows count when every cluster is empty."""
     squared = state.squared
     live = jnp.where(candidates.eligible & ~jnp.isnan(squared), squared, 0.0)
-    total = jnp.zeros(num_centres, squared.dtype).at[state.centre].add(live)
+    total = jnp.zeros(num_centers, squared.dtype).at[state.center].add(live)
     largest = first_argmax(total)
-    member = (state.centre == largest) | (total[largest] <= 0) | jnp.isnan(squared)
+    member = (state.center == largest) | (total[largest] <= 0) | jnp.isnan(squared)
     return jnp.where(member, squared, -jnp.inf)

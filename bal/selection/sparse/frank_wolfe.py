@@ -1,6 +1,6 @@
 """ACS-FW: the batch whose expected log likelihood stands best for that of the whole pool, by Frank-Wolfe steps.
 
-    minimise ‖v - Σ_n w_n Φ_n‖²  over  w >= 0, Σ_n w_n ‖Φ_n‖ = s,   v = Σ_pool Φ_n,  s = Σ_pool ‖Φ_n‖
+    minimize ‖v - Σ_n w_n Φ_n‖²  over  w >= 0, Σ_n w_n ‖Φ_n‖ = s,   v = Σ_pool Φ_n,  s = Σ_pool ‖Φ_n‖
 
 A step goes from w toward the vertex ``(s / ‖Φ_f‖) e_f`` of the row f best aligned with the residual, by exact line
 search with γ in [0, 1]. It starts at w = 0, which is off the constraint; the steps stay in the hull of 0 and the

@@ -159,7 +159,7 @@ def _step(problem: Problem, usable: Bool[Array, "n"], state: _State) -> _State:
 def proximal(
     s: Float[Array, "n"], bonus: Float[Array, "n"], usable: Bool[Array, "n"], size: int
 ) -> tuple[Int[Array, "B"], Float[Array, "B"], Bool[Array, "B"]]:
-    """Minimise ``‖w - s‖² - Σ_n bonus_n 1(w_n > 0)`` over w >= 0 with at most `size` positive entries, all usable."""
+    """Minimize ``‖w - s‖² - Σ_n bonus_n 1(w_n > 0)`` over w >= 0 with at most `size` positive entries, all usable."""
     indices, _, valid = _best(jnp.where(s > 0, s**2 + bonus, s), usable, size)
     return indices, jnp.where(valid, jnp.maximum(s[indices], 0.0), 0.0), valid
 

@@ -83,7 +83,7 @@ def support_weights(
 def nnls(
     gram: Float[Array, "B B"], slope: Float[Array, "B"], used: Bool[Array, "B"], start: Float[Array, "B"]
 ) -> Float[Array, "B"]:
-    """Minimise ``wᵀ G w - 2 wᵀ c`` over w >= 0, zero where not `used`; from a feasible start, never worse than it.
+    """Minimize ``wᵀ G w - 2 wᵀ c`` over w >= 0, zero where not `used`; from a feasible start, never worse than it.
 
     Active sets: solve on the positive coordinates; step back to the boundary and drop what crosses it; free the
     coordinate of steepest descent; stop where there is none. Duplicated rows are parted by a jitter of 1e-12.

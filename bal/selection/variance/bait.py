@@ -1,6 +1,6 @@
 """BAIT: the batch that leaves the least expected loss over the pool, by Fisher information.
 
-    minimise  tr((M + Σ_{n in batch} V_nᵀ V_n)⁻¹ F),   M = λ I + Σ_known V_nᵀ V_n,   F = Σ_pool V_nᵀ V_n
+    minimize  tr((M + Σ_{n in batch} V_nᵀ V_n)⁻¹ F),   M = λ I + Σ_known V_nᵀ V_n,   F = Σ_pool V_nᵀ V_n
 
 A row's Fisher information has rank R: ``V_n = scale_n ⊗ h_n``, ``[R, C F]``. Adding a row lowers the objective by
 ``tr((I + V M⁻¹ Vᵀ)⁻¹ V M⁻¹ F M⁻¹ Vᵀ)`` (Woodbury), removing one raises it by the same with ``I - V M⁻¹ Vᵀ``.

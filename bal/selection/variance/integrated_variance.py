@@ -32,7 +32,7 @@ class IntegratedVarianceState(NamedTuple):
 
 @method
 def integrated_variance(kernel: KernelOf = linear) -> Select:
-    """Greedily minimise the mean variance ``Σ_z w_z Var(f_z | labels of the batch)`` at targets; weights normalized.
+    """Greedily minimize the mean variance ``Σ_z w_z Var(f_z | labels of the batch)`` at targets; weights normalized.
 
     The score of a pick is the drop ``Σ_z w_z Σ_xz² / (Σ_xx + σ_x²)`` given the earlier picks (`bal.acquisition.alc`),
     in the squared unit of the label: they sum to the whole drop. ``candidates.context`` is a `TargetRows`; its own

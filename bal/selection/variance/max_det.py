@@ -13,7 +13,7 @@ from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, Select, Selection
 
 @method
 def max_det(kernel: KernelOf = linear) -> Select:
-    """Greedily maximise ``½ log det(I + K_BB / σ²)``, the information of the batch's noisy labels about f, in nats.
+    """Greedily maximize ``½ log det(I + K_BB / σ²)``, the information of the batch's noisy labels about f, in nats.
 
     The score of a pick is its gain ``½ log(1 + v/σ²)``, with v its variance given the earlier picks: they sum to the
     log-determinant. The noise, per row, is the kernel's (`noisy`) and enters the pivot ``v + σ²``, so that a copy of a

@@ -18,7 +18,7 @@ from bal.numerics import first_argmax, mask_scores
 from bal.pool.over import chunked
 from bal.selection.variance.pivoted_cholesky import (
     Cholesky,
-    Picks,
+    FactoredPicks,
     add_pick,
     factor_picks,
     given_picks,
@@ -33,7 +33,7 @@ CHUNK = 1000
 """Rows that learn of the picks at a time, so that their columns stay in cache."""
 
 
-class Record(NamedTuple):
+class Progress(NamedTuple):
     """The picks so far and what is known of them."""
 
     available: Bool[Array, "n"]
@@ -49,29 +49,29 @@ def select_by_shortlist(kernel: Kernel, candidates: Candidates, batch_size: int,
     prior = finite_size(kernel)
     rounding = rounding_error(prior)
 
-    def some_picks(record: Record) -> Record:
-        picks = factor_picks(kernel, rounding, record.indices, record.num_picks)
+    def some_picks(progress: Progress) -> Progress:
+        picks = factor_picks(kernel, rounding, progress.indices, progress.num_picks)
         learn = partial(_variance, replace(kernel, rows=None, noise=None))
         variance = chunked(CHUNK).map(learn, (picks,), (kernel.rows, rounding, prior))
         scores = log_det_gain(variance, kernel.noise)
-        top, rows = jax.lax.top_k(mask_scores(scores, record.available), size + 1)
+        top, rows = jax.lax.top_k(mask_scores(scores, progress.available), size + 1)
         rows, outside = jnp.sort(rows[:-1]), top[-1]  # ascending: ties go to the lowest position
         near = kernel.take(rows)
         state = given_picks(near, rounding[rows], prior[rows], picks)
-        num_nan = (record.available & jnp.isnan(scores)).sum()
-        return _follow(near, rounding[rows], state, record, rows, outside, num_nan)
+        num_nan = (progress.available & jnp.isnan(scores)).sum()
+        return _follow(near, rounding[rows], state, progress, rows, outside, num_nan)
 
     places, scores = jnp.zeros(batch_size, jnp.int32), jnp.zeros(batch_size, prior.dtype)
     num_eligible = candidates.eligible.sum()
-    record = Record(
+    progress = Progress(
         candidates.eligible, places, scores, places > 0, jnp.zeros((), jnp.int32), jnp.zeros_like(num_eligible)
     )
-    record = jax.lax.while_loop(lambda record: record.num_picks < batch_size, some_picks, record)
-    info = {"num_eligible": num_eligible, "num_nan": record.num_nan}
-    return Selection(record.indices, record.scores, record.valid, None, info)
+    progress = jax.lax.while_loop(lambda progress: progress.num_picks < batch_size, some_picks, progress)
+    info = {"num_eligible": num_eligible, "num_nan": progress.num_nan}
+    return Selection(progress.indices, progress.scores, progress.valid, None, info)
 
 
-def _variance(kernel: Kernel, picks: Picks, part: tuple[PyTree, Array, Array]) -> Float[Array, "n"]:
+def _variance(kernel: Kernel, picks: FactoredPicks, part: tuple[PyTree, Array, Array]) -> Float[Array, "n"]:
     rows, rounding, prior = part
     return given_picks(replace(kernel, rows=rows), rounding, prior, picks).variance
 
@@ -80,29 +80,29 @@ def _follow(
     near: Kernel,
     rounding: Float[Array, "m"],
     state: Cholesky,
-    record: Record,
+    progress: Progress,
     rows: Int[Array, "m"],
     outside: Float[Array, ""],
     num_nan: Int[Array, ""],
-) -> Record:
+) -> Progress:
     """Pick from the shortlist until another row, of score at most `outside`, might be better; at least once."""
-    first = record.num_picks
+    first = progress.num_picks
 
-    def masked(state: Cholesky, here: Record) -> tuple[Array, Array]:
+    def masked(state: Cholesky, here: Progress) -> tuple[Array, Array]:
         scores = log_det_gain(state.variance, near.noise)
         return scores, mask_scores(scores, here.available)
 
-    def goes_on(carry: tuple[Cholesky, Record]) -> Bool[Array, ""]:
+    def goes_on(carry: tuple[Cholesky, Progress]) -> Bool[Array, ""]:
         # Of equal scores the shortlist took the rows of lowest position, so it wins a tie.
         certain = (masked(*carry)[1].max() >= outside) | (carry[1].num_picks == first)
-        return certain & (carry[1].num_picks < len(record.indices))
+        return certain & (carry[1].num_picks < len(progress.indices))
 
-    def pick(carry: tuple[Cholesky, Record]) -> tuple[Cholesky, Record]:
+    def pick(carry: tuple[Cholesky, Progress]) -> tuple[Cholesky, Progress]:
         state, here = carry
         scores, ranked = masked(state, here)
         position, number = first_argmax(ranked), here.num_picks
         valid = ~jnp.isneginf(ranked[position]) & ((number == 0) | here.valid[number - 1])
-        here = Record(
+        here = Progress(
             here.available.at[position].set(False),
             here.indices.at[number].set(rows[position]),
             here.scores.at[number].set(jnp.where(valid, scores[position], -jnp.inf)),
@@ -112,6 +112,6 @@ def _follow(
         )
         return add_pick(near, rounding, state, position), here
 
-    here = record._replace(available=record.available[rows])
+    here = progress._replace(available=progress.available[rows])
     _, here = jax.lax.while_loop(goes_on, pick, (state, here))
-    return here._replace(available=record.available.at[rows].set(here.available))
+    return here._replace(available=progress.available.at[rows].set(here.available))

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from bal.typing import Kernel, PyTree
 
 BLOCK = 16
-"""Picks whose covariances with all rows are one product."""
+"""FactoredPicks whose covariances with all rows are one product."""
 
 
 class Cholesky(NamedTuple):
@@ -46,7 +46,7 @@ def add_pick(kernel: Kernel, rounding: Float[Array, "n"], state: Cholesky, posit
     return Cholesky(variance, state.factor.at[state.num_picks].set(row), state.num_picks + 1)
 
 
-class Picks(NamedTuple):
+class FactoredPicks(NamedTuple):
     """Several picks at once: what the kernel compares, and T with ``T k(picks, x)`` the column of the factor at x.
 
     T is 0 where a pick is not real; the first `num_picks` are.
@@ -59,7 +59,7 @@ class Picks(NamedTuple):
 
 def factor_picks(
     kernel: Kernel, rounding: Float[Array, "n"], picked: Int[Array, "B"], num_picks: Int[Array, ""]
-) -> Picks:
+) -> FactoredPicks:
     """The factor of the first picks among all, in whole blocks."""
     size, padding = picked.shape[0], -picked.shape[0] % BLOCK
     real = jnp.arange(size + padding) < num_picks
@@ -67,10 +67,12 @@ def factor_picks(
     some = kernel.take(picked)
     gram = jnp.where(real[:, None] & real[None], some.block(some.rows), 0.0)
     transform = _inverse_factor(gram, some.noise, rounding[picked], real)
-    return Picks(some.rows, transform[:size], num_picks)
+    return FactoredPicks(some.rows, transform[:size], num_picks)
 
 
-def given_picks(kernel: Kernel, rounding: Float[Array, "n"], prior: Float[Array, "n"], picks: Picks) -> Cholesky:
+def given_picks(
+    kernel: Kernel, rounding: Float[Array, "n"], prior: Float[Array, "n"], picks: FactoredPicks
+) -> Cholesky:
     """What `add_pick` makes of no picks, one pick after the other; it takes time in proportion to the real picks."""
 
     def add(number: Array, factor: Float[Array, "B n"]) -> Float[Array, "B n"]:

@@ -21,7 +21,7 @@ class MutualInformationState(NamedTuple):
 
 @method
 def mutual_information(kernel: KernelOf = linear) -> Select:
-    """Greedily maximise ``I(y_B; y_rest)``, what the labels of the batch tell about the labels of the other candidates.
+    """Greedily maximize ``I(y_B; y_rest)``, what the labels of the batch tell about the labels of the other candidates.
 
     The gain of a row is ``½ log[Var(y | picks) / Var(y | all others not picked)]``, in nats, with the noise of a label
     in both (`noisy`): the rise of ``½ (log det C_B + log det C_rest - log det C)``, C being the covariance of the
