@@ -154,6 +154,8 @@ def _held(value: Any) -> Any:
         return type(value)(_held(part) for part in value)
     if type(value) is dict:
         return {key: _held(part) for key, part in value.items()}
+    if type(value) is functools.partial:
+        return functools.partial(value.func, *map(_held, value.args), **_held(value.keywords))
     if type(value) is np.ndarray:
         value = value.copy()
         value.flags.writeable = False
@@ -197,6 +199,8 @@ def _key(value: Any, held: bool = True) -> Hashable:
         return _Itself(value) if value.dtype.hasobject else (kind, *_digest(value))
     if isinstance(value, jax.Array) and not isinstance(value, Tracer) and value.is_fully_addressable:
         return jax.Array, str(value.aval), value.sharding, *_digest(_plain(value))
+    if held and kind is functools.partial:
+        return kind, key(value.func), key(value.args), key(value.keywords)
     if isinstance(value, types.MethodType):
         return kind, _Itself(value.__self__), value.__func__
     if isinstance(value, types.FunctionType) and "<locals>" in value.__qualname__ and _is_of("optax", value):

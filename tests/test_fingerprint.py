@@ -14,6 +14,7 @@ import numpyro.distributions as dist
 import optax
 import pytest
 from cases import LEARNERS, SELECTORS
+from factories import ALL, recipes
 from flax import nnx
 from gpjax.kernels import RBF
 from problem import LEARNER, QUERY
@@ -67,8 +68,10 @@ def test_descriptions_are_the_same_in_another_process(request):
             "from gpjax.kernels import RBF",
             "from bal.learners.gp import gp_regression, process",
             "PROCESS = gp_regression(process(RBF(lengthscale=0.3), noise=0.1))",
+            "from factories import ALL, recipes",
             "from bal.loop.fingerprint import describe",
-            "print('\\f'.join(map(describe, [QUERY, LEARNER, PROCESS])))",
+            "made = [PROCESS, QUERY, LEARNER, *(row.make() for row in ALL.values()), *recipes().values()]",
+            "print('\\f'.join(map(describe, made)))",
         ]
     )
     done = subprocess.run(
@@ -80,7 +83,8 @@ def test_descriptions_are_the_same_in_another_process(request):
         check=True,
     )
     there = done.stdout.removesuffix("\n").split("\f")
-    for text, method in zip(there, [QUERY, LEARNER, PROCESS], strict=True):
+    made = [PROCESS, QUERY, LEARNER, *(row.make() for row in ALL.values()), *recipes().values()]
+    for text, method in zip(there, made, strict=True):
         assert difference(describe(method), text) == ""
 
 

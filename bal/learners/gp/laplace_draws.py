@@ -75,7 +75,6 @@ def laplace_draws(
     return Hyperparameters(num_draws, choose, units_of(standardize))
 
 
-@method
 def weighted_draws(
     key: PRNGKey, initial: PyTree, objective: Objective, num_points: int = 256, num_steps: int = 30
 ) -> WeightedDraws:
