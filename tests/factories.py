@@ -82,7 +82,10 @@ FACTORIES = {
         "nngp": Made(lambda: kernels.nngp(2), lambda: kernels.nngp(2, bias_variance=0.1)),
         "noisy": Made(lambda: kernels.noisy(kernels.linear, 0.1), lambda: kernels.noisy(kernels.linear, 0.2)),
         "ntk": Made(lambda: kernels.ntk(2), lambda: kernels.ntk(3)),
-        "of": Made(lambda: kernels.of(jnp.sin, kernels.linear), lambda: kernels.of(jnp.cos, kernels.linear)),
+        "kernel_of_part": Made(
+            lambda: kernels.kernel_of_part(jnp.sin, kernels.linear),
+            lambda: kernels.kernel_of_part(jnp.cos, kernels.linear),
+        ),
         "scaled_by": Made(
             lambda: kernels.scaled_by(kernels.linear, jnp.float32(2.0)), lambda: kernels.scaled_by(kernels.linear, 2.5)
         ),

@@ -10,7 +10,7 @@ from bal.query.gradients import last_layer_gradients
 from bal.query.rows import features, inputs, score, scored_features
 from bal.selection import shortlist, transformed
 from bal.strategies.scores import bald
-from bal.typing import ContextFunction, Query, RowFunction, Stage, Values
+from bal.typing import Query, RowFunction, Stage, Values
 
 
 @method
@@ -142,7 +142,9 @@ def cluster_margin(clusters: Values, num_margin: int = 200) -> Query:
 
     Citovsky, DeSalvo, Gentile, Karydas, Rajagopalan, Rostamizadeh and Kumar 2021, "Batch Active Learning at Scale".
     """
-    return Query((Stage(score(acquisition.margin), selection.cluster_margin(num_margin), _given(clusters)),))
+    return Query(
+        (Stage(score(acquisition.margin), selection.cluster_margin(num_margin), lambda *_: jnp.asarray(clusters)),)
+    )
 
 
 @method
@@ -171,9 +173,3 @@ def ranked_batch() -> Query:
     Cardoso, Silva, Canuto, Moro and Gonçalves 2017, "Ranked batch-mode active learning".
     """
     return Query((Stage(scored_features(acquisition.least_confidence), selection.ranked_batch),))
-
-
-@method
-def _given(context: Values) -> ContextFunction:
-    """The same context in every round."""
-    return lambda key, round, over: jnp.asarray(context)
