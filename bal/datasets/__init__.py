@@ -11,6 +11,7 @@ from bal.datasets.images import fashion_mnist, mnist
 from bal.datasets.regression import uci_regression
 from bal.datasets.sources import CorruptDataError, MissingDataError
 from bal.datasets.start import start_set
+from bal.datasets.table import Table, encode, read_table, split_table
 from bal.datasets.two_bells import two_bells
 from bal.datasets.variants import noisy_inputs, noisy_labels, repeated
 
@@ -19,14 +20,18 @@ __all__ = [
     "Dataset",
     "MissingDataError",
     "Scaling",
+    "Table",
     "diabetes",
     "digits",
+    "encode",
     "fashion_mnist",
     "mnist",
     "noisy_inputs",
     "noisy_labels",
+    "read_table",
     "repeated",
     "split",
+    "split_table",
     "standardize",
     "start_set",
     "two_bells",
