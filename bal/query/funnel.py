@@ -1,5 +1,6 @@
 """A query is a funnel of stages: map rows, select some, and again, until a batch is left."""
 
+import inspect
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from bal.learners.convergence import all_converged
+from bal.method import brief
 from bal.pool.labeled import is_known, is_labeled
 from bal.pool.over import dense, num_rows, take
 from bal.query.rows import predictions, score
@@ -49,12 +51,14 @@ def run_query(
     equal = []
     for number, stage in enumerate(query.stages):
         key_context, key_select = jax.random.split(jax.random.fold_in(key, number))
+        _check_stage(number, stage)
         context = None if stage.context is None else stage.context(key_context, round, over)
         rows = known = None
         if stage.rows is not None:
             fixed = (round.posterior, context)
             rows = over.map(stage.rows, fixed, x)
             known = over.map(stage.rows, fixed, known_x)
+            _check_rows(number, rows, num_rows(x))
         candidates = Candidates(rows, index, eligible, cost, known, known_weight, context)
         selection = _select(over, stage.select, batch_size)(key_select, candidates)
         seen.append((candidates, selection))
@@ -70,6 +74,32 @@ def run_query(
     if converged is not None:
         info["converged"] = converged
     return selection._replace(indices=index, log_q=log_q, info=info), memory
+
+
+def _check_stage(number: int, stage: Stage) -> None:
+    """Each part of a stage is a function, and a row function takes more than predictions."""
+    if stage.context is not None and not callable(stage.context):
+        raise TypeError(
+            f"stage {number} needs a context function, got {type(stage.context).__name__}; for target rows use "
+            "context=targets(x_target)"
+        )
+    if stage.rows is None:
+        return
+    try:
+        inspect.signature(stage.rows).bind(None, None, None)
+    except TypeError as error:
+        raise TypeError(
+            f"stage {number} needs a row function, posterior, context, x -> rows, got {brief(stage.rows)}; for a "
+            "function of predictions use score(acquisition)"
+        ) from error
+
+
+def _check_rows(number: int, rows: PyTree, n: int) -> None:
+    if any(jnp.shape(leaf)[:1] != (n,) for leaf in jax.tree.leaves(rows)):
+        raise ValueError(
+            f"stage {number} needs rows that lead with the {n} rows of x, got {jax.tree.map(jnp.shape, rows)}; a row "
+            "function is row-wise: one result for each row"
+        )
 
 
 def is_scores(rows: Array) -> bool:

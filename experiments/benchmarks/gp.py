@@ -28,7 +28,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 from timing import compiled, least_seconds
 
-from bal.kernels import learner_covariance, noisy
+from bal.kernels import posterior_covariance
 from bal.learners.gp import GPState, Process, given, gp_regression, maximum_likelihood, process
 from bal.numerics import in_row_blocks
 from bal.selection import max_det
@@ -122,7 +122,7 @@ def pick(learner: Learner, state: GPState, x: jax.Array, batch_size: int) -> Sel
     n = len(x)
     context = Posterior(state, learner)
     every = Candidates(context.embed(x), jnp.arange(n), jnp.ones(n, bool), jnp.ones(n), context=context)
-    select = max_det(noisy(learner_covariance, lambda rows: rows.noise.mean(-1)))
+    select = max_det(posterior_covariance)
     return select(jax.random.key(2), every, batch_size)
 
 

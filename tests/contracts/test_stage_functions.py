@@ -13,7 +13,7 @@ from bal import query
 from bal.acquisition import bald, least_confidence
 from bal.pool import chunked, dense, host, make_pool
 from bal.pool.labeled import answer, ask, empty_log
-from bal.selection import PoolRows, expected_log_likelihoods
+from bal.selection import PoolRows, best, expected_log_likelihoods
 from bal.typing import Gaussian, Latent, Learner, Posterior, Round
 
 KEY = jax.random.key(0)
@@ -129,6 +129,25 @@ def test_predictions_of_another_number_of_rows():
     wrong = of(lambda state, x: draws(state, x[:2]))
     with pytest.raises(ValueError, match=r"predictions that lead with the 6 rows, got \(2, 3, 4\); `predict` is row-w"):
         query.predictions(Posterior(WEIGHTS, wrong), None, X)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (query.Stage(bald, best), "stage 0 needs a row function, .* got bald; .* use score"),
+        (query.Stage(jnp.ones(3), best), r"stage 0 needs a row function, .* got float32\[3\]"),
+        (
+            query.Stage(query.epig_scores, best, X_TARGET),
+            r"needs a context function, got .*Array.*; .*targets\(x_target",
+        ),
+        (query.Stage(lambda posterior, context, x: x.sum(), best), r"rows that lead with the 6 rows of x, got \(\)"),
+        (query.Stage(lambda posterior, context, x: (x, x[1:]), best), r"the 6 rows of x, got \(\(6, 2\), \(5, 2\)\)"),
+        (query.Stage(query.predictions, best), r"best ranks one score a row, \[n\], got rows of shape \[6, 3, 4\]"),
+    ],
+)
+def test_wrong_parts_of_a_stage_are_named(stage, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        jax.eval_shape(lambda round: query.run_query(KEY, query.Query((stage,)), round, 1), ROUND)
 
 
 def test_alc_of_draws_is_the_drop_of_their_covariance():
