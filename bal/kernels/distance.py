@@ -7,13 +7,13 @@ large offset, so `near_origin` removes that from kernels whose distances it does
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.method import method
 from bal.numerics import in_row_blocks
 from bal.typing import Kernel, PyTree
 
@@ -99,7 +99,7 @@ def offset(x: Float[Array, "n F"], live: Bool[Array, "n"]) -> Float[Array, "F"]:
     return jnp.where(far, jnp.round(mean / unit) * unit, 0.0)
 
 
-@lru_cache
+@method
 def _seen_from(pair: Callable) -> Callable:
     def moved(params: tuple[PyTree, PyTree], a: PyTree, b: PyTree) -> Array:
         by, params = params

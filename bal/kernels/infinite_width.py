@@ -9,7 +9,6 @@ Jacot, Gabriel and Hongler 2018, "Neural Tangent Kernel".
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -62,7 +61,7 @@ def _infinite_width(num_hidden: int, weight_variance: float, bias_variance: floa
     return kernel
 
 
-@lru_cache
+@method
 def _recursion(num_hidden: int, tangent: bool) -> Callable[..., Array]:
     def pair(params: PyTree, a: PyTree, b: PyTree) -> Array:
         (w, bias), (x, xx), (y, yy) = params, a, b

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import jax
@@ -112,11 +111,11 @@ def kernel_sum(*kernels: KernelOf) -> KernelOf:
     return summed
 
 
-@lru_cache
+@method
 def _scaled_pair(pair: Callable) -> Callable:
     return lambda params, a, b: params[0] * pair(params[1], a, b)
 
 
-@lru_cache
+@method
 def _sum_pair(pairs: tuple[Callable, ...]) -> Callable:
     return lambda params, a, b: sum(pair(p, x, y) for pair, p, x, y in zip(pairs, params, a, b))

@@ -7,7 +7,6 @@ float32, a matrix of more labels than its rank is not positive definite, and its
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -93,7 +92,6 @@ def _matmul(a: Float[Array, "a b"], b: Float[Array, "b c"]) -> Float[Array, "a c
     return jax.lax.dot(a, b, precision="highest")
 
 
-@lru_cache
 def _whitened(pair: Callable) -> Callable:
     """``v = L⁻¹ k(X, x)`` of candidates and of labeled rows, in the dtype of the rows; call it `in_float64`."""
 
@@ -122,7 +120,7 @@ def _double(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
-@lru_cache
+@method
 def _posterior_pair(pair: Callable) -> Callable:
     def posterior_pair(params: PyTree, a: PyTree, b: PyTree) -> Array:
         return pair(params, a[0], b[0]) - jnp.vdot(a[1], b[1], precision="highest")

@@ -142,7 +142,7 @@ def test_layer_gradients_are_those_of_autodiff(outputs, cotangent):
     mine = [np.einsum("nc,nf->nfc", wide(f.outer), wide(f.inner)).reshape(N, -1) for f in rows]
     np.testing.assert_allclose(np.concatenate(mine, 1), explicit, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gram(gradient(candidates(rows))), explicit @ explicit.T, rtol=1e-4, atol=1e-4)
-    assert layer_gradients(mlp, cotangent) is layer_gradients(mlp, cotangent)
+    assert layer_gradients(mlp, cotangent) == layer_gradients(mlp, cotangent)
 
 
 def monte_carlo_layers(x, num_hidden, weight_variance, bias_variance):
