@@ -199,7 +199,7 @@ def fisher_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Can
 
 
 _compiled = functools.partial(jax.jit, static_argnums=2)  # once a shape: several tests share each of them
-_by_rows = selection.GreedyRule(lambda key, c: (), lambda state, c: c.rows, lambda state, c, i: state)
+_by_rows = lambda key, c, batch_size: selection.Greedy((), lambda state: c.rows, lambda state, i: state)
 
 _noisy = kernels.noisy(kernels.linear, 0.1)
 _posterior_max_det = selection.transformed(selection.max_det(_noisy), kernels.scaled, kernels.given_known(0.1))
@@ -249,7 +249,7 @@ RULES = {
     "average_linkage",
     "k_means",
     "purity_radius",
-    "GreedyRule",
+    "Greedy",
 }  # names of `bal.selection` that are not selectors
 
 

@@ -6,7 +6,7 @@ it, transforms change the rows first, and the rules of `bal.selection` read its 
 
 from bal.kernels.gradient import Factors, Gradients, gradient
 from bal.kernels.infinite_width import nngp, ntk
-from bal.kernels.kernel import kernel_of_part, kernel_sum, noisy, scaled_by
+from bal.kernels.kernel import kernel_of_part, kernel_sum, make_kernel, noisy, scaled_by
 from bal.kernels.learner import learner_covariance, posterior_covariance
 from bal.kernels.linear import draw_covariance, linear
 from bal.kernels.posterior import conditioned, given_known
@@ -26,6 +26,7 @@ __all__ = [
     "kernel_sum",
     "learner_covariance",
     "linear",
+    "make_kernel",
     "map_rows",
     "nngp",
     "noisy",

@@ -16,7 +16,7 @@ from bal.selection.information.epig_batch import epig_batch
 from bal.selection.information.gaussian_batch import gaussian_batch
 from bal.selection.information.labelings import BatchInformation, batch_information
 from bal.selection.ranking import best, per_cost, random_uniform, shortlist
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, greedy
 from bal.selection.sparse.features import (
     expected_gaussian_log_likelihoods,
     expected_log_likelihoods,
@@ -50,7 +50,7 @@ from bal.selection.variance.sensor_placement import mutual_information
 __all__ = [
     "BatchInformation",
     "FisherRows",
-    "GreedyRule",
+    "Greedy",
     "HeadRows",
     "LinearHead",
     "PoolRows",

@@ -10,7 +10,7 @@ import pytest
 from scipy import special
 
 from bal.acquisition import bald, expected_entropy
-from bal.selection import GreedyRule, batch_information, batchbald, greedy
+from bal.selection import Greedy, batch_information, batchbald, greedy
 from bal.selection.information.batchbald import BatchBaldState
 from bal.selection.information.labelings import add_row, conditional_information, no_labels
 from bal.selection.rules.lazy import lazy_gains
@@ -182,10 +182,10 @@ def test_lazy_gains_pick_what_all_gains_pick(num_configurations):
     pool = spread_out(11, (40, K, 2))
     small = jax.jit(partial(batchbald(num_configurations, budget=1), batch_size=9))
     picks = small(KEY, candidates(pool, np.arange(40) % 5 > 0))
-    everything = GreedyRule(
-        lambda key, c: BatchBaldState(key, no_labels(num_configurations, K), None, None),
-        lambda state, c: conditional_information(c.rows, state.configurations),
-        lambda state, c, i: state._replace(
+    everything = lambda key, c, batch_size: Greedy(
+        BatchBaldState(key, no_labels(num_configurations, K), None, None),
+        lambda state: conditional_information(c.rows, state.configurations),
+        lambda state, i: state._replace(
             key=jax.random.split(state.key)[1],
             configurations=add_row(jax.random.split(state.key)[0], state.configurations, c.rows[i]),
         ),

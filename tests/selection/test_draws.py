@@ -7,7 +7,7 @@ import numpy as np
 from bal.numerics import draw_position, in_float64
 from bal.numerics.draws import _invert
 from bal.selection import greedy, kmeans_pp
-from bal.selection.rules.greedy import GreedyRule
+from bal.selection.rules.greedy import Greedy
 from bal.typing import Candidates
 
 
@@ -38,7 +38,7 @@ def test_rows_of_weight_zero_are_never_drawn():
 
 
 def test_an_infinite_weight_is_drawn_for_certain():
-    rule = GreedyRule(lambda key, c: (), lambda state, c: c.rows, lambda state, c, i: state)
+    rule = lambda key, c, batch_size: Greedy((), lambda state: c.rows, lambda state, i: state)
     some = Candidates(jnp.array([0.0, jnp.inf, 1.0]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
     picks = jax.jit(lambda some: greedy(rule, draw=True)(jax.random.key(0), some, 3))(some)
     assert int(picks.indices[0]) == 1
@@ -59,7 +59,7 @@ def test_log_q_of_rows_that_are_drawn_by_distance():
 def test_nothing_is_valid_behind_a_place_without_a_pick():
     """Scores that are NaN at the second pick and numbers again at the third: the batch ends at the first pick."""
     scores = lambda step, c: jnp.where(step == 1, jnp.nan, c.rows)
-    rule = GreedyRule(lambda key, c: jnp.int32(0), scores, lambda step, c, i: step + 1)
+    rule = lambda key, c, batch_size: Greedy(jnp.int32(0), lambda step: scores(step, c), lambda step, i: step + 1)
     some = Candidates(jnp.array([1.0, 3.0, 2.0, 0.5]), jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4))
     picks = jax.jit(lambda some: greedy(rule)(jax.random.key(0), some, 3))(some)
     assert picks.valid.tolist() == [True, False, False]

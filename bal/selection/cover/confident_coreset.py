@@ -9,12 +9,11 @@ from bal.method import method
 from bal.selection.cover.distances import distances_to, nearest_distance, points
 from bal.selection.cover.ranked_batch import ScoredFeatures
 from bal.selection.kinds import check_type
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, greedy
 from bal.typing import Candidates, PRNGKey, Select
 
 
 class _State(NamedTuple):
-    x: Float[Array, "n F"]
     left: Bool[Array, "n"]
     distance: Float[Array, "n"]
 
@@ -42,31 +41,24 @@ def confident_coreset(power: float = 0.5) -> Select:
     if not 0 <= power <= 1:
         raise ValueError(f"power must lie between 0 (top B by uncertainty) and 1 (k-center), got {power}")
 
-    def score(state: _State, candidates: Candidates) -> Float[Array, "n"]:
-        u = candidates.rows.scores
-        fine = jnp.isfinite(state.x).all(1) & ~jnp.isnan(u)
-        d = _unit(jnp.where(jnp.isinf(state.distance), 1.0, state.distance), state.left & fine)
-        return jnp.where(fine, d**power * u ** (1 - power), jnp.nan)
-
-    def init(key: PRNGKey, candidates: Candidates) -> _State:
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         check_type("confident_coreset", candidates.rows, ScoredFeatures)
-        return _init(key, candidates)
+        u, features = candidates.rows
+        here = points(candidates, features, None if candidates.known is None else candidates.known.features)
+        x = jnp.where(here.finite[:, None], here.x, jnp.nan)
+        fine = jnp.isfinite(x).all(1) & ~jnp.isnan(u)
 
-    return greedy(GreedyRule(init, score, _update))
+        def score(state: _State) -> Float[Array, "n"]:
+            d = _unit(jnp.where(jnp.isinf(state.distance), 1.0, state.distance), state.left & fine)
+            return jnp.where(fine, d**power * u ** (1 - power), jnp.nan)
 
+        def update(state: _State, position: Array) -> _State:
+            distance = jnp.minimum(state.distance, distances_to(x, x[position]))
+            return _State(state.left.at[position].set(False), distance)
 
-def _init(key: PRNGKey, candidates: Candidates) -> _State:
-    del key
-    known = None if candidates.known is None else candidates.known.features
-    here = points(candidates, candidates.rows.features, known)
-    x = jnp.where(here.finite[:, None], here.x, jnp.nan)
-    return _State(x, candidates.eligible, nearest_distance(x, here.known, here.labeled))
+        return Greedy(_State(candidates.eligible, nearest_distance(x, here.known, here.labeled)), score, update)
 
-
-def _update(state: _State, candidates: Candidates, position: Array) -> _State:
-    del candidates
-    distance = jnp.minimum(state.distance, distances_to(state.x, state.x[position]))
-    return _State(state.x, state.left.at[position].set(False), distance)
+    return greedy(rule)
 
 
 def _unit(d: Float[Array, "n"], among: Bool[Array, "n"]) -> Float[Array, "n"]:

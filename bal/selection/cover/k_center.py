@@ -1,12 +1,14 @@
 """K-center greedy, also core-set or MaxDist: always the row that is farthest from every center."""
 
+from functools import partial
+
 import jax.numpy as jnp
 
 from bal.kernels import linear
 from bal.kernels.distance import add_center, finite_size, near_origin, nearest_known
 from bal.method import method
-from bal.selection.rules.greedy import GreedyRule, greedy
-from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
+from bal.selection.rules.greedy import Greedy, greedy
+from bal.typing import Candidates, KernelOf, PRNGKey, Select
 
 
 @method
@@ -27,15 +29,11 @@ def k_center(kernel: KernelOf = linear) -> Select:
     [2, 0]
     """
 
-    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         k = kernel(candidates)
         size = finite_size(k)
         view = near_origin(k, size, candidates.eligible)
-        rule = GreedyRule(
-            init=lambda key, candidates: nearest_known(view),
-            score=lambda state, candidates: jnp.where(state.some, state.squared, size),
-            update=lambda state, candidates, position: add_center(view.kernel, state, position),
-        )
-        return greedy(rule)(key, candidates, batch_size)
+        score = lambda state: jnp.where(state.some, state.squared, size)
+        return Greedy(nearest_known(view), score, partial(add_center, view.kernel))
 
-    return select
+    return greedy(rule)

@@ -15,7 +15,7 @@ from bal.selection.cover.distances import (
     squared_distances,
 )
 from bal.selection.kinds import check_features
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, pick_greedily
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
 
@@ -50,7 +50,7 @@ def k_medoids(num_iterations: int = 10) -> Select:
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         check_features("k_medoids", candidates.rows)
         here = points(candidates, candidates.rows, candidates.known)
-        built = greedy(_build(here))(key, candidates, batch_size)
+        built, _ = pick_greedily(_build(here), candidates.eligible, batch_size)
         medoids = _alternate(here, built.indices, built.valid, num_iterations)
         distance, gains = jax.lax.scan(
             lambda distance, medoid: _add(here, distance, *medoid), _reference(here), (medoids, built.valid)
@@ -75,12 +75,10 @@ def _add(here: Points, distance: Array, medoid: Array, valid: Array) -> tuple[Ar
     return closer, jnp.where(here.usable, distance - closer, 0.0).sum()
 
 
-def _build(here: Points) -> GreedyRule:
+def _build(here: Points) -> Greedy:
     """BUILD as a greedy rule whose state is the distance of every row to its nearest medoid."""
 
-    def score(distance: Float[Array, "n"], candidates: Candidates) -> Float[Array, "n"]:
-        del candidates
-
+    def score(distance: Float[Array, "n"]) -> Float[Array, "n"]:
         def gain(rows: Float[Array, "r F"]) -> Float[Array, "r"]:
             saved = distance[None, :] - jnp.sqrt(squared_distances(rows, here.x))
             return jnp.where(here.usable[None, :], jnp.maximum(saved, 0.0), 0.0).sum(1)
@@ -88,11 +86,10 @@ def _build(here: Points) -> GreedyRule:
         gains = in_row_blocks(gain, here.x, rows_a_block(len(here.x)))
         return jnp.where(here.finite, gains, jnp.nan)
 
-    def update(distance: Float[Array, "n"], candidates: Candidates, position: Array) -> Float[Array, "n"]:
-        del candidates
+    def update(distance: Float[Array, "n"], position: Array) -> Float[Array, "n"]:
         return jnp.minimum(distance, distances_to(here.x, here.x[position]))
 
-    return GreedyRule(lambda key, candidates: _reference(here), score, update)
+    return Greedy(_reference(here), score, update)
 
 
 def _alternate(here: Points, medoids: Int[Array, "B"], valid: Bool[Array, "B"], num_iterations: int) -> Int[Array, "B"]:

@@ -1,16 +1,17 @@
 """k-means++ seeding as a batch rule: rows drawn by their squared distance to the nearest center."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels import linear
-from bal.kernels.distance import Nearest, add_center, finite_size, near_origin, nearest_known
+from bal.kernels.distance import add_center, finite_size, near_origin, nearest_known
 from bal.method import method
 from bal.numerics import first_argmax, mask_scores
-from bal.selection.rules.greedy import GreedyRule, greedy
-from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
+from bal.selection.rules.greedy import Greedy, greedy
+from bal.typing import Candidates, KernelOf, PRNGKey, Select
 
 FirstCenter = Callable[[Float[Array, "n"]], Float[Array, "n"]]
 """Log weights by which the first center is drawn, from ``k(x, x)``, which is `-inf` where a row may not be picked."""
@@ -44,21 +45,13 @@ def kmeans_pp(kernel: KernelOf = linear, first: FirstCenter = uniform_first) -> 
     True
     """
 
-    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         k = kernel(candidates)
         size = finite_size(k)
         view = near_origin(k, size, candidates.eligible)
+        start = first(mask_scores(size, candidates.eligible))
+        start = jnp.where(jnp.isnan(size), jnp.nan, start)
+        score = lambda state: jnp.where(state.some, jnp.log(state.squared), start)
+        return Greedy(nearest_known(view), score, partial(add_center, view.kernel))
 
-        def score(state: Nearest, candidates: Candidates) -> Float[Array, "n"]:
-            start = first(mask_scores(size, candidates.eligible))
-            start = jnp.where(jnp.isnan(size), jnp.nan, start)
-            return jnp.where(state.some, jnp.log(state.squared), start)
-
-        rule = GreedyRule(
-            init=lambda key, candidates: nearest_known(view),
-            score=score,
-            update=lambda state, candidates, position: add_center(view.kernel, state, position),
-        )
-        return greedy(rule, draw=True)(key, candidates, batch_size)
-
-    return select
+    return greedy(rule, draw=True)

@@ -1,14 +1,16 @@
 """LCMD, largest cluster maximum distance: the farthest row of the cluster that is worst represented."""
 
+from functools import partial
+
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from bal.kernels import linear
 from bal.kernels.distance import Nearest, add_center, finite_size, near_origin, nearest_known
 from bal.method import method
 from bal.numerics import first_argmax
-from bal.selection.rules.greedy import GreedyRule, greedy
-from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
+from bal.selection.rules.greedy import Greedy, greedy
+from bal.typing import Candidates, KernelOf, PRNGKey, Select
 
 
 @method
@@ -33,29 +35,21 @@ def lcmd(kernel: KernelOf = linear) -> Select:
     [4, 2]
     """
 
-    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         k = kernel(candidates)
         size = finite_size(k)
         view = near_origin(k, size, candidates.eligible)
-        num_known = 0 if k.known_weight is None else k.known_weight.shape[0]
+        num_centers = batch_size + (0 if k.known_weight is None else k.known_weight.shape[0])
+        score = lambda state: jnp.where(state.some, _in_largest(state, candidates.eligible, num_centers), size)
+        return Greedy(nearest_known(view), score, partial(add_center, view.kernel))
 
-        def score(state: Nearest, candidates: Candidates) -> Float[Array, "n"]:
-            return jnp.where(state.some, _in_largest(state, candidates, num_known + batch_size), size)
-
-        rule = GreedyRule(
-            init=lambda key, candidates: nearest_known(view),
-            score=score,
-            update=lambda state, candidates, position: add_center(view.kernel, state, position),
-        )
-        return greedy(rule)(key, candidates, batch_size)
-
-    return select
+    return greedy(rule)
 
 
-def _in_largest(state: Nearest, candidates: Candidates, num_centers: int) -> Array:
+def _in_largest(state: Nearest, eligible: Bool[Array, "n"], num_centers: int) -> Float[Array, "n"]:
     """Squared distances within the largest cluster, `-inf` outside; all rows count when every cluster is empty."""
     squared = state.squared
-    live = jnp.where(candidates.eligible & ~jnp.isnan(squared), squared, 0.0)
+    live = jnp.where(eligible & ~jnp.isnan(squared), squared, 0.0)
     total = jnp.zeros(num_centers, squared.dtype).at[state.center].add(live)
     largest = first_argmax(total)
     member = (state.center == largest) | (total[largest] <= 0) | jnp.isnan(squared)

@@ -10,15 +10,13 @@ from bal.method import method
 from bal.numerics import in_row_blocks
 from bal.selection.cover.distances import nearest_distance, points, rows_a_block, squared_distances
 from bal.selection.kinds import check_features
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, greedy
 from bal.typing import Candidates, PRNGKey, Select
 
 _BLOCK = 64  # newly covered rows compared at once: a pick costs at least this many
 
 
 class _State(NamedTuple):
-    x: Float[Array, "n F"]
-    finite: Bool[Array, "n"]
     uncovered: Bool[Array, "n"]
     gain: Int[Array, "n"]
 
@@ -52,25 +50,23 @@ def probcover(radius: float | Array) -> Select:
     if isinstance(radius, float | int) and not radius > 0:
         raise ValueError(f"radius must be positive, got {radius}; purity_radius finds one")
 
-    def init(key: PRNGKey, candidates: Candidates) -> _State:
-        del key
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         check_features("probcover", candidates.rows)
         here = points(candidates, candidates.rows, candidates.known)
-        uncovered = here.usable & ~(nearest_distance(here.x, here.known, here.labeled) <= radius)
-        return _State(here.x, here.finite, uncovered, _num_within(here.x, uncovered, radius))
+        x = here.x
 
-    def score(state: _State, candidates: Candidates) -> Float[Array, "n"]:
-        del candidates
-        return jnp.where(state.finite, state.gain.astype(state.x.dtype), jnp.nan)
+        def score(state: _State) -> Float[Array, "n"]:
+            return jnp.where(here.finite, state.gain.astype(x.dtype), jnp.nan)
 
-    def update(state: _State, candidates: Candidates, position: Array) -> _State:
-        del candidates
-        within = _within(squared_distances(state.x[position][None, :], state.x), radius)[0]
-        newly = state.uncovered & within.at[position].set(True)
-        gain = state.gain - _num_within(state.x, newly, radius)
-        return state._replace(uncovered=state.uncovered & ~newly, gain=gain)
+        def update(state: _State, position: Array) -> _State:
+            within = _within(squared_distances(x[position][None, :], x), radius)[0]
+            newly = state.uncovered & within.at[position].set(True)
+            return _State(state.uncovered & ~newly, state.gain - _num_within(x, newly, radius))
 
-    return greedy(GreedyRule(init, score, update))
+        uncovered = here.usable & ~(nearest_distance(x, here.known, here.labeled) <= radius)
+        return Greedy(_State(uncovered, _num_within(x, uncovered, radius)), score, update)
+
+    return greedy(rule)
 
 
 def _within(squared: Float[Array, "n m"], radius: float | Array) -> Bool[Array, "n m"]:

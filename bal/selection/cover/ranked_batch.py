@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from bal.selection.cover.distances import distances_to, nearest_distance, points
 from bal.selection.kinds import check_type, selector
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, greedy
 from bal.typing import Candidates, PRNGKey, Selection
 
 
@@ -19,8 +19,6 @@ class ScoredFeatures(NamedTuple):
 
 
 class _State(NamedTuple):
-    x: Float[Array, "n F"]
-    finite: Bool[Array, "n"]
     distance: Float[Array, "n"]
     num_left: Int[Array, ""]
     num_labeled: Int[Array, ""]
@@ -47,26 +45,25 @@ def ranked_batch(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selec
 
     Cardoso, Silva, Canuto, Moro and Gonçalves 2017, "Ranked batch-mode active learning".
     """
+    return _select(key, candidates, batch_size)
+
+
+def _rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
     check_type("ranked_batch", candidates.rows, ScoredFeatures)
-    return greedy(GreedyRule(_init, _score, _update))(key, candidates, batch_size)
+    u, features = candidates.rows
+    here = points(candidates, features, None if candidates.known is None else candidates.known.features)
 
+    def score(state: _State) -> Float[Array, "n"]:
+        left, labeled = (x.astype(here.x.dtype) for x in (state.num_left, jnp.maximum(state.num_labeled, 1)))
+        share = left / (left + labeled)
+        return jnp.where(here.finite, share * (1 - 1 / (1 + state.distance)) + (1 - share) * u, jnp.nan)
 
-def _init(key: PRNGKey, candidates: Candidates) -> _State:
-    del key
-    known = None if candidates.known is None else candidates.known.features
-    here = points(candidates, candidates.rows.features, known)
+    def update(state: _State, position: Array) -> _State:
+        distance = jnp.minimum(state.distance, distances_to(here.x, here.x[position]))
+        return _State(distance, state.num_left - 1, state.num_labeled + 1)
+
     distance = nearest_distance(here.x, here.known, here.labeled)
-    return _State(here.x, here.finite, distance, here.usable.sum(), here.labeled.sum())
+    return Greedy(_State(distance, here.usable.sum(), here.labeled.sum()), score, update)
 
 
-def _score(state: _State, candidates: Candidates) -> Float[Array, "n"]:
-    left, labeled = (x.astype(state.x.dtype) for x in (state.num_left, jnp.maximum(state.num_labeled, 1)))
-    share = left / (left + labeled)
-    scores = share * (1 - 1 / (1 + state.distance)) + (1 - share) * candidates.rows.scores
-    return jnp.where(state.finite, scores, jnp.nan)
-
-
-def _update(state: _State, candidates: Candidates, position: Array) -> _State:
-    del candidates
-    distance = jnp.minimum(state.distance, distances_to(state.x, state.x[position]))
-    return state._replace(distance=distance, num_left=state.num_left - 1, num_labeled=state.num_labeled + 1)
+_select = greedy(_rule)

@@ -9,16 +9,13 @@ from bal.method import method
 from bal.selection.cover.distances import mean_neighbor_distance, points
 from bal.selection.cover.k_means import k_means
 from bal.selection.kinds import check_features
-from bal.selection.rules.greedy import GreedyRule, greedy
-from bal.typing import Candidates, PRNGKey, Select, Selection
+from bal.selection.rules.greedy import Greedy, greedy
+from bal.typing import Candidates, PRNGKey, Select
 
 _SMALL = 5  # clusters of fewer rows come last: they hold outliers
 
 
 class _State(NamedTuple):
-    cluster: Int[Array, "n"]
-    typicality: Float[Array, "n"]
-    size: Int[Array, "k"]
     num_labeled: Int[Array, "k"]
     num_left: Int[Array, "k"]
 
@@ -54,15 +51,27 @@ def typiclust(max_clusters: int = 500, num_neighbors: int = 20) -> Select:
     if max_clusters < 1 or num_neighbors < 1:
         raise ValueError(f"expected at least 1 cluster and 1 neighbor, got {max_clusters} and {num_neighbors}")
 
-    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         check_features("typiclust", candidates.rows)
-        init = lambda key, candidates: _init(key, candidates, batch_size, max_clusters, num_neighbors)
-        return greedy(GreedyRule(init, _score, _update))(key, candidates, batch_size)
+        cluster, typicality, size, start = _clustered(key, candidates, batch_size, max_clusters, num_neighbors)
 
-    return select
+        def score(state: _State) -> Float[Array, "n"]:
+            chosen = jnp.lexsort((-size, state.num_labeled, size < _SMALL, state.num_left == 0))[0]
+            return jnp.where((cluster != chosen) & ~jnp.isnan(typicality), -jnp.inf, typicality)
+
+        def update(state: _State, position: Array) -> _State:
+            here = cluster[position]
+            return _State(state.num_labeled.at[here].add(1), state.num_left.at[here].add(-1))
+
+        return Greedy(start, score, update)
+
+    return greedy(rule)
 
 
-def _init(key: PRNGKey, candidates: Candidates, batch_size: int, max_clusters: int, num_neighbors: int) -> _State:
+def _clustered(
+    key: PRNGKey, candidates: Candidates, batch_size: int, max_clusters: int, num_neighbors: int
+) -> tuple[Int[Array, "n"], Float[Array, "n"], Int[Array, "k"], _State]:
+    """The cluster and the typicality of each candidate, the sizes of clusters, and the state before the first pick."""
     by_id = jnp.argsort(candidates.index)
     here = points(candidates, candidates.rows, candidates.known)
     x = jnp.concatenate([here.x[by_id], here.known])
@@ -75,23 +84,5 @@ def _init(key: PRNGKey, candidates: Candidates, batch_size: int, max_clusters: i
     count = lambda members: jnp.zeros(num_clusters, jnp.int32).at[cluster].add(members.astype(jnp.int32))
     is_candidate = jnp.arange(len(x)) < n
     back = lambda leaf: jnp.zeros_like(leaf[:n]).at[by_id].set(leaf[:n])
-    return _State(
-        back(cluster),
-        jnp.where(here.finite, back(typicality), jnp.nan),
-        count(counted),
-        count(counted & ~is_candidate),
-        count(counted & is_candidate),
-    )
-
-
-def _score(state: _State, candidates: Candidates) -> Float[Array, "n"]:
-    del candidates
-    chosen = jnp.lexsort((-state.size, state.num_labeled, state.size < _SMALL, state.num_left == 0))[0]
-    elsewhere = (state.cluster != chosen) & ~jnp.isnan(state.typicality)
-    return jnp.where(elsewhere, -jnp.inf, state.typicality)
-
-
-def _update(state: _State, candidates: Candidates, position: Array) -> _State:
-    del candidates
-    cluster = state.cluster[position]
-    return state._replace(num_labeled=state.num_labeled.at[cluster].add(1), num_left=state.num_left.at[cluster].add(-1))
+    start = _State(count(counted & ~is_candidate), count(counted & is_candidate))
+    return back(cluster), jnp.where(here.finite, back(typicality), jnp.nan), count(counted), start

@@ -21,7 +21,7 @@ from bal.selection.information.labelings import (
     no_labels,
 )
 from bal.selection.kinds import check_draws
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, greedy
 from bal.selection.rules.lazy import lazy_gains
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
@@ -72,43 +72,39 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
     if budget < 1:
         raise ValueError(f"budget must be at least 1 byte, got {budget}")
 
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
+        pool = candidates.rows
+
+        def gains(configurations: Configurations, bound: Float[Array, "n"]) -> Float[Array, "n"]:
+            block = rows_in_block(num_configurations, pool, budget)
+            every = lambda some: conditional_information(some, configurations, budget)
+            # Once labelings are a sample, a gain may rise by chance: every row is looked at.
+            return jax.lax.cond(configurations.sampled, every, lambda rows: lazy_gains(every, rows, bound, block), pool)
+
+        def update(state: BatchBaldState, position: Array) -> BatchBaldState:
+            key_row, key = jax.random.split(state.key)
+            more = add_row(key_row, state.configurations, pool[position])
+            taken = state.gain.at[position].set(-jnp.inf)
+            last = state.num_picks + 1 == batch_size
+            gain = jax.lax.cond(last, lambda: taken, lambda: gains(more, taken))
+            return BatchBaldState(key, more, gain, state.num_picks + 1)
+
+        empty = no_labels(num_configurations, pool.shape[1], pool.dtype)
+        bound = jnp.where(candidates.eligible, jnp.inf, -jnp.inf).astype(pool.dtype)
+        start = BatchBaldState(key, empty, gains(empty, bound), jnp.zeros((), jnp.int32))
+        return Greedy(start, lambda state: state.gain, update)
+
+    picking = greedy(rule)
+
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         check_draws("batchbald", candidates.rows)
         key_select, key_info = jax.random.split(key)
-        rule = _rule(num_configurations, budget, batch_size)
-        picks = greedy(rule)(key_select, candidates, batch_size)
+        picks = picking(key_select, candidates, batch_size)
         rows = candidates.rows[picks.indices]
         rows = jnp.where(picks.valid[:, None, None], rows, -math.log(rows.shape[-1]))  # tells nothing
         return picks._replace(info={**picks.info, **_diagnostics(key_info, rows, num_configurations)})
 
     return select
-
-
-def _rule(num_configurations: int, budget: int, batch_size: int) -> GreedyRule:
-    def gains(rows: Float[Array, "n K C"], configurations: Configurations, bound: Float[Array, "n"]) -> Array:
-        block = rows_in_block(num_configurations, rows, budget)
-        every = lambda some: conditional_information(some, configurations, budget)
-        # Once labelings are a sample, a gain may rise by chance: every row is looked at.
-        return jax.lax.cond(configurations.sampled, every, lambda rows: lazy_gains(every, rows, bound, block), rows)
-
-    def init(key: PRNGKey, candidates: Candidates) -> BatchBaldState:
-        rows = candidates.rows
-        empty = no_labels(num_configurations, rows.shape[1], rows.dtype)
-        bound = jnp.where(candidates.eligible, jnp.inf, -jnp.inf).astype(rows.dtype)
-        return BatchBaldState(key, empty, gains(rows, empty, bound), jnp.zeros((), jnp.int32))
-
-    def score(state: BatchBaldState, candidates: Candidates) -> Float[Array, "n"]:
-        return state.gain
-
-    def update(state: BatchBaldState, candidates: Candidates, position: Array) -> BatchBaldState:
-        key_row, key = jax.random.split(state.key)
-        more = add_row(key_row, state.configurations, candidates.rows[position])
-        taken = state.gain.at[position].set(-jnp.inf)
-        last = state.num_picks + 1 == batch_size
-        gain = jax.lax.cond(last, lambda: taken, lambda: gains(candidates.rows, more, taken))
-        return BatchBaldState(key, more, gain, state.num_picks + 1)
-
-    return GreedyRule(init, score, update)
 
 
 def _diagnostics(key: PRNGKey, rows: Float[Array, "B K C"], num_configurations: int) -> dict[str, Array]:

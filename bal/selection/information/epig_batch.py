@@ -15,7 +15,7 @@ from bal.method import method
 from bal.numerics.divergence import JOINT_BYTES
 from bal.selection.information.labelings import Configurations, add_row, no_labels
 from bal.selection.kinds import check_draws
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, greedy
 from bal.typing import Candidates, PRNGKey, Select
 
 
@@ -50,27 +50,27 @@ def epig_batch(num_labelings: int = 32, budget: int = JOINT_BYTES) -> Select:
     if num_labelings < 1:
         raise ValueError(f"epig_batch needs at least 1 labeling of the batch, got num_labelings={num_labelings}")
 
-    def init(key: PRNGKey, candidates: Candidates) -> EpigBatchState:
-        check_draws("epig_batch", candidates.rows)
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
+        rows = candidates.rows
+        check_draws("epig_batch", rows)
         if candidates.context is None:
             raise ValueError("epig_batch needs targets: give its stage a context, as bal.query.targets(x_target)")
-        rows = candidates.rows
-        return EpigBatchState(key, no_labels(num_labelings, rows.shape[1], rows.dtype))
+        predictions, weight = candidates.context[0], candidates.context[1].astype(rows.dtype)
 
-    def score(state: EpigBatchState, candidates: Candidates) -> Float[Array, "n"]:
-        predictions, weight = candidates.context[:2]
-        weight = weight.astype(candidates.rows.dtype)
-        configurations = state.configurations
+        def score(state: EpigBatchState) -> Float[Array, "n"]:
+            configurations = state.configurations
 
-        def add(number: Array, total: Array) -> Array:
-            given = configurations.log_weight[number]
-            gain = epig(candidates.rows, predictions, weight, log_draw_weight=given, budget=budget)
-            return total + configurations.weight[number] * gain
+            def add(number: Array, total: Array) -> Array:
+                given = configurations.log_weight[number]
+                gain = epig(rows, predictions, weight, log_draw_weight=given, budget=budget)
+                return total + configurations.weight[number] * gain
 
-        return jax.lax.fori_loop(0, configurations.count, add, jnp.zeros(len(candidates.index), candidates.rows.dtype))
+            return jax.lax.fori_loop(0, configurations.count, add, jnp.zeros(len(rows), rows.dtype))
 
-    def update(state: EpigBatchState, candidates: Candidates, position: Array) -> EpigBatchState:
-        key_row, key = jax.random.split(state.key)
-        return EpigBatchState(key, add_row(key_row, state.configurations, candidates.rows[position]))
+        def update(state: EpigBatchState, position: Array) -> EpigBatchState:
+            key_row, key = jax.random.split(state.key)
+            return EpigBatchState(key, add_row(key_row, state.configurations, rows[position]))
 
-    return greedy(GreedyRule(init, score, update))
+        return Greedy(EpigBatchState(key, no_labels(num_labelings, rows.shape[1], rows.dtype)), score, update)
+
+    return greedy(rule)

@@ -5,7 +5,6 @@ Ober, Power, Diethe and Moss 2025, "Big Batch Bayesian Active Learning by Consid
 """
 
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,20 +14,8 @@ from jaxtyping import Array, Float
 from bal.method import method
 from bal.numerics import small_log_determinants
 from bal.selection.kinds import check_draws
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, greedy
 from bal.typing import Candidates, PRNGKey, Select
-
-
-class GaussianBatchState(NamedTuple):
-    """deviations: what draw k adds to the mean of each quantity, scaled so that ``x_i · x_j`` is the covariance.
-
-    remaining: the operator on draws that is left when the picks so far are known; floor: shrinkage times the mean
-    variance, the part of a variance that no other row explains.
-    """
-
-    deviations: Float[Array, "n F K"]
-    remaining: Float[Array, "K K"]
-    floor: Float[Array, ""]
 
 
 @method
@@ -60,36 +47,34 @@ def gaussian_batch(shrinkage: float | None = None) -> Select:
     if shrinkage is not None and not 0 < shrinkage <= 1:
         raise ValueError(f"shrinkage must lie in (0, 1], got {shrinkage}; without it K draws give a singular matrix")
 
-    def init(key: PRNGKey, candidates: Candidates) -> GaussianBatchState:
-        del key
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         check_draws("gaussian_batch", candidates.rows)
         num_draws = candidates.rows.shape[1]
         centered = _centered_contrasts(candidates.rows)
+        num_contrasts = centered.shape[1]
         usable = candidates.eligible & ~jnp.isnan(centered).any((1, 2))
         counted = jnp.where(usable[:, None, None], centered, 0.0)
-        num_quantities = jnp.maximum(usable.sum(), 1) * centered.shape[1]
-        alpha, mean_variance = ledoit_wolf(counted, num_quantities)
+        alpha, mean_variance = ledoit_wolf(counted, jnp.maximum(usable.sum(), 1) * num_contrasts)
         alpha = alpha if shrinkage is None else jnp.asarray(shrinkage, centered.dtype)
         floor = jnp.maximum(alpha * mean_variance, jnp.finfo(centered.dtype).tiny)
-        deviations = centered * jnp.sqrt((1.0 - alpha) / num_draws)
-        return GaussianBatchState(deviations, jnp.eye(num_draws, dtype=centered.dtype), floor)
+        unexplained = floor * jnp.eye(num_contrasts, dtype=centered.dtype)  # by any other row
+        deviations = centered * jnp.sqrt((1.0 - alpha) / num_draws)  # x_i · x_j is the covariance
 
-    def score(state: GaussianBatchState, candidates: Candidates) -> Float[Array, "n"]:
-        del candidates
-        num_quantities = state.deviations.shape[1]
-        covariance = _product(_product(state.deviations, state.remaining), state.deviations.transpose(0, 2, 1))
-        covariance = covariance + state.floor * jnp.eye(num_quantities, dtype=covariance.dtype)[None]
-        return 0.5 * small_log_determinants(covariance) + 0.5 * num_quantities * math.log(2 * math.pi * math.e)
+        def score(remaining: Float[Array, "K K"]) -> Float[Array, "n"]:
+            covariance = _product(_product(deviations, remaining), deviations.transpose(0, 2, 1)) + unexplained[None]
+            return 0.5 * small_log_determinants(covariance) + 0.5 * num_contrasts * math.log(2 * math.pi * math.e)
 
-    def update(state: GaussianBatchState, candidates: Candidates, position: Array) -> GaussianBatchState:
-        del candidates
-        picked = state.deviations[position]
-        across = _product(state.remaining, picked.T)
-        covariance = _product(picked, across) + state.floor * jnp.eye(len(picked), dtype=picked.dtype)
-        half = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(covariance), across.T, lower=True)
-        return state._replace(remaining=state.remaining - _product(half.T, half))
+        def update(remaining: Float[Array, "K K"], position: Array) -> Float[Array, "K K"]:
+            """The operator on draws that is left once the labels of this row, too, are known."""
+            picked = deviations[position]
+            across = _product(remaining, picked.T)
+            factor = jnp.linalg.cholesky(_product(picked, across) + unexplained)
+            half = jax.scipy.linalg.solve_triangular(factor, across.T, lower=True)
+            return remaining - _product(half.T, half)
 
-    return greedy(GreedyRule(init, score, update))
+        return Greedy(jnp.eye(num_draws, dtype=centered.dtype), score, update)
+
+    return greedy(rule)
 
 
 def ledoit_wolf(centered: Float[Array, "n F K"], num_quantities: Array) -> tuple[Array, Array]:

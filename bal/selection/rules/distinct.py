@@ -8,22 +8,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.numerics import first_argmax, mask_scores, take_best
-from bal.typing import Candidates, PRNGKey, Selection
+from bal.typing import Selection
 
 
-class DistinctRule(NamedTuple):
-    """A rule that may pick a row again.
+class Distinct(NamedTuple):
+    """A rule that may pick a row again, once it has met its candidates.
 
-    init, score, update: as in `GreedyRule`; `score` is of every row, the picked ones included.
+    state, score, update: as in `Greedy`; `score` is of every row, the picked ones included.
     done: ``state -> bool``: the last update changed nothing, nor would any further one.
-    fill: ``candidates -> [n]``, the order in which places that are left are topped up.
+    fill: the order in which places that are left are topped up, highest first.
     """
 
-    init: Callable[[PRNGKey, Candidates], Any]
-    score: Callable[[Any, Candidates], Float[Array, "n"]]
-    update: Callable[[Any, Candidates, Array], Any]
+    state: Any
+    score: Callable[[Any], Float[Array, "n"]]
+    update: Callable[[Any, Array], Any]
     done: Callable[[Any], Bool[Array, ""]]
-    fill: Callable[[Candidates], Float[Array, "n"]]
+    fill: Float[Array, "n"]
 
 
 class Picks(NamedTuple):
@@ -35,17 +35,13 @@ class Picks(NamedTuple):
     num_steps: Int[Array, ""]
 
 
-def greedy_distinct(
-    rule: DistinctRule, key: PRNGKey, candidates: Candidates, batch_size: int, max_steps: int
-) -> tuple[Selection, Any]:
+def pick_distinct(rule: Distinct, eligible: Bool[Array, "n"], batch_size: int, max_steps: int) -> tuple[Selection, Any]:
     """Step until B rows are distinct, the rule is done, or `max_steps` is reached; then top up. Returns the last state.
 
     Ties go to the lowest position and NaN never wins. ``info``: `topped_up [B]` marks picks that the rule did not make,
     `num_distinct` counts those it did, `num_steps` its steps, `num_nan` the eligible rows without a score.
     """
-    eligible = candidates.eligible
-    first = rule.init(key, candidates)
-    start = rule.score(first, candidates)
+    start = rule.score(rule.state)
     nan = eligible & jnp.isnan(start)
     wanted = jnp.minimum(batch_size, (eligible & ~nan).sum())
 
@@ -55,9 +51,9 @@ def greedy_distinct(
 
     def step(carry: tuple) -> tuple:
         state, picks = carry
-        scores = mask_scores(rule.score(state, candidates), eligible)
+        scores = mask_scores(rule.score(state), eligible)
         position = first_argmax(scores)
-        state = rule.update(state, candidates, position)
+        state = rule.update(state, position)
         place = jnp.where(
             rule.done(state) | jnp.isneginf(scores[position]) | (picks.indices == position).any(),
             batch_size,  # out of bounds: dropped
@@ -70,9 +66,9 @@ def greedy_distinct(
 
     nothing = jnp.full(batch_size, -1, jnp.int32)
     picks = Picks(nothing, jnp.full(batch_size, -jnp.inf, start.dtype), jnp.int32(0), jnp.int32(0))
-    state, picks = jax.lax.while_loop(more, step, (first, picks))
+    state, picks = jax.lax.while_loop(more, step, (rule.state, picks))
     info = {"num_eligible": eligible.sum(), "num_nan": nan.sum()}
-    return _top_up(jnp.where(nan, jnp.nan, rule.fill(candidates)), eligible, picks, info), state
+    return _top_up(jnp.where(nan, jnp.nan, rule.fill), eligible, picks, info), state
 
 
 def _top_up(fill: Float[Array, "n"], eligible: Bool[Array, "n"], picks: Picks, info: dict) -> Selection:

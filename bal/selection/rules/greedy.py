@@ -5,73 +5,74 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from bal.method import method
 from bal.numerics import draw_position, first_argmax, mask_scores
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
 
-class GreedyRule(NamedTuple):
-    """A batch rule as three pure functions.
+class Greedy(NamedTuple):
+    """A rule that has met its candidates: what never changes from pick to pick is closed over.
 
-    init: ``key, candidates -> state``; only what changes from pick to pick belongs in the state.
-    score: ``state, candidates -> [n]``, the gain of each row now (log weights when the rule draws).
-    update: ``state, candidates, position -> state`` after a pick.
+    state: before the first pick; only what changes belongs in it.
+    score: ``state -> [n]``, the gain of each row now (log weights when the rule draws).
+    update: ``state, position -> state`` after a pick.
     """
 
-    init: Callable[[PRNGKey, Candidates], Any]
-    score: Callable[[Any, Candidates], Float[Array, "n"]]
-    update: Callable[[Any, Candidates, Array], Any]
+    state: Any
+    score: Callable[[Any], Float[Array, "n"]]
+    update: Callable[[Any, Array], Any]
+
+
+Rule = Callable[[PRNGKey, Candidates, int], Greedy]
+"""``key, candidates, batch_size -> Greedy``: a batch rule is one function."""
 
 
 @method
-def greedy(rule: GreedyRule, draw: bool = False) -> Select:
+def greedy(rule: Rule, draw: bool = False) -> Select:
     """Pick B rows one by one: the row of highest gain, or with `draw` one sampled by ``exp(score)``.
 
     Ties go to the lowest position, a picked row is never picked again, NaN never wins and is counted (over all picks)
     in ``info["num_nan"]``. When nothing is left to pick, that place and all after it have ``valid=False``.
 
-    >>> rule = GreedyRule(lambda key, c: (), lambda state, c: c.rows, lambda state, c, i: state)
+    >>> rule = lambda key, candidates, batch_size: Greedy((), lambda state: candidates.rows, lambda state, i: state)
     >>> candidates = Candidates(jnp.array([1.0, 3.0, 2.0]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
     >>> greedy(rule)(jax.random.key(0), candidates, 2).indices.tolist()
     [1, 2]
     """
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
-        return greedy_with_state(rule, key, candidates, batch_size, draw)[0]
+        key_rule, key_draw = jax.random.split(key)
+        made = rule(key_rule, candidates, batch_size)
+        return pick_greedily(made, candidates.eligible, batch_size, key_draw if draw else None)[0]
 
     return select
 
 
-def greedy_with_state(
-    rule: GreedyRule, key: PRNGKey, candidates: Candidates, batch_size: int, draw: bool = False
+def pick_greedily(
+    rule: Greedy, eligible: Bool[Array, "n"], batch_size: int, key_draw: PRNGKey | None = None
 ) -> tuple[Selection, Any]:
-    """What `greedy` selects, and the rule's state after the last pick."""
-    choose = _draw if draw else _take_first
-    key_init, key_draw = jax.random.split(key)
+    """What `greedy` selects, drawn where there is a key to draw by, and the rule's state after the last pick."""
 
     def pick(carry: tuple, step: Array) -> tuple:
         state, available, more = carry
-        scores = rule.score(state, candidates)
+        scores = rule.score(state)
         masked = mask_scores(scores, available)
-        position, log_q = choose(jax.random.fold_in(key_draw, step), masked)
+        if key_draw is None:
+            position, log_q = first_argmax(masked), jnp.zeros((), masked.dtype)
+        else:
+            position, log_q = _draw(jax.random.fold_in(key_draw, step), masked)
         valid = more & ~jnp.isneginf(masked[position])
         gain = jnp.where(valid, scores[position], -jnp.inf)
         num_nan = (available & jnp.isnan(scores)).sum()
-        state = rule.update(state, candidates, position)
         out = (position, gain, valid, jnp.where(valid, log_q, -jnp.inf), num_nan)
-        return (state, available.at[position].set(False), valid), out
+        return (rule.update(state, position), available.at[position].set(False), valid), out
 
-    carry = (rule.init(key_init, candidates), candidates.eligible, jnp.array(True))
+    carry = (rule.state, eligible, jnp.array(True))
     (state, *_), (indices, scores, valid, log_q, num_nan) = jax.lax.scan(pick, carry, jnp.arange(batch_size))
-    info = {"num_eligible": candidates.eligible.sum(), "num_nan": num_nan.sum()}
-    return Selection(indices, scores, valid, log_q if draw else None, info), state
-
-
-def _take_first(key: PRNGKey, scores: Float[Array, "n"]) -> tuple[Array, Array]:
-    del key
-    return first_argmax(scores), jnp.zeros((), scores.dtype)
+    info = {"num_eligible": eligible.sum(), "num_nan": num_nan.sum()}
+    return Selection(indices, scores, valid, None if key_draw is None else log_q, info), state
 
 
 def _draw(key: PRNGKey, log_weight: Float[Array, "n"]) -> tuple[Array, Array]:

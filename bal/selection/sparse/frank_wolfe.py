@@ -18,11 +18,11 @@ from jaxtyping import Array, Bool, Float
 from bal.method import method
 from bal.numerics import in_float64, in_single, to_double
 from bal.selection.kinds import check_type
-from bal.selection.rules.distinct import DistinctRule, greedy_distinct
-from bal.selection.sparse.rows import SparseRows, check_context
+from bal.selection.rules.distinct import Distinct, pick_distinct
+from bal.selection.sparse.rows import PoolSums, SparseRows, check_context
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
-_ZERO = 1e-6
+ZERO = 1e-6
 """A residual below this share of the pool sum is zero: what is left is the rounding of a float32 pool sum."""
 
 
@@ -50,27 +50,18 @@ def frank_wolfe(max_steps: int | None = None) -> Select:
         check_context(candidates.context)
         check_type("frank_wolfe", candidates.rows, SparseRows)
 
-        def solve(key: PRNGKey, candidates: Candidates) -> Selection:
-            norms = jnp.sqrt(jnp.sum(candidates.rows.features**2, 1))
-            unit = candidates.rows.features / jnp.where(norms > 0, norms, 1.0)[:, None]
-            rows = _Unit(candidates.rows.features, norms, unit.T)  # transposed: one pass is twice as fast
-            prepared = candidates._replace(rows=rows, context=jax.tree.map(to_double, candidates.context))
+        def solve(candidates: Candidates) -> Selection:
+            rule = _projection(candidates.rows.features, jax.tree.map(to_double, candidates.context))
             steps = max_steps or 10 * batch_size
-            selection, state = greedy_distinct(_PROJECTION, key, prepared, batch_size, steps)
-            total = jnp.sqrt(jnp.sum(prepared.context.features**2))
-            residual = jnp.sqrt(jnp.sum((prepared.context.features - state.fitted) ** 2)) / total
+            selection, state = pick_distinct(rule, candidates.eligible, batch_size, steps)
+            target = to_double(candidates.context.features)
+            residual = jnp.sqrt(jnp.sum((target - state.fitted) ** 2)) / jnp.sqrt(jnp.sum(target**2))
             info = {"weights": pick_weights(state.weights, selection), "residual": residual}
-            return in_single(selection, info, norms.dtype)
+            return in_single(selection, info, candidates.rows.features.dtype)
 
-        return in_float64(solve)(key, candidates)
+        return in_float64(solve)(candidates)
 
     return select
-
-
-class _Unit(NamedTuple):
-    features: Float[Array, "n J"]
-    norms: Float[Array, "n"]
-    unit: Float[Array, "J n"]
 
 
 class _Projected(NamedTuple):
@@ -79,33 +70,27 @@ class _Projected(NamedTuple):
     done: Bool[Array, ""]
 
 
-def _init(key: PRNGKey, candidates: Candidates) -> _Projected:
-    del key
-    sums = candidates.context
-    weights = jnp.zeros(len(candidates.eligible), sums.features.dtype)
-    return _Projected(weights, jnp.zeros_like(sums.features), ~(sums.norm > 0))
+def _projection(features: Float[Array, "n J"], sums: PoolSums) -> Distinct:
+    target, s = sums.features, sums.norm
+    norms = jnp.sqrt(jnp.sum(features**2, 1))
+    unit = (features / jnp.where(norms > 0, norms, 1.0)[:, None]).T  # transposed: one pass is twice as fast
 
+    def score(state: _Projected) -> Float[Array, "n"]:
+        return (target - state.fitted).astype(unit.dtype) @ unit
 
-def _score(state: _Projected, candidates: Candidates) -> Float[Array, "n"]:
-    residual = candidates.context.features - state.fitted
-    return residual.astype(candidates.rows.unit.dtype) @ candidates.rows.unit
+    def update(state: _Projected, position: Array) -> _Projected:
+        vector = features[position].astype(target.dtype)
+        norm = jnp.sqrt(jnp.sum(vector**2))
+        scale = s / jnp.where(norm > 0, norm, jnp.inf)
+        residual, direction = target - state.fitted, scale * vector - state.fitted
+        left = jnp.sqrt(jnp.sum(residual**2))
+        helps = left > ZERO * jnp.sqrt(jnp.sum(target**2))
+        step = jnp.where(helps, clipped_step(direction @ residual, direction @ direction), 0.0)
+        weights = ((1 - step) * state.weights).at[position].add(step * scale)
+        return _Projected(weights, state.fitted + step * direction, ~(step > 0))
 
-
-def _update(state: _Projected, candidates: Candidates, position: Array) -> _Projected:
-    target, s = candidates.context.features, candidates.context.norm
-    vector = candidates.rows.features[position].astype(target.dtype)
-    norm = jnp.sqrt(jnp.sum(vector**2))
-    scale = s / jnp.where(norm > 0, norm, jnp.inf)
-    residual, direction = target - state.fitted, scale * vector - state.fitted
-    left = jnp.sqrt(jnp.sum(residual**2))
-    helps = left > _ZERO * jnp.sqrt(jnp.sum(target**2))
-    step = jnp.where(helps, clipped_step(direction @ residual, direction @ direction), 0.0)
-    fitted = state.fitted + step * direction
-    weights = ((1 - step) * state.weights).at[position].add(step * scale)
-    return _Projected(weights, fitted, ~(step > 0))
-
-
-_PROJECTION = DistinctRule(_init, _score, _update, lambda state: state.done, lambda candidates: candidates.rows.norms)
+    start = _Projected(jnp.zeros(len(features), target.dtype), jnp.zeros_like(target), ~(s > 0))
+    return Distinct(start, score, update, lambda state: state.done, norms)
 
 
 def clipped_step(numerator: Array, denominator: Array) -> Float[Array, ""]:

@@ -13,13 +13,12 @@ from jaxtyping import Array, Bool, Float
 from bal.method import method
 from bal.numerics import in_float64, in_row_blocks, in_single, to_double
 from bal.pool.over import num_rows
-from bal.selection.rules.distinct import DistinctRule, greedy_distinct
-from bal.selection.sparse.frank_wolfe import check_steps, clipped_step, pick_weights
+from bal.selection.rules.distinct import Distinct, pick_distinct
+from bal.selection.sparse.frank_wolfe import ZERO, check_steps, clipped_step, pick_weights
 from bal.typing import Candidates, PRNGKey, PyTree, Select, Selection
 
 Pair = Callable[[PyTree, PyTree], Float[Array, ""]]
 
-_ZERO = 1e-6
 _BLOCK = 64  # rows against the whole pool at once
 
 
@@ -43,34 +42,26 @@ def frank_wolfe_kernel(pair: Pair, max_steps: int | None = None) -> Select:
     [0, 2]
     """
     check_steps(max_steps)
-    rule = DistinctRule(
-        _init, _score, _update(pair), lambda state: state.done, lambda candidates: candidates.rows.norms
-    )
 
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         if not isinstance(candidates.context, PoolRows):
             found = type(candidates.context).__name__
             raise ValueError(f"the kernel form needs PoolRows as the stage's context, got {found}: use pool_rows(rows)")
 
-        def solve(key: PRNGKey, candidates: Candidates) -> Selection:
+        def solve(candidates: Candidates) -> Selection:
             pool, weight = jax.tree.map(to_double, candidates.context)
             rows, total, norms, square, s = _against_pool(pair, jax.tree.map(to_double, candidates.rows), pool, weight)
-            prepared = candidates._replace(rows=_Prepared(rows, total, norms), context=s)
-            selection, state = greedy_distinct(rule, key, prepared, batch_size, max_steps or 10 * batch_size)
+            rule = _rule(pair, rows, total, norms, s)
+            steps = max_steps or 10 * batch_size
+            selection, state = pick_distinct(rule, candidates.eligible, batch_size, steps)
             left = square - 2 * jnp.sum(_known(total) * state.weights) + jnp.sum(state.weights * _known(state.column))
             residual = jnp.sqrt(jnp.maximum(left, 0.0) / square)
             info = {"weights": pick_weights(state.weights, selection), "residual": residual}
             return in_single(selection, info, candidates.cost.dtype)
 
-        return in_float64(solve)(key, candidates)
+        return in_float64(solve)(candidates)
 
     return select
-
-
-class _Prepared(NamedTuple):
-    rows: PyTree
-    total: Float[Array, "n"]  # ⟨L_n, Σ_pool L_m⟩
-    norms: Float[Array, "n"]
 
 
 class _State(NamedTuple):
@@ -104,31 +95,26 @@ def _known(x: Float[Array, "n"]) -> Float[Array, "n"]:
     return jnp.where(jnp.isnan(x), 0.0, x)
 
 
-def _init(key: PRNGKey, candidates: Candidates) -> _State:
-    del key
-    zero = jnp.zeros_like(candidates.rows.total)
-    return _State(zero, zero, ~(candidates.context > 0))
+def _rule(
+    pair: Pair, rows: PyTree, total: Float[Array, "n"], norms: Float[Array, "n"], s: Float[Array, ""]
+) -> Distinct:
+    """`total`: inner products of the rows with the pool sum; s: ``Σ_pool ‖L_m‖``."""
 
+    def score(state: _State) -> Float[Array, "n"]:
+        return (total - state.column) / jnp.where(norms == 0, 1.0, norms)
 
-def _score(state: _State, candidates: Candidates) -> Float[Array, "n"]:
-    norms = candidates.rows.norms
-    return (candidates.rows.total - state.column) / jnp.where(norms == 0, 1.0, norms)
-
-
-def _update(pair: Pair) -> Callable[[_State, Candidates, Array], _State]:
-    def update(state: _State, candidates: Candidates, position: Array) -> _State:
-        rows, total, norms = candidates.rows
+    def update(state: _State, position: Array) -> _State:
         row = jax.tree.map(lambda leaf: leaf[position], rows)
         column = jax.vmap(lambda other: pair(row, other))(rows)
-        scale = candidates.context / jnp.where(norms[position] > 0, norms[position], jnp.inf)
+        scale = s / jnp.where(norms[position] > 0, norms[position], jnp.inf)
         w_k_w = jnp.sum(state.weights * _known(state.column))
         numerator = scale * (total - state.column)[position] - jnp.sum(state.weights * _known(total)) + w_k_w
         square = (scale * norms[position]) ** 2 - 2 * scale * state.column[position] + w_k_w
-        helps = jnp.max(_known(_score(state, candidates))) > _ZERO * jnp.max(
-            _known(total / jnp.where(norms > 0, norms, 1.0))
-        )
+        first = _known(total / jnp.where(norms > 0, norms, 1.0))
+        helps = jnp.max(_known(score(state))) > ZERO * jnp.max(first)
         step = jnp.where(helps, clipped_step(numerator, square), 0.0)
         weights = ((1 - step) * state.weights).at[position].add(step * scale)
         return _State(weights, (1 - step) * state.column + step * scale * column, ~(step > 0))
 
-    return update
+    zero = jnp.zeros_like(total)
+    return Distinct(_State(zero, zero, ~(s > 0)), score, update, lambda state: state.done, norms)

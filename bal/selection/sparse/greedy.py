@@ -6,6 +6,7 @@
 Shen et al. 2022, "A Sparse Approximation Approach to Batch Active Learning"; the steps are derived from its problem.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from bal.method import method
 from bal.numerics import in_float64, in_single
 from bal.selection.kinds import check_type
-from bal.selection.rules.greedy import GreedyRule, greedy_with_state
+from bal.selection.rules.greedy import Greedy, pick_greedily
 from bal.selection.sparse.problem import (
     Normalize,
     Problem,
@@ -55,15 +56,15 @@ def sparse_greedy(
         check_context(candidates.context)
         check_type("sparse_greedy", candidates.rows, SparseRows)
 
-        def solve(key: PRNGKey, candidates: Candidates, alpha: Array, beta: Array) -> Selection:
+        def solve(candidates: Candidates, alpha: Array, beta: Array) -> Selection:
             problem = sparse_problem(candidates, batch_size, alpha, beta, normalize)
-            rule = _refitted(problem, batch_size) if refit else _plain(problem)
-            selection, state = greedy_with_state(rule, key, candidates, batch_size)
+            rule = _refitted(problem, candidates.eligible, batch_size) if refit else _plain(problem)
+            selection, state = pick_greedily(rule, candidates.eligible, batch_size)
             weights = state.weights if refit else _replay(problem, selection)
             info = {"weights": weights, "residual": relative_residual(problem, selection.indices, weights)}
             return in_single(selection, info, candidates.rows.features.dtype)
 
-        return in_float64(solve)(key, candidates, jnp.asarray(alpha), jnp.asarray(beta))
+        return in_float64(solve)(candidates, jnp.asarray(alpha), jnp.asarray(beta))
 
     return select
 
@@ -87,14 +88,12 @@ def _weight(problem: Problem, residual: Float[Array, "J"], row: Float[Array, "J"
     return jnp.maximum(row @ residual + problem.beta, 0.0) / jnp.where(denominator > 0, denominator, 1.0)
 
 
-def _plain(problem: Problem) -> GreedyRule:
-    def update(residual: Float[Array, "J"], candidates: Candidates, position: Array) -> Float[Array, "J"]:
-        del candidates
+def _plain(problem: Problem) -> Greedy:
+    def update(residual: Float[Array, "J"], position: Array) -> Float[Array, "J"]:
         row = gather(problem, position[None])[0]
         return residual - _weight(problem, residual, row) * row
 
-    score = lambda residual, candidates: _gains(problem, residual)
-    return GreedyRule(lambda key, candidates: problem.target, score, update)
+    return Greedy(problem.target, partial(_gains, problem), update)
 
 
 class _Support(NamedTuple):
@@ -105,23 +104,20 @@ class _Support(NamedTuple):
     count: Int[Array, ""]
 
 
-def _refitted(problem: Problem, batch_size: int) -> GreedyRule:
-    def init(key: PRNGKey, candidates: Candidates) -> _Support:
-        del key, candidates
-        empty = jnp.zeros(batch_size, jnp.int32)
-        return _Support(problem.target, empty, empty > 0, jnp.zeros(batch_size), jnp.int32(0))
-
-    def update(state: _Support, candidates: Candidates, position: Array) -> _Support:
+def _refitted(problem: Problem, eligible: Bool[Array, "n"], batch_size: int) -> Greedy:
+    def update(state: _Support, position: Array) -> _Support:
         position, row = position.astype(jnp.int32), gather(problem, position[None])[0]
         again = (state.used & (state.indices == position)).any()
-        real = candidates.eligible[position] & ~jnp.isnan(problem.squares + problem.bonus)[position] & ~again
+        real = eligible[position] & ~jnp.isnan(problem.squares + problem.bonus)[position] & ~again
         indices, used = state.indices.at[state.count].set(position), state.used.at[state.count].set(real)
         start = state.weights.at[state.count].set(_weight(problem, state.residual, row))
         weights = support_weights(problem, indices, used, start)
         residual = problem.target - weights @ jnp.where(used[:, None], gather(problem, indices), 0.0)
         return _Support(residual, indices, used, weights, state.count + jnp.int32(1))
 
-    return GreedyRule(init, lambda state, candidates: _gains(problem, state.residual), update)
+    empty = jnp.zeros(batch_size, jnp.int32)
+    start = _Support(problem.target, empty, empty > 0, jnp.zeros(batch_size), jnp.int32(0))
+    return Greedy(start, lambda state: _gains(problem, state.residual), update)
 
 
 def _replay(problem: Problem, selection: Selection) -> Float[Array, "B"]:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 from bal.method import method
 from bal.numerics import first_argmax, in_float64, in_single, small_solves
 from bal.selection.kinds import check_type
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, pick_greedily
 from bal.typing import Candidates, PRNGKey, Select, Selection
 
 
@@ -82,12 +82,12 @@ def bait(prior_precision: float = 1.0, backward: bool = True) -> Select:
         if candidates.context is None:
             raise ValueError("bait needs the pool's Fisher information as the stage's context: use pool_fisher(rows)")
 
-        def solve(key: PRNGKey, candidates: Candidates) -> Selection:
+        def solve(candidates: Candidates) -> Selection:
             fisher = candidates.context.astype(jnp.float64)
             rows = _double(candidates.rows)
             start = _precision(candidates, prior_precision)
-            forward = greedy(_rule(rows, fisher, start))
-            selection = forward(key, candidates, 2 * batch_size if backward else batch_size)
+            number = 2 * batch_size if backward else batch_size
+            selection, _ = pick_greedily(_rule(rows, fisher, start), candidates.eligible, number)
             if backward:
                 keep = _prune(rows, fisher, start, selection.indices, selection.valid, batch_size)
                 order = jnp.argsort(~keep, stable=True)[:batch_size]  # in the order of picking
@@ -97,7 +97,7 @@ def bait(prior_precision: float = 1.0, backward: bool = True) -> Select:
             info = {"objective": jnp.trace(jnp.linalg.solve(last, fisher))}
             return in_single(selection, info, candidates.rows.features.dtype)
 
-        return in_float64(solve)(key, candidates)
+        return in_float64(solve)(candidates)
 
     return select
 
@@ -119,17 +119,11 @@ def _fresh(rows: FisherRows, fisher: Float[Array, "P P"], precision: Float[Array
     return _State(precision, inverse, _quadratic(rows, inverse), gain, _largest(gain))
 
 
-def _rule(rows: FisherRows, fisher: Float[Array, "P P"], start: Float[Array, "P P"]) -> GreedyRule:
-    def init(key: PRNGKey, candidates: Candidates) -> _State:
-        del key, candidates
-        return _fresh(rows, fisher, start)
-
-    def score(state: _State, candidates: Candidates) -> Float[Array, "n"]:
-        del candidates
+def _rule(rows: FisherRows, fisher: Float[Array, "P P"], start: Float[Array, "P P"]) -> Greedy:
+    def score(state: _State) -> Float[Array, "n"]:
         return _trace_solve(_identity(state.own) + state.own, state.gain)
 
-    def update(state: _State, candidates: Candidates, position: Array) -> _State:
-        del candidates
+    def update(state: _State, position: Array) -> _State:
         v = _dense(_take(rows, position[None]))[0]
         q = state.inverse @ v.T
         t = state.inverse @ (fisher @ q)
@@ -143,7 +137,7 @@ def _rule(rows: FisherRows, fisher: Float[Array, "P P"], start: Float[Array, "P 
         lost = _largest(gain) < _LOST * state.scale
         return jax.lax.cond(lost, lambda: _fresh(rows, fisher, precision), lambda: updated)
 
-    return GreedyRule(init, score, update)
+    return Greedy(_fresh(rows, fisher, start), score, update)
 
 
 def _prune(

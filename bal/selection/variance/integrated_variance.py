@@ -2,15 +2,15 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from bal.kernels import linear
 from bal.kernels.distance import finite_size
 from bal.method import method
-from bal.selection.rules.greedy import GreedyRule, greedy
-from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, PyTree, Select, Selection
+from bal.selection.rules.greedy import Greedy, greedy
+from bal.selection.variance.pivoted_cholesky import Cholesky, add_row, next_row, no_picks, rounding_error
+from bal.typing import Candidates, KernelOf, PRNGKey, PyTree, Select
 
 
 class TargetRows(NamedTuple):
@@ -22,12 +22,10 @@ class TargetRows(NamedTuple):
 
 
 class IntegratedVarianceState(NamedTuple):
-    """Given the picks so far: covariances with the targets, variances, and the rows of the Cholesky factor."""
+    """Given the picks so far: covariances with the targets, and variances."""
 
     covariance: Float[Array, "M n"]
-    variance: Float[Array, "n"]
-    factor: Float[Array, "B n"]
-    num_picks: Int[Array, ""]
+    given: Cholesky
 
 
 @method
@@ -47,6 +45,7 @@ def integrated_variance(kernel: KernelOf = linear) -> Select:
 
     Cohn, Ghahramani and Jordan 1996, "Active Learning with Statistical Models"; its batch form is the greedy one.
 
+    >>> import jax
     >>> rows = jnp.array([[1.0, 0.0], [0.9, 0.0], [0.0, 0.5]])
     >>> candidates = Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
     >>> candidates = candidates._replace(context=TargetRows(jnp.eye(2), jnp.ones(2)))
@@ -54,45 +53,28 @@ def integrated_variance(kernel: KernelOf = linear) -> Select:
     [0, 2]
     """
 
-    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         targets = candidates.context
         if not isinstance(targets, TargetRows):
             raise ValueError(
                 "integrated_variance needs TargetRows as the stage's context: bal.query.target_rows"
                 "(bal.query.targets(x_target)) makes them"
             )
-        rule = _rule(kernel(candidates._replace(context=targets.context)), targets, batch_size)
-        return greedy(rule)(key, candidates, batch_size)
+        k = kernel(candidates._replace(context=targets.context))
+        prior = finite_size(k)
+        rounding = rounding_error(prior)
+        weight = (targets.weight / targets.weight.sum()).astype(prior.dtype)
 
-    return select
+        def score(state: IntegratedVarianceState) -> Float[Array, "n"]:
+            drop = jnp.matmul(weight, state.covariance**2, precision="highest")
+            label = state.given.variance + k.noise
+            return jnp.where(label == 0, 0.0, drop / jnp.where(label == 0, 1.0, label))
 
+        def update(state: IntegratedVarianceState, position: Int[Array, ""]) -> IntegratedVarianceState:
+            row, scale = next_row(k, state.given, position)
+            covariance = state.covariance - (state.covariance[:, position] * scale)[:, None] * row[None]
+            return IntegratedVarianceState(covariance, add_row(state.given, row, rounding))
 
-def _rule(kernel: Kernel, targets: TargetRows, batch_size: int) -> GreedyRule:
-    prior = finite_size(kernel)
-    rounding = 8 * jnp.finfo(prior.dtype).eps * prior
-    weight = (targets.weight / targets.weight.sum()).astype(prior.dtype)
+        return Greedy(IntegratedVarianceState(k.block(targets.rows), no_picks(prior, batch_size)), score, update)
 
-    def init(key: PRNGKey, candidates: Candidates) -> IntegratedVarianceState:
-        factor = jnp.zeros((batch_size, prior.shape[0]), prior.dtype)
-        return IntegratedVarianceState(kernel.block(targets.rows), prior, factor, jnp.zeros((), jnp.int32))
-
-    def score(state: IntegratedVarianceState, candidates: Candidates) -> Float[Array, "n"]:
-        drop = jnp.matmul(weight, state.covariance**2, precision="highest")
-        label = state.variance + kernel.noise
-        return jnp.where(label == 0, 0.0, drop / jnp.where(label == 0, 1.0, label))
-
-    def update(
-        state: IntegratedVarianceState, candidates: Candidates, position: Int[Array, ""]
-    ) -> IntegratedVarianceState:
-        explained = jnp.matmul(state.factor[:, position], state.factor, precision="highest")
-        covariance = kernel.column(kernel.row(position)) - explained
-        label = state.variance[position] + kernel.noise[position]
-        scale = jnp.where(label > 0, jax.lax.rsqrt(jnp.where(label > 0, label, 1.0)), 0.0)
-        row = covariance * scale
-        to_targets = state.covariance - (state.covariance[:, position] * scale)[:, None] * row[None]
-        variance = state.variance - row * row
-        variance = jnp.where(variance <= rounding, 0.0, variance)
-        factor = state.factor.at[state.num_picks].set(row)
-        return IntegratedVarianceState(to_targets, variance, factor, state.num_picks + 1)
-
-    return GreedyRule(init, score, update)
+    return greedy(rule)

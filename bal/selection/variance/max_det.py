@@ -1,14 +1,14 @@
 """MaxDet: greedily the batch of largest log-determinant, which is pivoted Cholesky and batch BALD of a GP."""
 
-from jaxtyping import Array, Float
+from functools import partial
 
 from bal.kernels import linear
 from bal.kernels.distance import finite_size
 from bal.method import method
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, greedy
 from bal.selection.variance.max_det_shortlist import SIZE, select_by_shortlist
-from bal.selection.variance.pivoted_cholesky import Cholesky, add_pick, log_det_gain, no_picks, rounding_error
-from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, Select, Selection
+from bal.selection.variance.pivoted_cholesky import add_pick, log_det_gain, no_picks, rounding_error
+from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
 
 @method
@@ -37,23 +37,17 @@ def max_det(kernel: KernelOf = linear) -> Select:
     [0, 2]
     """
 
-    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+    def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
         k = kernel(candidates)
+        prior = finite_size(k)
+        score = lambda state: log_det_gain(state.variance, k.noise)
+        return Greedy(no_picks(prior, batch_size), score, partial(add_pick, k, rounding_error(prior)))
+
+    dense = greedy(rule)
+
+    def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         if candidates.index.shape[0] > SIZE:
-            return select_by_shortlist(k, candidates, batch_size)
-        return greedy(_rule(k, batch_size))(key, candidates, batch_size)
+            return select_by_shortlist(kernel(candidates), candidates, batch_size)
+        return dense(key, candidates, batch_size)
 
     return select
-
-
-def _rule(kernel: Kernel, batch_size: int) -> GreedyRule:
-    prior = finite_size(kernel)
-    rounding = rounding_error(prior)
-
-    def score(state: Cholesky, candidates: Candidates) -> Float[Array, "n"]:
-        return log_det_gain(state.variance, kernel.noise)
-
-    def update(state: Cholesky, candidates: Candidates, position: Array) -> Cholesky:
-        return add_pick(kernel, rounding, state, position)
-
-    return GreedyRule(lambda key, candidates: no_picks(prior, batch_size), score, update)

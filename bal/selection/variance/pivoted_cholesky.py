@@ -39,9 +39,19 @@ def log_det_gain(variance: Float[Array, "n"], noise: Float[Array, "n"]) -> Float
 
 def add_pick(kernel: Kernel, rounding: Float[Array, "n"], state: Cholesky, position: Int[Array, ""]) -> Cholesky:
     """All rows learn of one pick."""
+    return add_row(state, next_row(kernel, state, position)[0], rounding)
+
+
+def next_row(kernel: Kernel, state: Cholesky, position: Int[Array, ""]) -> tuple[Float[Array, "n"], Float[Array, ""]]:
+    """The row of the factor that a pick adds, and one over the standard deviation of its label: 0 where that is 0."""
     covariance = kernel.column(kernel.row(position)) - _dot(state.factor[:, position], state.factor)
     pivot = state.variance[position] + kernel.noise[position]
-    row = jnp.where(pivot > 0, covariance * jax.lax.rsqrt(jnp.where(pivot > 0, pivot, 1.0)), 0.0)
+    scale = jnp.where(pivot > 0, jax.lax.rsqrt(jnp.where(pivot > 0, pivot, 1.0)), 0.0)
+    return jnp.where(pivot > 0, covariance * scale, 0.0), scale
+
+
+def add_row(state: Cholesky, row: Float[Array, "n"], rounding: Float[Array, "n"]) -> Cholesky:
+    """Variances once the factor has another row."""
     variance = _left(state.variance, row * row, rounding)
     return Cholesky(variance, state.factor.at[state.num_picks].set(row), state.num_picks + 1)
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 from bal.kernels import linear
 from bal.method import method
 from bal.numerics import in_float64, in_single
-from bal.selection.rules.greedy import GreedyRule, greedy
+from bal.selection.rules.greedy import Greedy, pick_greedily
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
 
@@ -51,39 +51,32 @@ def mutual_information(kernel: KernelOf = linear) -> Select:
     def select(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
         k = kernel(candidates)
         gram, noise = k.block(k.rows), jnp.broadcast_to(k.noise, candidates.index.shape)
-        bare = candidates._replace(rows=None, known=None, known_weight=None, context=None)
 
-        def solve(key: PRNGKey, candidates: Candidates, gram: Array, noise: Array) -> Selection:
+        def solve(eligible: Array, gram: Array, noise: Array) -> Selection:
             finite = jnp.isfinite(jnp.diagonal(gram)) & jnp.isfinite(noise)
-            rule = _rule(gram, noise, finite, candidates.eligible & finite)
-            return in_single(greedy(rule)(key, candidates, batch_size), {}, gram.dtype)
+            rule = _rule(gram, noise, finite, eligible & finite)
+            return in_single(pick_greedily(rule, eligible, batch_size)[0], {}, gram.dtype)
 
-        return in_float64(solve)(key, bare, gram, noise)
+        return in_float64(solve)(candidates.eligible, gram, noise)
 
     return select
 
 
 def _rule(
     gram: Float[Array, "n n"], noise: Float[Array, "n"], finite: Bool[Array, "n"], world: Bool[Array, "n"]
-) -> GreedyRule:
-    def init(key: PRNGKey, candidates: Candidates) -> MutualInformationState:
-        identity = jnp.eye(len(noise), dtype=jnp.float64)
-        both = world[:, None] & world[None]
-        covariance = jnp.where(both, gram, 0.0).astype(jnp.float64)
-        covariance = covariance + identity * jnp.where(world, noise, 1.0)[:, None]
-        return MutualInformationState(covariance, jnp.linalg.inv(covariance))
+) -> Greedy:
+    covariance = jnp.where(world[:, None] & world[None], gram, 0.0).astype(jnp.float64)
+    covariance = covariance + jnp.eye(len(noise), dtype=jnp.float64) * jnp.where(world, noise, 1.0)[:, None]
 
-    def score(state: MutualInformationState, candidates: Candidates) -> Float[Array, "n"]:
+    def score(state: MutualInformationState) -> Float[Array, "n"]:
         ratio = jnp.diagonal(state.covariance) * jnp.diagonal(state.precision)
         gain = (0.5 * jnp.log(ratio)).astype(gram.dtype)  # rounding of the inverse must not decide between equal rows
         return jnp.where(finite, gain, jnp.nan)
 
-    def update(
-        state: MutualInformationState, candidates: Candidates, position: Int[Array, ""]
-    ) -> MutualInformationState:
+    def update(state: MutualInformationState, position: Int[Array, ""]) -> MutualInformationState:
         return MutualInformationState(*(_removed(matrix, position) for matrix in state))
 
-    return GreedyRule(init, score, update)
+    return Greedy(MutualInformationState(covariance, jnp.linalg.inv(covariance)), score, update)
 
 
 def _removed(matrix: Float[Array, "n n"], position: Int[Array, ""]) -> Float[Array, "n n"]:
