@@ -6,21 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bal.acquisition import bald, margin, mean_std, predictive_entropy, vote_variation_ratio
+from bal import strategies
 from bal.evaluation import accuracy, brier, ece, mixture_nll, mixture_probabilities
 from bal.pool import dense
-from bal.query import Query, Stage, by_score
-from bal.selection import best, power, random_uniform
-from bal.typing import Over, Pool, Posterior
+from bal.typing import Over, Pool, Posterior, Query
 
 STRATEGIES: dict[str, Query] = {
-    "random": Query((Stage(None, random_uniform),)),
-    "entropy": by_score(predictive_entropy, best),
-    "margin": by_score(margin, best),
-    "bald": by_score(bald, best),
-    "power-bald": by_score(bald, power(1.0)),
-    "variation-ratio": by_score(vote_variation_ratio, best),
-    "mean-std": by_score(mean_std, best),
+    "random": strategies.random(),
+    "entropy": strategies.entropy(),
+    "margin": strategies.margin(),
+    "bald": strategies.bald(),
+    "power-bald": strategies.power_bald(),
+    "variation-ratio": strategies.variation_ratio(),
+    "mean-std": strategies.mean_std(),
 }
 
 

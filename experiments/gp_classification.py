@@ -27,11 +27,12 @@ from common import report, run_study, start, use_all_cores
 from options import at_least, check_pool, picture, positive, recorded, start_rows, with_random
 from rich.console import Console
 
-from bal.acquisition import houlsby_bald, probit_bald, probit_entropy, probit_probability
+from bal import strategies
+from bal.acquisition import houlsby_bald, probit_probability
 from bal.datasets import Dataset, two_bells
 from bal.evaluation import accuracy, brier, ece, nll
-from bal.query import Query, Stage, by_score, epig_scores, targets
-from bal.selection import best, random_uniform
+from bal.query import Query, by_score
+from bal.selection import best
 from bal.typing import Learner, Pool, Posterior
 
 Strategy = Literal["random", "entropy", "bald", "houlsby", "epig"]
@@ -74,11 +75,11 @@ class Config:
 def queries(config: Config) -> dict[str, Query]:
     x_target = jnp.asarray(two_bells(config.num_targets, seed=TARGET_SEED).x, jnp.float64)
     return {
-        "random": Query((Stage(None, random_uniform),)),
-        "entropy": by_score(probit_entropy, best),
-        "bald": by_score(probit_bald, best),
+        "random": strategies.random(),
+        "entropy": strategies.entropy(),
+        "bald": strategies.bald(),
         "houlsby": by_score(houlsby_bald, best),
-        "epig": Query((Stage(epig_scores, best, context=targets(x_target)),)),
+        "epig": strategies.epig(x_target),
     }
 
 

@@ -43,22 +43,11 @@ from numpyro.distributions import LogNormal
 from rich.console import Console
 from rich.table import Table
 
-from bal.acquisition import epistemic_variance
+from bal import strategies
 from bal.datasets import Dataset, diabetes, split, standardize, uci_regression
 from bal.evaluation import gaussian_nll, rmse
-from bal.kernels import learner_covariance, noisy
 from bal.learners.gp import gp_regression, maximum_likelihood, prior, process
-from bal.query import (
-    Query,
-    Stage,
-    alc_scores,
-    by_score,
-    embeddings,
-    epig_scores,
-    pool_targets,
-    posterior_context,
-)
-from bal.selection import best, max_det, random_uniform
+from bal.query import Query, pool_targets
 from bal.typing import Learner, Pool, Posterior
 
 Name = Literal[
@@ -105,13 +94,13 @@ class Config:
 
 def queries(num_targets: int) -> dict[str, Query]:
     """Strategies by name."""
-    kernel, somewhere = noisy(learner_covariance, lambda rows: rows.noise.mean(-1)), pool_targets(num_targets)
+    somewhere = pool_targets(num_targets)
     return {
-        "random": Query((Stage(None, random_uniform),)),
-        "variance": by_score(epistemic_variance, best),
-        "alc": Query((Stage(alc_scores, best, context=somewhere),)),
-        "epig": Query((Stage(epig_scores, best, context=somewhere),)),
-        "max-det": Query((Stage(embeddings, max_det(kernel), context=posterior_context),)),
+        "random": strategies.random(),
+        "variance": strategies.variance(),
+        "alc": strategies.alc(somewhere),
+        "epig": strategies.epig(somewhere),
+        "max-det": strategies.gp_batch_bald(),
     }
 
 

@@ -27,12 +27,11 @@ import scipy.stats
 from matplotlib.lines import Line2D
 from rich.console import Console
 
-from bal.acquisition import probit_bald, probit_probability
+from bal.acquisition import probit_probability
 from bal.datasets import start_set, two_bells
 from bal.evaluation import accuracy, area_under_curve, nll, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
-from bal.query import Query, Stage, by_score, epig_scores, sampled_targets
-from bal.selection import best, random_uniform
+from bal.query import Query, sampled_targets
 from bal.typing import Learner, Pool, Posterior
 from experiments.common import run_study, start, use_all_cores
 from experiments.options import at_least
@@ -116,9 +115,9 @@ def queries(num_targets: int) -> dict[str, Query]:
     """The three strategies; EPIG's targets are drawn anew each round."""
     context = sampled_targets(lambda key: inputs(key, num_targets))
     return {
-        "random": Query((Stage(None, random_uniform),)),
-        "bald": by_score(probit_bald, best),
-        "epig": Query((Stage(epig_scores, best, context=context),)),
+        "random": strategies.random(),
+        "bald": strategies.bald(),
+        "epig": strategies.epig(context),
     }
 
 
