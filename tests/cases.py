@@ -8,6 +8,7 @@ import gpjax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen, nnx
 
 from bal import acquisition, kernels, learners, selection
 from bal.learners import gp
@@ -291,7 +292,32 @@ def _choose(key, initial, previous, objective):
 
 _two_draws = gp.Hyperparameters(2, _choose)
 
+
+class Flax(nnx.Module):
+    """A module as flax teaches it."""
+
+    def __init__(self, outputs: int, *, rngs: nnx.Rngs):
+        self.hidden, self.norm = nnx.Linear(3, 16, rngs=rngs), nnx.BatchNorm(16, rngs=rngs)
+        self.dropout, self.out = nnx.Dropout(0.5, rngs=rngs), nnx.Linear(16, outputs, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.out(self.dropout(nnx.relu(self.norm(self.hidden(x)))))
+
+
+class Linen(linen.Module):
+    """Convolution, batch norm and dropout of all rows at once, with the rows on another axis for a while."""
+
+    @linen.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = linen.BatchNorm(use_running_average=not train)(linen.Conv(2, (3, 3), (2, 2))(x))
+        x = linen.Dropout(0.5, deterministic=not train)(linen.relu(x).transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
+        return linen.Dense(CLASSES)(x.reshape(len(x), -1))
+
+
 LEARNERS = {
+    "ensemble_flax": Case(learners.ensemble(learners.network(Flax, CLASSES), 3, **_small())),
+    "mc_dropout_flax": Case(learners.mc_dropout(learners.network(Flax, CLASSES), 4, **_small())),
+    "mc_dropout_linen": Case(learners.mc_dropout(learners.network(Linen()), 4, **_small(num_steps=3)), True),
     "ensemble": Case(learners.ensemble(learners.mlp((16,), num_outputs=CLASSES), 3, **_small())),
     "ensemble_bootstrap": Case(
         learners.ensemble(learners.linear(CLASSES), 3, **_small(bootstrap=True, restart=learners.shrink_and_perturb()))

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
+from bal.learners.networks.network import features_of, training_pass
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count
 from bal.learners.training import check_training, map_members, train
@@ -75,8 +76,9 @@ def ensemble(
         raise ValueError(f"{num_members} members cannot be spread evenly over {mesh.size} devices; use a multiple")
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
-    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> Array:
-        return likelihood.loss(network.apply(params, x, key, shared=False)[0], y)
+    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
+        outputs, moved = training_pass(network, params, x, key)
+        return likelihood.loss(outputs, y), moved
 
     def init(key: PRNGKey, data: Data) -> EnsembleState:
         return EnsembleState(jax.vmap(network.init, (0, None))(jax.random.split(key, num_members), data.x))
@@ -105,7 +107,7 @@ def ensemble(
         return likelihood.predictions(outputs)
 
     def embed(state: EnsembleState, x: PyTree) -> Float[Array, "N K F"]:
-        return map_members(lambda params: network.apply(params, x)[1], state.params).transpose(1, 0, 2)
+        return map_members(lambda params: features_of(network, params, x), state.params).transpose(1, 0, 2)
 
     return Learner(init, fit, predict, embed)
 

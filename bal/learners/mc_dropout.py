@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
+from bal.learners.networks.network import features_of, training_pass
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count
 from bal.learners.training import check_training, map_members, train
@@ -67,8 +68,9 @@ def mc_dropout(
     check_training(network, num_steps, minibatch_size, optimizer, restart, likelihood)
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
-    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> Array:
-        return likelihood.loss(network.apply(params, x, key, shared=False)[0], y)
+    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
+        outputs, moved = training_pass(network, params, x, key)
+        return likelihood.loss(outputs, y), moved
 
     def init(key: PRNGKey, data: Data) -> DropoutState:
         params = network.init(key, data.x)
@@ -86,7 +88,7 @@ def mc_dropout(
         return likelihood.predictions(outputs)
 
     def embed(state: DropoutState, x: PyTree) -> Float[Array, "N 1 F"]:
-        return network.apply(state.params, x)[1][:, None]
+        return features_of(network, state.params, x)[:, None]
 
     return Learner(init, fit, predict, embed)
 
@@ -99,5 +101,5 @@ def _check_random(network: Network, params: PyTree, x: PyTree) -> None:
     if not used[0]:
         raise ValueError(
             "mc_dropout got a network without dropout, so all posterior draws would agree; give it a rate, as in "
-            "mlp(..., dropout=0.5), call drop(h, rate) in a module of your own, or use ensemble"
+            "mlp(..., dropout=0.5), put nnx.Dropout (or linen.Dropout) into a module of your own, or use ensemble"
         )

@@ -38,8 +38,10 @@ def train(
     num_steps: int,
     minibatch_size: int,
 ) -> PyTree:
-    """Minimise the weighted mean of ``loss(params, x, y, key)`` over minibatches by `optimizer`.
+    """Minimise the weighted mean of ``loss(params, x, y, key) -> (one number a row, moved)`` by `optimizer`.
 
+    `moved` is a prefix of the tree of parameters: None for what the optimizer moves, arrays for what the loss itself
+    has moved, such as running statistics; these take the place of the old ones where a row of the minibatch counts.
     Separate keys serve data order and whatever noise the loss uses, so that changing one leaves the other alone.
     Returns the parameters after `num_steps` steps.
 
@@ -48,19 +50,23 @@ def train(
     key_order, key_noise = jax.random.split(key)
     rows = minibatches(key_order, data.weight, num_steps, minibatch_size)
 
-    def mean_loss(params: PyTree, x: PyTree, y: PyTree, weight: Array, key: PRNGKey) -> Array:
-        each = loss(params, x, y, key)
+    def mean_loss(params: PyTree, x: PyTree, y: PyTree, weight: Array, key: PRNGKey) -> tuple[Array, PyTree]:
+        each, moved = loss(params, x, y, key)
         if each.shape != weight.shape:
             raise ValueError(f"expected a loss of one number a row, {weight.shape}, got one of shape {each.shape}")
-        return jnp.sum(weight * each) / jnp.maximum(weight.sum(), 1e-12)
+        return jnp.sum(weight * each) / jnp.maximum(weight.sum(), 1e-12), moved
 
     def descend(carry: tuple, inputs: tuple) -> tuple:
         params, moments = carry
         number, batch = inputs
         x, y, weight = jax.tree.map(lambda leaf: leaf[batch], (data.x, data.y, data.weight))
-        grads = jax.grad(mean_loss)(params, x, y, weight, jax.random.fold_in(key_noise, number))
+        key = jax.random.fold_in(key_noise, number)
+        grads, moved = jax.grad(mean_loss, has_aux=True)(params, x, y, weight, key)
         updates, moments = optimizer.update(grads, moments, params)
-        return (optax.apply_updates(params, updates), moments), None
+        counts = weight.sum() > 0
+        choose = lambda new, stepped, old: stepped if new is None else jnp.where(counts, new, old)
+        stepped = optax.apply_updates(params, updates)
+        return (jax.tree.map(choose, moved, stepped, params, is_leaf=lambda leaf: leaf is None), moments), None
 
     carry: Any = (params, optimizer.init(params))
     (params, _), _ = jax.lax.scan(descend, carry, (jnp.arange(num_steps), rows))

@@ -319,14 +319,6 @@ def rate_one(rngs):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda rngs: nnx.BatchNorm(3, rngs=rngs),
-            r"`layer\.(mean|var)` holds batch statistics; use nnx.LayerNorm",
-        ),
-        (
-            lambda rngs: nnx.Dropout(0.5, rngs=rngs),
-            r"`layer\.rngs.*call drop\(h, rate\) in place of nnx.Dropout",
-        ),
         (lambda rngs: nnx.Variable(jnp.ones(3)), r"`layer` is Variable; make it an nnx.Param"),
         (lambda rngs: jnp.ones(3), r"`layer` is ArrayImpl; make it an nnx.Param"),
     ],
@@ -336,11 +328,13 @@ def test_state_outside_the_parameters_is_refused(make, message):
         with_layer(make).init(jax.random.key(0), jnp.ones((2, 3)))
 
 
-def test_a_module_returns_a_pair():
+def test_a_module_returns_outputs_or_a_pair():
     x = jnp.ones((2, 3))
-    net = with_layer(lambda rngs: None, result=lambda out, x: out)
-    with pytest.raises(TypeError, match=r"returns the pair \(outputs, features\), but Net returned"):
-        net.apply(net.init(jax.random.key(0), x), x)
+    wrong = {"str": lambda out, x: "cat", r"shape \(2,\) for 2 rows": lambda out, x: out[:, 0]}
+    for got, result in wrong.items():
+        net = with_layer(lambda rngs: None, result=result)
+        with pytest.raises(TypeError, match=rf"or the pair \(outputs, features\), but Net returned .*{got}"):
+            net.apply(net.init(jax.random.key(0), x), x)
 
 
 def test_a_dropout_rate_below_one():

@@ -15,7 +15,7 @@ KEY, OTHER = jax.random.key(0), jax.random.key(1)
 
 def squares(params, x, y, key):
     del key
-    return (x @ params - y) ** 2
+    return (x @ params - y) ** 2, None
 
 
 def test_a_common_factor_of_all_weights_changes_nothing():
@@ -88,6 +88,6 @@ def test_a_column_of_labels_never_trains(likelihood):
 
 def test_a_loss_of_ones_own_is_one_number_a_row():
     data = Data(jnp.ones((4, 2)), jnp.ones(4), jnp.ones(4))
-    pairs = lambda params, x, y, key: ((x @ params)[:, None] - y[None]) ** 2
+    pairs = lambda params, x, y, key: (((x @ params)[:, None] - y[None]) ** 2, None)
     with pytest.raises(ValueError, match=r"a loss of one number a row, \(3,\), got one of shape \(3, 3\)"):
         train(pairs, optax.sgd(0.1), KEY, jnp.ones(2), data, 1, 3)

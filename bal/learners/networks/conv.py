@@ -5,9 +5,12 @@ the layer is a matrix product over shifted copies of the image; accelerators get
 The platform is known when the program is lowered, so one program serves all and the unused branch is free.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
@@ -16,18 +19,51 @@ _FEW_CHANNELS = 8
 """Below this many input channels a row of `kernel` pixels is too short for a good matrix product."""
 
 
-def conv(x: Float[Array, "n H W A"], w: Float[Array, "k l A B"]) -> Float[Array, "n H-k+1 W-l+1 B"]:
-    """Correlation of images with kernels: stride one, no padding.
+def conv(
+    x: Float[Array, "n H W A"], w: Float[Array, "k l A B"], strides: tuple[int, int] = (1, 1)
+) -> Float[Array, "n I J B"]:
+    """Correlation of images with kernels, without padding.
 
-    ``y[n, i, j, b] = Σ_{p, q, a} x[n, i + p, j + q, a] w[p, q, a, b]``
-
-    Pad with `jnp.pad` beforehand for an output as large as the input.
+    ``y[n, i, j, b] = Σ_{p, q, a} x[n, s i + p, t j + q, a] w[p, q, a, b]`` for strides s, t, so that an output has
+    ``(H - k) // s + 1`` by ``(W - l) // t + 1`` pixels. Pad with `jnp.pad` beforehand for one as large as the input.
 
     >>> conv(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 5))).shape
     (1, 2, 2, 5)
     """
     matmul = _by_patches if w.shape[2] < _FEW_CHANNELS else _by_rows
-    return lax.platform_dependent(x, w, cpu=matmul, default=_by_convolution)
+    fast, primitive = (partial(form, strides=strides) for form in (matmul, _by_convolution))
+    return lax.platform_dependent(x, w, cpu=fast, default=primitive)
+
+
+def conv_general_dilated(
+    x: Array,
+    w: Array,
+    strides: Sequence[int],
+    padding: Any,
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: Any = None,
+    feature_group_count: int = 1,
+    **settings: Any,
+) -> Array:
+    """`lax.conv_general_dilated` as the layers of flax call it (NHWC), by `conv` where `why_slow` finds no reason."""
+    if w.ndim != 4 or why_slow(2, lhs_dilation, rhs_dilation, feature_group_count, False) or any(settings.values()):
+        return lax.conv_general_dilated(
+            x, w, strides, padding, lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count, **settings
+        )
+    pads = lax.padtype_to_pads(x.shape[1:3], w.shape[:2], strides, padding) if isinstance(padding, str) else padding
+    return conv(jnp.pad(x, ((0, 0), *map(tuple, pads), (0, 0))), w, (strides[0], strides[1]))
+
+
+def why_slow(num_axes: int, input_dilation: Any, kernel_dilation: Any, groups: int, own: bool) -> str:
+    """What keeps a convolution from having the form that is fast in a compiled loop on a CPU; empty if nothing."""
+    reasons = {
+        f"{num_axes} axes": num_axes != 2,
+        "dilation": any(np.any(np.asarray(d) != 1) for d in (input_dilation, kernel_dilation) if d is not None),
+        "feature groups": groups != 1,
+        "a function of its own": own,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def max_pool(x: Float[Array, "n H W A"]) -> Float[Array, "n H//2 W//2 A"]:
@@ -105,21 +141,24 @@ class ConvNet(nnx.Module):
         return self.out(h), h
 
 
-def _by_convolution(x, w):
-    return lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def _by_convolution(x, w, strides):
+    return lax.conv_general_dilated(x, w, strides, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _by_patches(x, w):
+def _by_patches(x, w, strides):
     """One product with all k l shifts side by side: best where the input has few channels."""
     k, l, _, outputs = w.shape
-    height, width = x.shape[1] - k + 1, x.shape[2] - l + 1
-    shifts = [x[:, i : i + height, j : j + width] for i in range(k) for j in range(l)]
+    shifts = [_shift(_shift(x, 1, i, k, strides[0]), 2, j, l, strides[1]) for i in range(k) for j in range(l)]
     return jnp.concatenate(shifts, -1) @ w.reshape(-1, outputs)
 
 
-def _by_rows(x, w):
+def _by_rows(x, w, strides):
     """The l column shifts side by side, then a product for each kernel row: k times fewer copies."""
     k, l, _, outputs = w.shape
-    height, width = x.shape[1] - k + 1, x.shape[2] - l + 1
-    shifts = jnp.concatenate([x[:, :, j : j + width] for j in range(l)], -1)
-    return sum(shifts[:, i : i + height] @ w[i].reshape(-1, outputs) for i in range(k))
+    shifts = jnp.concatenate([_shift(x, 2, j, l, strides[1]) for j in range(l)], -1)
+    return sum(_shift(shifts, 1, i, k, strides[0]) @ w[i].reshape(-1, outputs) for i in range(k))
+
+
+def _shift(x, axis, first, size, stride):
+    """What place `first` of a kernel of `size` meets along an axis."""
+    return lax.slice_in_dim(x, first, x.shape[axis] - size + first + 1, stride, axis)

@@ -1,20 +1,18 @@
-"""Networks as pure functions: an adapter for flax NNX modules, and the few networks of the classic studies.
+"""Networks as pure functions: flax modules as flax teaches them, and the few networks of the classic studies.
 
-A user's network is an NNX module whose call takes the inputs and a function `drop`, the only source of
-randomness, and returns the outputs together with the features that the last layer saw:
+A module takes inputs and returns outputs, with `nnx.Dropout`, `nnx.BatchNorm` and convolutions of its own:
 
 >>> class Net(nnx.Module):
-...     def __init__(self, rngs, shape):
-...         self.hidden = nnx.Linear(shape[0], 32, rngs=rngs)
-...         self.out = nnx.Linear(32, 3, rngs=rngs)
+...     def __init__(self, size, outputs, *, rngs):
+...         self.hidden = nnx.Linear(size, 32, rngs=rngs)
+...         self.dropout = nnx.Dropout(0.5, rngs=rngs)
+...         self.out = nnx.Linear(32, outputs, rngs=rngs)
 ...
-...     def __call__(self, x, drop):
-...         features = drop(nnx.relu(self.hidden(x)), 0.5)
-...         return self.out(features), features
->>> net = network(Net)
+...     def __call__(self, x):
+...         return self.out(self.dropout(nnx.relu(self.hidden(x))))
+>>> net = network(Net, 7, 3)
 >>> x = jnp.ones((4, 7))
->>> params = net.init(jax.random.key(0), x)
->>> outputs, features = net.apply(params, x, key=jax.random.key(1))
+>>> outputs, features = net.apply(net.init(jax.random.key(0), x), x, key=jax.random.key(1))
 >>> outputs.shape, features.shape
 ((4, 3), (4, 32))
 """
@@ -22,93 +20,131 @@ randomness, and returns the outputs together with the features that the last lay
 import itertools
 import math
 from collections.abc import Callable
-from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import linen, nnx
 from jaxtyping import Array
 
+from bal.learners.networks.calling import row_by_row
 from bal.learners.networks.conv import Block, ConvNet
-from bal.learners.networks.own_modules import build_module, check_builder, check_variable, warn_of_slow
-from bal.learners.settings import check_count, check_rate
+from bal.learners.networks.linen_modules import linen_functions
+from bal.learners.networks.nnx_modules import nnx_functions
+from bal.learners.networks.own_modules import builder
+from bal.learners.settings import check_count, check_rate, named
 from bal.method import brief, method
-from bal.typing import PyTree
+from bal.typing import PRNGKey, PyTree
 
 
 class Network(NamedTuple):
-    """A network as two pure functions.
+    """A network as pure functions.
 
     init: ``key, x -> params``, a tree of plain arrays; `x` is one batch of inputs, read for its shape only.
-    apply: ``params, x, key=None, shared=True -> (outputs [n, num_outputs], features [n, F])``.
+    apply: ``params, x, key=None, shared=True -> (outputs [n, num_outputs], features [n, F] or None)``.
         Without a key there is no dropout. ``shared=True``: one mask per layer for all rows, a function of the
         key and the layer alone, so that a row's output does not depend on the other rows (one key = one draw
         of the network). ``shared=False``: every row has its own mask, for training.
-    tapped: ``params, x, tap -> outputs``, without dropout, every `nnx.Linear` passed through ``tap(h, z) -> z`` with h
+    tapped: ``params, x, tap -> outputs``, without dropout, every dense layer passed through ``tap(h, z) -> z`` with h
         its input, a one appended where it has a bias, and z its product: what `bal.query.layer_gradients` needs.
+    train: ``params, x, key -> (outputs, moved)``, a pass of training; `moved` is a prefix of the tree of params that
+        holds new running statistics (of `nnx.BatchNorm`, say) and None for all that the optimizer moves.
     """
 
     init: Callable[..., PyTree]
-    apply: Callable[..., tuple[Array, Array]]
+    apply: Callable[..., tuple[Array, Array | None]]
     tapped: Callable[..., Array] | None = None
+    train: Callable[..., tuple[Array, PyTree]] | None = None
 
     __repr__ = brief
 
 
 @method
-def network(build: Callable[[nnx.Rngs, Any], nnx.Module]) -> Network:
-    """Pure functions of a flax NNX module.
+def network(build: Callable, *args: Any, features: str | None = None, **settings: Any) -> Network:
+    """Pure functions of a flax module, NNX or Linen, as it is.
 
-    `build` is ``rngs, shape -> module``, where `shape` is that of one input row (a tree of shapes where the
-    inputs are a tree); a module class with that constructor will do. The module is called as
-    ``module(x, drop) -> (outputs, features)``. In place of `nnx.Dropout` it calls
-    ``drop(h, rate, channels=False)``, which keeps an entry with probability ``1 - rate`` and divides by it;
-    ``channels=True`` drops whole channels, the last axis of `h`. Layers are told apart by the order in which
-    they call `drop`.
+    ``network(Net, 784, 10)`` for an NNX class that is made by ``Net(784, 10, rngs=rngs)``; a function of `rngs`, or of
+    `rngs` and the `shape` of one input row, that returns the module; ``network(Net(features=10))`` for Linen. The
+    module takes the inputs and returns outputs ``[n, num_outputs]``; where its call has arguments `train`, `training`,
+    `is_training`, `deterministic` or (NNX) `rngs`, they are given.
+
+    Dropout: layers of flax, or any draw from the module's random streams. In training each row has masks of its own; in
+    a posterior draw each layer has one, a function of the key of the draw, because each row is called alone.
+
+    Batch norm: in training the statistics are those of the minibatch, all of whose rows are labeled, and the running
+    ones follow; they lie in the parameters' tree, where a cold start begins them anew, a warm one goes on with them and
+    `shrink_and_perturb` shrinks them like a weight. Outside of training they are used as they are.
+
+    Convolutions: on a CPU `nnx.Conv` and `linen.Conv` take the form of `bal.learners.networks.conv`, because XLA's is
+    some thirty times slower in a compiled loop; those that have no such form (dilation, feature groups, transposed,
+    one or three axes) are warned of.
+
+    A module may also take a function `drop` beside the inputs in place of random streams: ``drop(h, rate,
+    channels=False)`` keeps an entry with probability ``1 - rate`` and divides by it; ``channels=True`` drops whole
+    channels, the last axis of `h`. Layers are then told apart by the order in which they call it.
+
+    Args:
+      build, args, settings: the class and its arguments, a function, or a Linen module.
+      features: the layer whose output is embedded, by name ("encoder.dense", "layers.0"; of Linen "Dense_0"). By
+        default the input of the dense layer that was called last; a module that returns ``(outputs, features)`` says it
+        itself.
 
     Raises:
-        ValueError: the module holds state other than `nnx.Param`: batch statistics (a row would depend on the
-            others), random streams of its own (frozen under `jit`), or bare arrays; or a rate outside [0, 1).
-        TypeError: `build` is no builder of nnx modules, or the module does not take a pair or return one.
+      ValueError: the module holds state that is neither trained, nor a running statistic, nor a random stream; no layer
+        of that name; a rate outside [0, 1) given to `drop`.
+      TypeError: `build` is no builder of modules, or the module is called otherwise or returns something else.
 
-    Warns on a CPU of `nnx.Conv`, which XLA runs some thirty times slower inside a compiled loop than
-    `bal.learners.networks.conv.Conv`.
+    >>> from flax import linen
+    >>> net = network(linen.Sequential([linen.Dense(8), jnp.tanh, linen.Dense(3)]))
+    >>> x = jnp.ones((4, 5))
+    >>> [leaf.shape for leaf in net.apply(net.init(jax.random.key(0), x), x)]
+    [(4, 3), (4, 8)]
     """
-
-    check_builder(build)
-
-    @lru_cache(maxsize=64)
-    def structure(tree, shapes):
-        # Abstract: no weights are made, and nothing of the surrounding trace is kept.
-        module = lambda: warn_of_slow(build_module(build, nnx.Rngs(0), tree.unflatten(shapes)))
-        return jax.eval_shape(lambda: nnx.split(module()))[0]
-
-    def init(key, x):
-        tree, shapes = _row_shapes(x)
-        state = nnx.state(build_module(build, nnx.Rngs(key), tree.unflatten(shapes)))
-        for path, variable in nnx.to_flat_state(state):
-            check_variable(".".join(map(str, path)), variable)
-        return nnx.to_pure_dict(state)
-
-    def apply(params, x, key=None, shared=True):
-        module: Any = nnx.merge(structure(*_row_shapes(x)), params, copy=True)
-        result = module(x, _dropout(key, shared))
-        if not (isinstance(result, tuple) and len(result) == 2):
+    if isinstance(build, type) and issubclass(build, linen.Module):
+        build, args, settings = build(*args, **settings), (), {}
+    if isinstance(build, linen.Module):
+        if args or settings:
             raise TypeError(
-                f"a module of `network` returns the pair (outputs, features), but {type(module).__name__} "
-                f"returned {type(result).__name__}; return the input of the last layer beside its output"
+                f"network takes a linen module as it is, but got arguments beside {named(build)}; drop them"
             )
-        return result
+        init, call, is_alone = linen_functions(build, features)
+    else:
+        init, call, is_alone = nnx_functions(builder(build, args, settings), features)
 
-    def tapped(params, x, tap):
-        module: Any = nnx.merge(structure(*_row_shapes(x)), params, copy=True)
-        for _, layer in nnx.iter_modules(module):
-            if isinstance(layer, nnx.Linear):
-                layer.dot_general = partial(_tapped_product, tap, layer.use_bias)
-        return module(x, _dropout(None, True))[0]
+    def apply(params: PyTree, x: PyTree, key: jax.Array | None = None, shared: bool = True) -> tuple:
+        mode = "evaluate" if key is None else "draw"
+        if key is not None and not shared:
+            return call(params, x, key, "train", None, False)[:2]
+        if is_alone(x):
+            return row_by_row(lambda row: call(params, row, key, mode), x)
+        return call(params, x, key, mode)[:2]
 
-    return Network(init, apply, tapped)
+    def tapped(params: PyTree, x: PyTree, tap: Callable) -> Array:
+        return call(params, x, None, "evaluate", tap).outputs
+
+    def train(params: PyTree, x: PyTree, key: PRNGKey) -> tuple[Array, PyTree]:
+        outputs, _, moved = call(params, x, key, "train", None, False)
+        return outputs, moved
+
+    return Network(init, apply, tapped, train)
+
+
+def training_pass(network: Network, params: PyTree, x: PyTree, key: PRNGKey) -> tuple[Array, PyTree]:
+    """Outputs in training, where every row has its own masks, and what has moved of the parameters' tree."""
+    if network.train is None:
+        return network.apply(params, x, key, shared=False)[0], None
+    return network.train(params, x, key)
+
+
+def features_of(network: Network, params: PyTree, x: PyTree) -> Array:
+    """The features ``[n, F]``; ValueError where the network has none."""
+    features = network.apply(params, x)[1]
+    if features is None:
+        raise ValueError(
+            "this network has no dense layer whose input could be its features; name a layer, as in "
+            'network(Net, features="pooled")'
+        )
+    return features
 
 
 @method
@@ -222,31 +258,3 @@ class _MLP(nnx.Module):
         for layer in self.hidden:
             h = drop(self.activation(layer(h)), self.dropout)
         return self.out(h), h
-
-
-def _tapped_product(tap, has_bias, h, kernel, dimensions, **settings):
-    ones = jnp.ones((*h.shape[:-1], 1), h.dtype)
-    seen = jnp.concatenate([h, ones], -1) if has_bias else h
-    return tap(seen, jax.lax.dot_general(h, kernel, dimensions, **settings))
-
-
-def _dropout(key, shared):
-    """The function `drop` of one pass: its masks depend on the key and on the number of earlier calls."""
-    layers = itertools.count()
-
-    def drop(h, rate, channels=False):
-        layer = next(layers)
-        check_rate(rate)
-        if key is None or rate == 0.0:
-            return h
-        rows = 1 if shared else h.shape[0]
-        inner = (1,) * (h.ndim - 2) + h.shape[-1:] if channels else h.shape[1:]
-        keep = jax.random.bernoulli(jax.random.fold_in(key, layer), 1.0 - rate, (rows, *inner))
-        return jnp.where(keep, h / (1.0 - rate), jnp.zeros((), h.dtype))
-
-    return drop
-
-
-def _row_shapes(x):
-    leaves, tree = jax.tree.flatten(x)
-    return tree, tuple(leaf.shape[1:] for leaf in leaves)
