@@ -30,7 +30,7 @@ def minibatches(key: PRNGKey, weight: Float[Array, "L"], num_steps: int, minibat
 
 
 def train(
-    loss: Callable[..., Array],
+    loss: Callable[..., tuple[Array, PyTree]],
     optimizer: optax.GradientTransformation,
     key: PRNGKey,
     params: PyTree,

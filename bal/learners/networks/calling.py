@@ -43,7 +43,7 @@ class Signature(NamedTuple):
 
     def arguments(self, mode: Mode, rngs: Any) -> dict[str, Any]:
         """The keyword arguments of a call."""
-        known = dict.fromkeys(_FLAGS, mode != "evaluate") | {"deterministic": mode == "evaluate"}
+        known: dict[str, Any] = dict.fromkeys(_FLAGS, mode != "evaluate") | {"deterministic": mode == "evaluate"}
         known["rngs"] = None if mode == "evaluate" else rngs
         return {name: known[name] for name in self.names}
 
