@@ -49,11 +49,16 @@ class Latent(NamedTuple):
 
 
 class Data(NamedTuple):
-    """All that `fit` may see: L rows, of which those with weight 0 are padding and must change nothing."""
+    """All that `fit` may see: L answers, of which those with weight 0 are padding and must change nothing.
+
+    A pool row that several people answered comes up as often. `y` are class numbers or reals ``[L]``, several outputs
+    ``[L, P]``, or soft labels ``[L, C]``, each a distribution over classes. `annotator`: who answered, by number.
+    """
 
     x: PyTree
     y: PyTree
     weight: Float[Array, "L"]
+    annotator: Int[Array, "L"] | None = None
 
 
 class Learner(NamedTuple):
@@ -110,16 +115,28 @@ class Pool(NamedTuple):
     cost: Float[Array, "N"]
 
 
-class Labeled(NamedTuple):
-    """The acquisition log: L places in order of acquisition, `count` of them used.
+PENDING, ANSWERED, SKIPPED, CORRECTED, WITHDRAWN = range(5)
+"""What became of a place in the acquisition log: asked and not answered, answered, given up, superseded, taken back."""
 
-    A place with an index but weight 0 is pending (asked, not yet answered), or was skipped if its source is -1.
+
+class Labeled(NamedTuple):
+    """The acquisition log: L places for answers, `count` of them used, in the order in which rows were asked for or
+    told. A row has a place for each answer: second opinions and corrected answers have their own.
+
+    indices: the pool row. annotator: who answered, by number. y: the answer, or zeros. weight: how much it counts in
+    training; 0 without an answer that stands. cost: what it cost. time: the number of asks, or of rounds, before it.
+    status: PENDING, ANSWERED, SKIPPED, CORRECTED or WITHDRAWN; only what is ANSWERED has a weight.
+
+    A row counts as answered when any answer of positive weight names it.
     """
 
     indices: Int[Array, "L"]
+    annotator: Int[Array, "L"]
     y: PyTree
     weight: Float[Array, "L"]
-    source: Int[Array, "L"]
+    cost: Float[Array, "L"]
+    time: Int[Array, "L"]
+    status: Int[Array, "L"]
     count: Int[Array, ""]
 
 

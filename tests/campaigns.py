@@ -7,6 +7,7 @@ import numpy as np
 from bal.acquisition import epistemic_variance
 from bal.loop import Campaign
 from bal.query import by_score, remembered
+from bal.records import Record
 from bal.records.encoding import plain
 from bal.selection import best
 from bal.typing import Gaussian, Learner
@@ -31,10 +32,11 @@ COUNTING = Learner(lambda key, data: jnp.zeros(()), _fit, _predict)
 QUERY = remembered(by_score(epistemic_variance, best), num_candidates=50)
 
 
-class Kept:
+class Kept(Record):
     """A record in memory: what is appended comes back as it would from disk."""
 
     done = False
+    events = ()
 
     def __init__(self, events=(), state=None):
         self.events, self.state = list(events), state

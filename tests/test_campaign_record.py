@@ -19,7 +19,7 @@ from bal.pool import host, streamed
 from bal.query import by_score
 from bal.records import open_record
 from bal.selection import best, random_uniform
-from bal.typing import Learner
+from bal.typing import ANSWERED, SKIPPED, Learner
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_changed_row_is_refused_and_named(kept, stopped):
         ({"x": {"a": X}, "learner": COUNTING._replace(predict=lambda s, x: COUNTING.predict(s, x["a"]))}, r"\['a'\]"),
         ({"key": jax.random.key(6)}, r"of the key .* \[0, 5\], but got .* \[0, 6\]"),
         ({"num_outputs": 1}, "predicts one outputs, got num_outputs=1"),
-        ({"capacity": 5}, "the capacity of 5 labels is below the 6 rows"),
+        ({"capacity": 5}, "the capacity of 5 is below the number of answers and pending rows"),
     ],
 )
 def test_another_campaign_is_refused(kept, changes, message):
@@ -247,9 +247,9 @@ def test_a_skipped_row_that_is_answered_counts_as_covered(kept):
     campaign = open_campaign(kept)
     campaign.skip(campaign.pending)
     assert campaign.pending.tolist() == []
-    row = campaign._now.log.indices[5]
+    row = campaign._now.book.log.indices[5]
     campaign.tell([row], [0.0])
-    assert campaign._now.log.source[4:6].tolist() == [-1, 0]
+    assert campaign._now.book.log.status[4:6].tolist() == [SKIPPED, ANSWERED]
     assert same(campaign, open_campaign(kept))
 
 

@@ -71,7 +71,7 @@ CALLS = {
 
 
 def free_row(campaign):
-    return next(row for row in range(N) if row not in campaign._now.log.indices)
+    return next(row for row in range(N) if row not in campaign._now.book.log.indices)
 
 
 @pytest.mark.parametrize("name", CALLS)

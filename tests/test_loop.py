@@ -24,7 +24,7 @@ from bal.loop.events import events_log, log_events, round_event
 from bal.loop.round import record_answers
 from bal.loop.seeds import device_mesh
 from bal.pool import chunked, dense, host, make_pool, streamed
-from bal.pool.labeled import empty_log, is_labeled
+from bal.pool.labeled import empty_log, is_asked
 from bal.query import Query, Stage, by_score, score
 from bal.records import open_record
 from bal.selection import best, per_cost, power, random_uniform, shortlist
@@ -300,9 +300,10 @@ def test_a_row_that_could_not_be_picked_is_picked_later():
     assert log.info["num_eligible"].tolist() == [36, *range(36, 2, -2)]
     picked = log.start.tolist() + np.asarray(log.indices)[1:].ravel().tolist()
     assert len(set(picked)) == 4 + 34
-    labeled = record_answers(empty_log(2, Y), Selection(jnp.arange(2), jnp.ones(2), jnp.array([True, False])), Y[:2])
+    picks = Selection(jnp.arange(2), jnp.ones(2), jnp.array([True, False]))
+    labeled = record_answers(empty_log(2, Y), POOL, picks, Y[:2], 0)
     assert labeled.indices.tolist() == [0, PADDING]
-    assert is_labeled(labeled, 3).tolist() == [True, False, False]
+    assert is_asked(labeled, 3).tolist() == [True, False, False]
 
 
 def test_rows_left_out_of_a_shortlist_stay_out():

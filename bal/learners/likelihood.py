@@ -22,6 +22,8 @@ class Likelihood(NamedTuple):
 
 
 def _cross_entropy(outputs: Float[Array, "n C"], y: Array) -> Float[Array, "n"]:
+    if y.shape == outputs.shape and jnp.issubdtype(y.dtype, jnp.floating):
+        return optax.losses.softmax_cross_entropy(outputs, y.astype(outputs.dtype))
     _check_labels(outputs, y)
     if not jnp.issubdtype(y.dtype, jnp.integer):
         raise ValueError(f"expected integer class numbers as labels, got {y.dtype}; for real labels use gaussian()")
@@ -35,7 +37,8 @@ def _log_probs(outputs: Float[Array, "K n C"]) -> Float[Array, "n K C"]:
 categorical = Likelihood(_cross_entropy, _log_probs)
 """Classes: the C outputs are logits, labels are integers ``[n]``, predictions are ``log_probs [n, K, C]``.
 
-The loss raises ValueError where labels are not integers, or not one a row.
+Labels may be soft, ``[n, C]``, each a distribution q over classes: the loss is the cross entropy ``-Σ_c q_c log p_c``.
+The loss raises ValueError where labels are neither integers, one a row, nor distributions.
 """
 
 

@@ -1,9 +1,12 @@
-"""Ask / tell / skip: active learning where people or laboratories give the labels. The only stateful object here."""
+"""Ask, tell, correct, propose: active learning where people or laboratories give the labels. The only stateful object
+here."""
 
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,48 +16,45 @@ import numpy as np
 from bal.learners.convergence import unconverged
 from bal.learners.settings import check_count
 from bal.loop.checkpoint import pack_parts, restore
-from bal.loop.checks import (
-    check_key,
-    check_kind,
-    check_labels,
-    check_predictions,
-    check_record,
-    check_row_ids,
-    check_rows,
-)
+from bal.loop.checks import check_key, check_kind, check_predictions, check_record, check_row_ids, check_rows
 from bal.loop.doors import CHECKED_ROWS, check_setup, predicted, warn_of_oddities
 from bal.loop.eager import run_parts
+from bal.loop.export import columns, frame, write_csv
 from bal.loop.fingerprint import row_digests, rows_digest
+from bal.loop.giving import check_answered, check_room, new_places, row_ids, taken_ids, told
 from bal.loop.growing import grown, open_pool
+from bal.loop.labels import label_kind
 from bal.loop.opening import open_event, reopen
-from bal.loop.round import Carry, begin, draw_start
+from bal.loop.proposing import check_box, propose_batch, scoring_stage
+from bal.loop.round import PROPOSE, Carry, begin, draw_start
 from bal.pool.arrays import as_rows
-from bal.pool.asked import advance, is_answered, is_pending
+from bal.pool.asked import Book, advance
+from bal.pool.labeled import holds_row, is_answered, is_pending
 from bal.pool.over import dense, num_rows, take
-from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
+from bal.query.synthesis import Proposal
+from bal.typing import SKIPPED, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
 
 _draw_start = jax.jit(draw_start, static_argnums=2)
 
 
 class _Now(NamedTuple):
-    """All that a campaign knows; each call makes the next one, and puts it in place at its very end.
-
-    log: in numpy, see `bal.pool.asked`; num_queries: asks that fitted the learner.
-    """
+    """All that a campaign knows; each call makes the next one, and puts it in place at its very end."""
 
     pool: Pool
     num_rows: int
-    log: Labeled
+    ids: np.ndarray | None
+    book: Book
     state: PyTree
     memory: PyTree
-    num_queries: int
     selection: Selection | None
 
 
 class Campaign:
     """One pool, one learner, one query, and labels that arrive when they arrive.
 
-    Calls from several threads are done one after the other.
+    A row may have several answers: `tell` gives the first, or a second opinion; `correct` replaces one, `withdraw`
+    takes one back. All stay on record, and training sees those that stand, each with its weight. Calls from several
+    threads are done one after the other.
 
     >>> from bal.acquisition import bald
     >>> from bal.learners import ensemble, mlp
@@ -62,14 +62,15 @@ class Campaign:
     >>> from bal.selection import best
     >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
     >>> learner = ensemble(mlp((8,), num_outputs=2), num_members=3, num_steps=10)
-    >>> campaign = Campaign(jax.random.key(0), learner, by_score(bald, best), x, capacity=8, num_classes=2)
+    >>> campaign = Campaign(jax.random.key(0), learner, by_score(bald, best), x, capacity=9, classes=["cat", "dog"])
     >>> rows = campaign.ask(4)  # nothing is labeled yet: a random start set
-    >>> campaign.tell(rows, x[rows, 0] > 0)
+    >>> campaign.tell(rows, ["dog", "dog", "cat", "dog"])
     >>> rows = campaign.ask(2)
     >>> campaign.skip(rows[:1])
-    >>> campaign.tell(rows[1:], [1])
-    >>> campaign.num_labeled, campaign.pending.tolist()
-    (5, [])
+    >>> campaign.tell(rows[1:], ["cat"])
+    >>> campaign.correct(rows[1:], ["dog"])  # the wrong key
+    >>> campaign.num_labeled, campaign.labels.tolist(), campaign.pending.tolist()
+    (5, ['dog', 'dog', 'cat', 'dog', 'dog'], [])
     """
 
     def __init__(
@@ -82,7 +83,10 @@ class Campaign:
         capacity: int,
         num_classes: int | None = None,
         num_outputs: int | None = None,
+        classes: Values | None = None,
+        soft: bool = False,
         cost: Values | None = None,
+        ids: Values | None = None,
         pool_capacity: int | None = None,
         over: Over = dense,
         record: Any = None,
@@ -93,10 +97,15 @@ class Campaign:
           key: all randomness of the campaign hangs on it.
           learner, query, over: as in `bal.loop.run`.
           x: pool inputs, a tree of arrays that lead with the rows.
-          capacity: how many rows may ever be asked for or told; fixes the shapes, so all rounds share one program.
+          capacity: places for answers and pending rows; a correction and a second opinion take one each. It fixes the
+            shapes, so all rounds share one program.
           num_classes: labels are integers in [0, num_classes); None = real numbers.
           num_outputs: a label is an array of as many real numbers; None = one number, without an axis.
+          classes: names of the classes, told and read back in place of numbers.
+          soft: a label may be a distribution over the classes, ``[C]``; the learner must take such labels.
           cost: price of every row's label.
+          ids: names of the rows in the user's own table, kept on record and in exports; by default the index of a
+            data frame, where it has one of its own.
           pool_capacity: rows that the pool may grow to through `add`; by default it does not grow.
           record: an open `bal.records.Record`: every event is on disk before a call returns, and opening a campaign
             with the record of an earlier one continues it. Hand in all rows then, those added later included, in
@@ -111,62 +120,81 @@ class Campaign:
         """
         check_key(key)
         check_setup(learner, query, over)
-        x = as_rows(x)
+        given, x = x, as_rows(x)
         check_rows(x)
         check_count("capacity", capacity)
-        for name, number in (("num_classes", num_classes), ("num_outputs", num_outputs)):
-            if number is not None:
-                check_count(name, number)
-        if num_classes is not None and num_outputs is not None:
-            raise ValueError(f"expected num_classes or num_outputs, got {num_classes} and {num_outputs}; leave one out")
+        kind = label_kind(num_classes, num_outputs, classes, soft)
         n = num_rows(x)
+        own = row_ids(given, ids, n)
         grow = 0 if pool_capacity is None else check_count("pool_capacity", pool_capacity) - n
         if grow < 0:
             raise ValueError(f"pool_capacity {pool_capacity} is smaller than the {n} rows given")
         check_record(record)
-        y_like = jnp.zeros(
-            (1,) if num_outputs is None else (1, num_outputs), float if num_classes is None else jnp.int32
-        )
         if over.place != "host":
-            check_kind(predicted(learner, x, y_like)[1], num_classes, num_outputs)
+            check_kind(predicted(learner, x, kind.like())[1], kind.num_classes, num_outputs)
         pool = open_pool(x, cost, grow, over)
-        self._key, self._num_classes, self._num_outputs, self._record = key, num_classes, num_outputs, record
+        self._key, self._kind, self._record = key, kind, record
+        self._learner, self._query_of, self._over = learner, query, over
         self._parts = run_parts(learner, query, Posterior.predict, over)
-        carry = begin(key, learner._replace(init=self._parts.init), query, pool, y_like, capacity)
-        log = jax.tree.map(np.asarray, carry.labeled)
-        self._now = _Now(pool, n, log, carry.state, carry.memory, 0, None)
+        carry = begin(key, learner._replace(init=self._parts.init), query, pool, kind.like(), capacity)
+        book = Book(jax.tree.map(np.asarray, carry.labeled))
+        self._now = _Now(pool, n, own, book, carry.state, carry.memory, None)
+        self._fitted: tuple[_Now, Carry] | None = None
         self._lock, self._is_behind = threading.RLock(), False
         if record is not None:
-            opened = open_event(key, learner, query, pool, n, capacity, num_classes, num_outputs)
-            self._now = _resume(self._now, record, opened)
+            self._now = _resume(self._now, record, open_event(key, learner, query, pool, n, capacity, kind))
+
+    def __repr__(self) -> str:
+        now, log = self._now, self._now.book.log
+        skipped, capacity = len(self.skipped), len(log.indices)
+        return (
+            f"Campaign of {now.num_rows} rows: {self.num_labeled} labeled, {len(self.pending)} pending, {skipped} "
+            f"skipped; {int(log.count)} of {capacity} places taken\n"
+            f"  learner: {self._learner!r}\n  query: {self._query_of!r}"
+        )
 
     @property
     def num_labeled(self) -> int:
-        """Rows with an answer."""
-        return int(is_answered(self._now.log).sum())
+        """Rows with an answer that stands."""
+        return len(np.unique(self.indices))
 
     @property
     def indices(self) -> np.ndarray:
-        """Rows with an answer, in the order in which they were asked for."""
-        log = self._now.log
-        return np.asarray(log.indices)[is_answered(log)]
+        """Rows of the answers that stand, in the order in which they were asked for: one entry an answer."""
+        return self._rows(is_answered)
 
     @property
     def labels(self) -> np.ndarray:
-        """The answers, aligned with `indices`."""
-        log = self._now.log
-        return np.asarray(log.y)[is_answered(log)]
+        """The answers that stand, aligned with `indices`; by name where the classes have names."""
+        log = self._now.book.log
+        return self._kind.named(np.asarray(log.y)[is_answered(log)])
 
     @property
     def pending(self) -> np.ndarray:
         """Rows asked for and neither answered nor skipped."""
-        log = self._now.log
-        return np.asarray(log.indices)[is_pending(log)]
+        return self._rows(is_pending)
+
+    @property
+    def skipped(self) -> np.ndarray:
+        """Rows given up."""
+        return self._rows(lambda log: log.status == SKIPPED)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The user's own names of the rows, ``[N]``: row numbers where none were given."""
+        now = self._now
+        return np.arange(now.num_rows) if now.ids is None else now.ids
 
     @property
     def last_selection(self) -> Selection | None:
         """Scores and counts of the last `ask`; None before the first."""
         return self._now.selection
+
+    @property
+    def posterior(self) -> Posterior:
+        """The learner fitted to all answers so far (the fit that the next `ask` would use)."""
+        with self._alone() as now:
+            return self._posterior(now)
 
     def ask(self, batch_size: int = 1) -> np.ndarray:
         """Fit to all answers so far and return the rows to label next, best first.
@@ -180,13 +208,14 @@ class Campaign:
         """
         check_count("batch_size", batch_size)
         with self._alone() as now:
-            left = now.num_rows - int(now.log.count)
+            left = now.num_rows - len(np.unique(self._rows(holds_row)))
             if batch_size > left:
                 raise ValueError(
                     f"the pool has {left} rows left, fewer than batch_size={batch_size}; ask for fewer or add rows"
                 )
-            _check_room(now.log, batch_size)
+            check_room(now.book.log, batch_size)
             after = self._query(now, batch_size) if self.num_labeled else self._draw(now, batch_size)
+            number = now.book.num_queries + bool(self.num_labeled)
             picked: Any = after.selection
             valid = np.asarray(picked.valid)
             if not valid.all():
@@ -197,32 +226,82 @@ class Campaign:
             warn_of_oddities(picked.info, valid)
             rows = np.asarray(picked.indices)
             scores = np.asarray(picked.scores)
-            event = {"kind": "ask", "rows": rows, "scores": scores, "queries": after.num_queries, **self._signed(rows)}
-            after = after._replace(log=advance(now.log, [event]))
+            event = {"kind": "ask", "rows": rows, "scores": scores, "queries": number, **self._signed(now, rows)}
+            after = after._replace(book=self._told(now, event))
             if self._record is not None:
                 parts = {"state": (now.state, after.state), "memory": (now.memory, after.memory)}
-                self._record.save_state(after.num_queries, pack_parts(parts))
+                self._record.save_state(number, pack_parts(parts))
             self._put(event, after)
         return rows
 
-    def tell(self, indices: Values, labels: Values) -> None:
+    def tell(
+        self,
+        indices: Values,
+        labels: Values,
+        *,
+        annotator: Any = None,
+        weight: Values | None = None,
+        cost: Values | None = None,
+        again: bool = False,
+    ) -> None:
         """Give labels of rows: pending ones, or any other present row that has no label yet.
 
+        Args:
+          indices, labels: rows of the pool, each once, and one label for each.
+          annotator: who answers, a name, or one for each row. An answer of somebody new to a row that has one already
+            is a second opinion, and both stand.
+          weight: how much the answers count in training, a number or one for each row; 1 by default.
+          cost: what they cost; that of the pool by default.
+          again: a further answer of the same annotator stands beside the first, as a measurement that is repeated.
+
         Raises:
-          ValueError: a row outside the pool, named twice or labeled before; labels of another number, not finite, not
-            integers or out of range; no room in the capacity. Nothing is stored then.
+          ValueError: a row outside the pool, named twice, or labeled before by the same annotator; labels of another
+            number, not finite, not of the classes or out of range; weights or costs that are not positive; no room in
+            the capacity. Nothing is stored then.
         """
         with self._alone() as now:
             rows = check_row_ids(indices, now.num_rows)
             if not len(rows) and not np.size(labels):
                 return
-            y = check_labels(labels, len(rows), self._num_classes, self._num_outputs, rows)
-            known = rows[np.isin(rows, self.indices)]
-            if len(known):
-                raise ValueError(f"row {known[0]} has a label already; labels are not overwritten")
-            _check_room(now.log, len(np.setdiff1d(rows, now.log.indices)))
-            event = {"kind": "tell", "rows": rows, "labels": y, **self._signed(rows)}
-            self._put(event, now._replace(log=advance(now.log, [event])))
+            event = {"kind": "tell", "rows": rows, "labels": self._kind.stored(labels, rows)}
+            event |= told(now.book, rows, annotator, weight, cost, again)
+            check_room(now.book.log, new_places(now.book.log, rows))
+            self._note(now, event)
+
+    def correct(self, indices: Values, labels: Values, *, annotator: str | None = None) -> None:
+        """Replace wrong answers. The old ones stay on record with weight 0; training is as if the new had come at once.
+
+        Args:
+          indices, labels: rows with an answer, and the right one for each, of the weight of the old one.
+          annotator: whose answers are replaced; needed where several people answered a row.
+
+        Raises:
+          ValueError: a row without an answer, or with answers of several people; labels as in `tell`; no room in the
+            capacity. Nothing is changed then.
+        """
+        with self._alone() as now:
+            rows = check_row_ids(indices, now.num_rows)
+            check_answered(now.book, rows, annotator, "corrected", alone=True)
+            event = {"kind": "correct", "rows": rows, "labels": self._kind.stored(labels, rows)}
+            check_room(now.book.log, len(rows))
+            if len(rows):
+                self._note(now, event | ({} if annotator is None else {"annotator": annotator}))
+
+    def withdraw(self, indices: Values, *, annotator: str | None = None) -> None:
+        """Take answers back, of everybody or of one annotator: they stay on record with weight 0.
+
+        A row without another answer is as it was before it was asked for: `ask` may pick it again, `tell` may answer
+        it. To be rid of it, skip it when it comes.
+
+        Raises:
+          ValueError: a row that has no such answer. Nothing is changed then.
+        """
+        with self._alone() as now:
+            rows = check_row_ids(indices, now.num_rows)
+            check_answered(now.book, rows, annotator, "withdrawn", alone=False)
+            if len(rows):
+                event = {"kind": "withdraw", "rows": rows}
+                self._note(now, event | ({} if annotator is None else {"annotator": annotator}))
 
     def skip(self, indices: Values) -> None:
         """Give up on pending rows: they are not asked for again and training never sees them.
@@ -237,37 +316,85 @@ class Campaign:
                 raise ValueError(
                     f"row {strangers[0]} is not pending, so it cannot be skipped; pending are {self.pending}"
                 )
-            event = {"kind": "skip", "rows": rows}
             if len(rows):
-                self._put(event, now._replace(log=advance(now.log, [event])))
+                self._note(now, {"kind": "skip", "rows": rows})
 
-    def add(self, x: PyTree, cost: Values | None = None) -> np.ndarray:
-        """Let new rows join the pool; returns their ids.
+    def add(self, x: PyTree, cost: Values | None = None, ids: Values | None = None) -> np.ndarray:
+        """Let new rows join the pool; returns their numbers.
 
         Raises:
           ValueError: more rows than `pool_capacity` leaves room for, other shapes than the pool's, not finite.
         """
         with self._alone() as now:
             pool, new = grown(now.pool, now.num_rows, x, cost)
-            ids = np.arange(now.num_rows, now.num_rows + len(new.present))
-            event = {"kind": "add", "rows": ids}
+            rows = np.arange(now.num_rows, now.num_rows + len(new.present))
+            own = taken_ids(now.ids, row_ids(x, ids, len(rows)), now.num_rows, len(rows))
+            event = {"kind": "add", "rows": rows}
             if self._record is not None:
                 event |= {"pool": rows_digest(new.x), "cost": rows_digest(new.cost)}
-            self._put(event, now._replace(pool=pool, num_rows=now.num_rows + len(ids)))
-        return ids
+            self._put(event, now._replace(pool=pool, num_rows=now.num_rows + len(rows), ids=own))
+        return rows
 
     def predict(self, x: PyTree) -> PyTree:
         """Predictions for any rows under a fit to all answers so far (the fit that the next `ask` would use)."""
         with self._alone() as now:
-            if self.num_labeled == 0:
-                raise ValueError("nothing is labeled yet, so there is no posterior; tell some labels first")
+            posterior = self._posterior(now)
             x = as_rows(x)
             check_rows(x, like=now.pool.x)
-            state = self._fit(now).state
-            early = unconverged(state)
-            if early is not None:
-                warnings.warn(early, stacklevel=2)
-            return self._parts.evaluate(state, x)
+            return self._parts.evaluate(posterior.state, x)
+
+    def propose(self, low: Values, high: Values, batch_size: int = 1, *, query: Query | None = None) -> Proposal:
+        """New inputs from the box ``low <= x <= high``: where the scores of the query's first stage are highest.
+
+        Scores are climbed by their gradient, see `bal.query.propose`; a batch is chosen one by one, as if the earlier
+        inputs had been answered as the posterior expects. Nothing joins the pool: `add` what was measured, then `tell`.
+        Compiled once for all batches of a campaign.
+
+        Args:
+          low, high: corners of the box ``[D]``.
+          batch_size: B.
+          query: another query, whose scores are climbed in place of the campaign's own.
+
+        Returns:
+          A `bal.query.Proposal` with a leading axis of batch_size: `x` is ``[B, D]``.
+
+        Raises:
+          ValueError: nothing is labeled yet; corners that are not those of a box of pool rows; a query that does not
+            score; no room in the capacity; scores that are finite nowhere. TypeError: a model that JAX cannot trace.
+        """
+        check_count("batch_size", batch_size)
+        with self._alone() as now:
+            stage = scoring_stage(self._query_of if query is None else query, self._over)
+            low, high = check_box(low, high, now.pool.x)
+            check_room(now.book.log, batch_size)
+            self._posterior(now)
+            key, carry = jax.random.fold_in(self._round_key(now), PROPOSE), self._fit(now)
+            size, over = batch_size, self._over
+            found = propose_batch(key, self._learner, stage, over, now.pool, carry, low, high, size)
+        if not np.asarray(found.num_finite).all():
+            raise ValueError("the scores of this query are finite nowhere in the box; check the predictions there")
+        return found
+
+    def to_frame(self) -> Any:
+        """All answers as a data frame of polars, or pandas: those that stand, were corrected or withdrawn, and rows
+        pending or skipped; one line each, named by ``state``.
+
+        Raises:
+          ImportError: neither library is installed.
+        """
+        return frame(self._columns())
+
+    def to_csv(self, path: str | Path) -> None:
+        """All answers as a file of comma-separated values: the lines of `to_frame`."""
+        write_csv(path, self._columns())
+
+    def _columns(self) -> dict[str, list[Any]]:
+        now = self._now
+        return columns(now.book, self._kind, now.ids)
+
+    def _rows(self, where: Any) -> np.ndarray:
+        log = self._now.book.log
+        return np.asarray(log.indices)[where(log)]
 
     @contextmanager
     def _alone(self) -> Iterator[_Now]:
@@ -280,50 +407,68 @@ class Campaign:
                 )
             yield self._now
 
+    def _told(self, now: _Now, event: dict) -> Book:
+        return advance(now.book, [event], np.asarray(now.pool.cost))
+
+    def _note(self, now: _Now, event: dict) -> None:
+        """Take an event about rows into the log, and put it in place."""
+        event |= self._signed(now, event["rows"])
+        self._put(event, now._replace(book=self._told(now, event)))
+
     def _put(self, event: dict, after: _Now) -> None:
         if self._record is not None:
+            event = event | {"at": round(time.time(), 3)}
             self._is_behind = True
             self._record.append([event])
         self._now = after
         self._is_behind = False
 
-    def _signed(self, rows: np.ndarray) -> dict:
-        """Digests of rows, for a record."""
-        return {} if self._record is None else {"digests": row_digests(self._now.pool.x, rows)}
+    def _signed(self, now: _Now, rows: np.ndarray) -> dict:
+        """Digests of rows and their own names, for a record."""
+        if self._record is None:
+            return {}
+        names = {} if now.ids is None else {"ids": now.ids[rows].tolist()}
+        return {"digests": row_digests(now.pool.x, rows), **names}
 
     def _round_key(self, now: _Now) -> PRNGKey:
-        return jax.random.fold_in(self._key, now.num_queries)
+        return jax.random.fold_in(self._key, now.book.num_queries)
 
     def _draw(self, now: _Now, batch_size: int) -> _Now:
         eligible = np.array(now.pool.present)
-        eligible[now.log.indices[: int(now.log.count)]] = False
+        eligible[self._rows(holds_row)] = False
         return now._replace(selection=_draw_start(self._key, now.pool._replace(present=eligible), batch_size))
 
     def _fit(self, now: _Now) -> Carry:
-        labeled = jax.tree.map(jnp.asarray, now.log)
-        return Carry(labeled, self._parts.fit(self._round_key(now), now.pool, labeled, now.state), now.memory)
+        """The fit to all answers so far, made once between two events."""
+        if self._fitted is None or self._fitted[0] is not now:
+            labeled = jax.tree.map(jnp.asarray, now.book.log)
+            state = self._parts.fit(self._round_key(now), now.pool, labeled, now.state)
+            self._fitted = (now, Carry(labeled, state, now.memory))
+        return self._fitted[1]
+
+    def _posterior(self, now: _Now) -> Posterior:
+        if self.num_labeled == 0:
+            raise ValueError("nothing is labeled yet, so there is no posterior; tell some labels first")
+        state = self._fit(now).state
+        early = unconverged(state)
+        if early is not None:
+            warnings.warn(early, stacklevel=3)
+        return Posterior(state, self._learner)
 
     def _query(self, now: _Now, batch_size: int) -> _Now:
         carry = self._fit(now)
         some = take(now.pool.x, np.arange(min(now.num_rows, CHECKED_ROWS)))
-        check_predictions(self._parts.evaluate(carry.state, some), num_rows(some), self._num_classes)
+        check_predictions(self._parts.evaluate(carry.state, some), num_rows(some), self._kind.num_classes)
         selection, memory = self._parts.acquire(self._round_key(now), now.pool, carry, batch_size)
-        return now._replace(state=carry.state, memory=memory, num_queries=now.num_queries + 1, selection=selection)
+        return now._replace(state=carry.state, memory=memory, selection=selection)
 
 
 def _resume(now: _Now, record: Any, opened: dict) -> _Now:
     """Where the events on record lead from a fresh start; how it was opened is written down where that is new."""
     events = record.events
     news = reopen(events, opened, now.pool)
-    number = max((event["queries"] for event in events if event["kind"] == "ask"), default=0)
-    now = now._replace(log=advance(now.log, events), num_queries=number)
-    state, memory = restore(record.load_state(), number, now.state, now.memory, news)
+    book = advance(now.book, events, np.asarray(now.pool.cost))
+    state, memory = restore(record.load_state(), book.num_queries, now.state, now.memory, news)
     if not record.done:  # a finished record can still be looked at
         record.append([opened] if news else [])
-    return now._replace(state=state, memory=memory)
-
-
-def _check_room(log: Labeled, num_new: int) -> None:
-    room = len(log.indices) - int(log.count)
-    if num_new > room:
-        raise ValueError(f"the capacity leaves room for {room} more rows, got {num_new}; open with a larger capacity")
+    return now._replace(book=book, state=state, memory=memory)

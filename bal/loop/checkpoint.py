@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bal.loop.round import Carry, record_answers
-from bal.typing import PyTree, Selection
+from bal.typing import Pool, PyTree, Selection
 
 
 def pack(carry: Carry, picks: Selection, seed: int) -> dict[str, np.ndarray]:
@@ -101,7 +101,7 @@ def restore(
 
 
 def rebuild(
-    record: Any, seed: int, events: list[dict], carry: Carry, y_like: PyTree
+    record: Any, seed: int, events: list[dict], carry: Carry, pool: Pool, y_like: PyTree
 ) -> tuple[Carry, Selection, int] | None:
     """Carry, awaiting picks and number of the round to do next, from a record; None if there is nothing to use.
 
@@ -118,7 +118,8 @@ def rebuild(
             jnp.asarray(np.array(event["scores"], np.float32)),
             jnp.asarray(np.array(event["valid"], bool)),
         )
-        labeled = record_answers(labeled, picks, jnp.asarray(np.asarray(event["labels"]), y_like.dtype))
+        y = jnp.asarray(np.asarray(event["labels"]), y_like.dtype)
+        labeled = record_answers(labeled, pool, picks, y, event["round"])
     carry, picks = unpack(arrays, carry._replace(labeled=labeled))
     return carry, picks, last + 1
 

@@ -196,6 +196,21 @@ def check_labels(
     return y.astype(np.int32)
 
 
+def check_distributions(labels: Values, count: int, num_classes: int | None, rows: Values | None = None) -> np.ndarray:
+    """Soft labels ``[count, num_classes]``: each a distribution over classes. `rows` are the ids to name one by."""
+    y = np.asarray(as_rows(labels, "labels"))
+    if y.shape != (count, num_classes):
+        raise ValueError(f"expected {count} distributions over {num_classes} classes, got labels of shape {y.shape}")
+    bad = ~(np.isfinite(y).all(1) & (y >= 0).all(1) & (np.abs(y.sum(1) - 1) < 1e-3))
+    if bad.any():
+        row = np.arange(count)[bad.argmax()] if rows is None else np.asarray(rows)[bad.argmax()]
+        raise ValueError(
+            f"the label of row {row}, {y[bad.argmax()].tolist()}, is no distribution over classes; probabilities are "
+            "at least 0 and sum to 1"
+        )
+    return y.astype(np.float64)
+
+
 _UNLABELED = "; leave out or skip rows that have no label"
 
 

@@ -71,7 +71,7 @@ def run(
     capacity = len(first.indices) + num_rounds * batch_size
     carry = begin(key, learner, query, pool, oracle, capacity)
     y_start = take(oracle, first.indices)
-    carry = carry._replace(labeled=record_answers(carry.labeled, first, y_start))
+    carry = carry._replace(labeled=record_answers(carry.labeled, pool, first, y_start, 0))
 
     def one_round(carry: Carry, number: Array) -> tuple[Carry, tuple]:
         key_round = jax.random.fold_in(key, number)
@@ -82,7 +82,10 @@ def run(
         def query_and_answer() -> tuple[Carry, tuple]:
             selection, memory = acquire(key_round, learner, query, pool, carry, batch_size, over)
             y = take(oracle, selection.indices)  # the only line in which labels are revealed
-            return Carry(record_answers(carry.labeled, selection, y), carry.state, memory), (selection, y)
+            return Carry(record_answers(carry.labeled, pool, selection, y, number + 1), carry.state, memory), (
+                selection,
+                y,
+            )
 
         def nothing() -> tuple[Carry, tuple]:
             _, picks = jax.eval_shape(query_and_answer)

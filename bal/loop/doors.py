@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from bal.learners.convergence import ADVICE
 from bal.learners.settings import check_count
-from bal.loop.checks import check_budget, check_labels, check_predictions, check_rows, kind_of
+from bal.loop.checks import check_budget, check_distributions, check_labels, check_predictions, check_rows, kind_of
 from bal.loop.round import NO_START
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, take
@@ -122,7 +122,7 @@ def predicted(learner: Learner, x: PyTree, y: PyTree) -> tuple[PyTree, PyTree]:
     like = lambda size: (
         lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
     )
-    data = Data(jax.tree.map(like(1), x), jax.tree.map(like(1), y), jnp.zeros(1))
+    data = Data(jax.tree.map(like(1), x), jax.tree.map(like(1), y), jnp.zeros(1), jnp.zeros(1, jnp.int32))
     state = jax.eval_shape(learner.init, jax.random.key(0), data)
     return state, jax.eval_shape(learner.predict, state, jax.tree.map(like(2), x))
 
@@ -131,7 +131,7 @@ def check_first_prediction(learner: Learner, x: PyTree, y: PyTree) -> None:
     """What the untrained learner predicts for a few rows is normalised, where it is a number at all."""
     some = take(x, np.arange(min(num_rows(x), _FEW)))
     zeros = lambda leaf: jnp.zeros((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
-    blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), jnp.zeros(1))
+    blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), jnp.zeros(1), jnp.zeros(1, jnp.int32))
     try:
         predict = _untrained(learner)
     except TypeError:  # made of functions that cannot be hashed
@@ -155,6 +155,10 @@ def check_answers(predictions: Any, y: PyTree, rows: Any) -> PyTree:
     values = np.asarray(y)
     if isinstance(predictions, Latent) and values.dtype.kind == "f" and np.isin(values, (0.0, 1.0)).all():
         check_labels(values, len(values), None, None, rows)  # 0.0 and 1.0 serve as the two classes
+        return y
+    soft = kind.num_classes is not None and values.ndim == 2 and values.shape[1] > 1 and values.dtype.kind == "f"
+    if soft and not isinstance(predictions, Latent):
+        check_distributions(values, len(values), kind.num_classes, rows)
         return y
     check_labels(values, len(values), *kind, rows)
     if kind.num_classes is None:

@@ -84,13 +84,13 @@ def run_eager(
     check = lambda y, rows: y if over.place == "host" else check_answers(shapes(y.shape[1:], y.dtype), y, rows)
     y = _reveal(oracle, check, first, events, 0)
     carry = begin(key, learner._replace(init=parts.init), query, pool, y, len(first.indices) + num_rounds * batch_size)
-    resumed = rebuild(record, seed, events, carry, y) if known else None
+    resumed = rebuild(record, seed, events, carry, pool, y) if known else None
     carry, picks, next_round = resumed or (carry, first, 0)
     picks_like, metrics = None, {}
     for number in range(next_round, num_rounds + 1):
         y = y if number == 0 else _reveal(oracle, check, picks, events, number)
         key_round = jax.random.fold_in(key, number)
-        labeled = record_answers(carry.labeled, picks, y)
+        labeled = record_answers(carry.labeled, pool, picks, y, number)
         state = parts.fit(key_round, pool, labeled, carry.state)
         if over.place == "host":
             given = None if callable(oracle) or number > next_round else oracle

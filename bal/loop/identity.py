@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from bal.loop.fingerprint import comparable, describe, difference, rows_digest
+from bal.records.reading import CAMPAIGN_KINDS
 from bal.typing import Learner, Pool, PRNGKey, Query, Selection
 
 
@@ -33,7 +34,7 @@ def same_run(record: Any, seed: int, identity: dict[str, Any]) -> bool:
     Raises:
       ValueError: a run that differs, by the first part that does.
     """
-    if any(event["kind"] in ("ask", "tell", "skip", "add") or _is_campaign(event) for event in record.events):
+    if any(event["kind"] in CAMPAIGN_KINDS or _is_campaign(event) for event in record.events):
         raise ValueError("this record holds a campaign, not the rounds of an experiment; open one under another name")
     opened = [event for event in record.events if event["kind"] == "open" and event.get("seed") == seed]
     if not opened:

@@ -11,9 +11,11 @@ import jax
 import numpy as np
 
 from bal.loop.fingerprint import comparable, describe, difference, row_digests, rows_digest
+from bal.loop.labels import LabelKind
+from bal.pool.asked import KINDS
 from bal.typing import Learner, Pool, PRNGKey, PyTree, Query
 
-_KINDS = ("open", "ask", "tell", "skip", "add")
+_KINDS = ("open", "add", *KINDS)
 
 
 def open_event(
@@ -23,16 +25,17 @@ def open_event(
     pool: Pool,
     num_rows: int,
     capacity: int,
-    num_classes: int | None,
-    num_outputs: int | None,
+    kind: LabelKind,
 ) -> dict[str, Any]:
     """The event of kind "open": digests of the first `num_rows` rows and their costs, settings, and the methods."""
     return {
         "kind": "open",
         "rows": [],
         "key": f"{jax.random.key_impl(key)} {np.asarray(jax.random.key_data(key)).tolist()}",
-        "num_classes": num_classes,
-        "num_outputs": num_outputs,
+        "num_classes": kind.num_classes,
+        "num_outputs": kind.num_outputs,
+        "classes": None if kind.classes is None else list(kind.classes),
+        "soft": kind.soft,
         "row": _row(pool.x),
         "num_rows": num_rows,
         "pool": rows_digest(pool.x, num_rows),
@@ -61,8 +64,11 @@ def reopen(events: list[dict[str, Any]], now: dict[str, Any], pool: Pool) -> set
         _warn("comes from an earlier version and does not say of which rows it is, so they could not be compared")
         return {"pool"}
     then, added = events[last], [event for event in events[last:] if event["kind"] == "add"]
-    for name, what in (("num_classes",) * 2, ("num_outputs",) * 2, ("row", "rows of type"), ("key", "the key")):
-        if then[name] != now[name]:
+    then = {"classes": None, "soft": False} | then  # as opened by earlier versions
+    for name in ("num_classes", "num_outputs", "classes", "soft", "row", "key"):
+        named_now = name == "classes" and then[name] is None
+        if then[name] != now[name] and not named_now:
+            what = {"row": "rows of type", "key": "the key"}.get(name, name)
             raise ValueError(
                 f"the record is of {what} {then[name]}, but got {now[name]}; continue it with its own, or open another "
                 "record"
@@ -70,7 +76,7 @@ def reopen(events: list[dict[str, Any]], now: dict[str, Any], pool: Pool) -> set
     expected = then["num_rows"] + sum(len(event["rows"]) for event in added)
     if now["num_rows"] < expected or not _same("pool", pool.x, then, added):
         _refuse_rows(events, pool.x, now["num_rows"], expected)
-    news = {name for name in ("capacity", "pool_capacity", "learner", "query") if then[name] != now[name]}
+    news = {name for name in ("capacity", "pool_capacity", "classes", "learner", "query") if then[name] != now[name]}
     if now["num_rows"] > expected:
         news.add("num_rows")
     if not _same("cost", pool.cost, then, added):

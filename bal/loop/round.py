@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from bal.pool.labeled import answer, ask, empty_log, training_set
-from bal.pool.over import dense
+from bal.pool.labeled import answer, empty_log, training_set
+from bal.pool.over import dense, take
 from bal.query.funnel import run_query
 from bal.selection import random_uniform
 from bal.typing import Candidates, Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Round, Selection
 
-START, FIT, QUERY, INIT = 0, 1, 2, 3
+START, FIT, QUERY, INIT, PROPOSE = 0, 1, 2, 3, 4
 
 NO_START = (
     "nothing would be labeled before the first query; give num_initial=10 for a random start set, or start, or "
@@ -115,11 +115,9 @@ def begin(key: PRNGKey, learner: Learner, query: Query, pool: Pool, y_like: PyTr
     return Carry(labeled, state, None if query.memory is None else query.memory(pool))
 
 
-def record_answers(labeled: Labeled, selection: Selection, y: PyTree) -> Labeled:
-    """Append a selection and its labels to the acquisition log."""
-    places = labeled.count + jnp.arange(len(selection.indices))
-    labeled = ask(labeled, selection.indices, selection.valid)
-    return answer(labeled, places, y, selection.valid.astype(jnp.float32))
+def record_answers(labeled: Labeled, pool: Pool, selection: Selection, y: PyTree, time: Array | int) -> Labeled:
+    """Append a selection and its labels to the acquisition log; `time` is the number of queries before."""
+    return answer(labeled, selection.indices, selection.valid, y, take(pool.cost, selection.indices), time)
 
 
 def no_metrics(posterior: Posterior, test: PyTree) -> dict[str, Array]:

@@ -1,7 +1,8 @@
-"""The acquisition log: a fixed-capacity record of what is labeled, in the order in which it was asked for.
+"""The acquisition log: a fixed-capacity list of answers, in the order in which rows were asked for or told.
 
-A place is *pending* from `ask` until `answer`: it has an index, so the row is not asked again, and weight 0, so
-training does not see it, while selection counts it as covered. A skipped place keeps weight 0 for good.
+A place is *pending* from `ask` until its answer comes: it has an index, so the row is not asked again, and weight 0, so
+training does not see it, while selection counts it as covered. A skipped place keeps weight 0 for good; an answer that
+was corrected or withdrawn stays on record with weight 0. The predicates serve arrays of JAX and of numpy alike.
 """
 
 from typing import Any
@@ -13,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, take
-from bal.typing import PADDING, Data, Labeled, Pool, PyTree
+from bal.typing import ANSWERED, PADDING, PENDING, SKIPPED, Data, Labeled, Pool, PyTree
 
 
 def empty_log(capacity: int, y_like: PyTree) -> Labeled:
@@ -22,12 +23,15 @@ def empty_log(capacity: int, y_like: PyTree) -> Labeled:
     >>> empty_log(3, jnp.zeros(1, jnp.int32)).count.item()
     0
     """
-    y = jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape[1:]), leaf.dtype), y_like)
+    whole = lambda: jnp.zeros(capacity, jnp.int32)
     return Labeled(
         indices=jnp.full(capacity, PADDING, jnp.int32),
-        y=y,
+        annotator=whole(),
+        y=jax.tree.map(lambda leaf: jnp.zeros((capacity, *leaf.shape[1:]), leaf.dtype), y_like),
         weight=jnp.zeros(capacity),
-        source=jnp.zeros(capacity, jnp.int32),
+        cost=jnp.zeros(capacity),
+        time=whole(),
+        status=whole(),
         count=jnp.zeros((), jnp.int32),
     )
 
@@ -39,57 +43,80 @@ def ask(log: Labeled, indices: Int[Array, "B"], valid: Bool[Array, "B"]) -> Labe
     >>> log.count.item(), (log.indices == 7).tolist()
     (2, [True, False, False])
     """
-    place = jax.lax.dynamic_update_slice_in_dim
     ids = jnp.where(valid, indices, PADDING).astype(jnp.int32)
-    return log._replace(indices=place(log.indices, ids, log.count, 0), count=log.count + len(indices))
+    return log._replace(indices=_place(log.indices, ids, log.count), count=log.count + len(indices))
 
 
-def answer(log: Labeled, places: Int[Array, "B"], y: PyTree, weight: Float[Array, "B"]) -> Labeled:
-    """Write labels into places asked for earlier. Weight 1 = answered, 0 = skipped or never valid.
+def answer(
+    log: Labeled,
+    indices: Int[Array, "B"],
+    valid: Bool[Array, "B"],
+    y: PyTree,
+    cost: Float[Array, "B"],
+    time: Int[Array, ""] | int,
+) -> Labeled:
+    """Append picks with their answers, of weight 1; invalid picks take a place too, as padding.
 
-    >>> log = ask(empty_log(2, jnp.zeros(1)), jnp.array([7]), jnp.array([True]))
-    >>> answer(log, jnp.array([0]), jnp.array([3.5]), jnp.ones(1)).y.tolist()
-    [3.5, 0.0]
+    >>> log = answer(empty_log(2, jnp.zeros(1)), jnp.array([7]), jnp.array([True]), jnp.array([3.5]), jnp.ones(1), 0)
+    >>> log.y.tolist(), is_answered(log).tolist()
+    ([3.5, 0.0], [True, False])
     """
-    write = lambda buffer, new: buffer.at[places].set(jnp.asarray(new, buffer.dtype), mode="drop")
-    source = log.source.at[places].set(0, mode="drop")  # a skipped row may be answered after all
-    return log._replace(y=jax.tree.map(write, log.y, y), weight=write(log.weight, weight), source=source)
+    write = lambda buffer, new: _place(buffer, new, log.count)
+    return ask(log, indices, valid)._replace(
+        y=jax.tree.map(write, log.y, y),
+        weight=write(log.weight, valid),
+        cost=write(log.cost, jnp.where(valid, cost, 0.0)),
+        time=write(log.time, jnp.broadcast_to(jnp.asarray(time, jnp.int32), indices.shape)),
+        status=write(log.status, jnp.where(valid, ANSWERED, PENDING)),
+    )
 
 
-def skip(log: Labeled, places: Int[Array, "B"]) -> Labeled:
-    """Mark places as skipped: never asked again, never trained on, and not counted as covered (source -1).
+def is_answered(log: Labeled) -> Any:
+    """Places ``[L]`` whose answer stands: what training sees."""
+    return log.weight > 0
 
-    >>> log = ask(empty_log(2, jnp.zeros(1)), jnp.array([7, 9]), jnp.array([True, True]))
-    >>> is_known(skip(log, jnp.array([0]))).tolist()
-    [False, True]
+
+def is_pending(log: Labeled) -> Any:
+    """Places ``[L]`` asked for, and neither answered nor skipped."""
+    return (log.indices < PADDING) & (log.status == PENDING)
+
+
+def is_covered(log: Labeled) -> Any:
+    """Places ``[L]`` that count as covered in selection: answered or pending, not skipped, taken back or padding."""
+    return (log.indices < PADDING) & (log.status <= ANSWERED)
+
+
+def holds_row(log: Labeled) -> Any:
+    """Places ``[L]`` that keep their row from being asked for: pending, answered or skipped.
+
+    A row whose answers were all withdrawn may be asked for again.
     """
-    return log._replace(source=log.source.at[places].set(-1, mode="drop"))
+    return (log.indices < PADDING) & (log.status <= SKIPPED)
 
 
-def is_known(log: Labeled) -> Bool[Array, "L"]:
-    """Places that count as covered in selection: answered or still pending, but not skipped and not padding."""
-    return (log.indices < PADDING) & (log.source >= 0)
+def is_asked(log: Labeled, num_rows: int) -> Bool[Array, "N"]:
+    """Which pool rows are not to be asked for: those with a place that is pending, answered or skipped.
+
+    >>> log = ask(empty_log(2, jnp.zeros(1)), jnp.array([1]), jnp.array([True]))
+    >>> is_asked(log, 3).tolist()
+    [False, True, False]
+    """
+    rows = jnp.where(holds_row(log), log.indices, PADDING)
+    return jnp.zeros(num_rows, bool).at[rows].set(True, mode="drop")
 
 
 def training_set(log: Labeled, pool: Pool) -> Data:
-    """What `fit` may see: the answered rows of the pool, padded to the log's capacity."""
-    x = take(pool.x, log.indices)
-    return Data(x=x, y=log.y, weight=log.weight)
-
-
-def is_labeled(log: Labeled, num_rows: int) -> Bool[Array, "N"]:
-    """Which pool rows have a place in the log, answered or not.
-
-    >>> log = ask(empty_log(2, jnp.zeros(1)), jnp.array([1]), jnp.array([True]))
-    >>> is_labeled(log, 3).tolist()
-    [False, True, False]
-    """
-    return jnp.zeros(num_rows, bool).at[log.indices].set(True, mode="drop")
+    """What `fit` may see: every answer with its row, weight and annotator, padded to the log's capacity."""
+    return Data(x=take(pool.x, log.indices), y=log.y, weight=log.weight, annotator=log.annotator)
 
 
 def num_answered(log: Labeled) -> Int[Array, ""]:
-    """How many rows training sees."""
+    """How many answers training sees."""
     return jnp.sum(log.weight > 0).astype(jnp.int32)
+
+
+def _place(buffer: Array, new: Any, start: Int[Array, ""]) -> Array:
+    return jax.lax.dynamic_update_slice_in_dim(buffer, jnp.asarray(new, buffer.dtype), start, 0)
 
 
 def make_pool(x: Any, present: Any = None, cost: Any = None) -> Pool:

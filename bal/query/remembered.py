@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.method import method
 from bal.numerics import mask_scores, row_gumbel, take_best
-from bal.pool.labeled import is_labeled
+from bal.pool.labeled import is_asked
 from bal.pool.over import take
 from bal.query.funnel import all_equal
 from bal.typing import Candidates, Over, Pool, PRNGKey, PyTree, Query, Round, Selection, Stage
@@ -148,7 +148,7 @@ def _score_drawn(
 
 
 def _unlabeled(round: Round) -> Bool[Array, "N"]:
-    return round.pool.present & ~is_labeled(round.labeled, len(round.pool.present))
+    return round.pool.present & ~is_asked(round.labeled, len(round.pool.present))
 
 
 def _checked(scores: Any) -> Float[Array, "n"]:

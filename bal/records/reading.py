@@ -16,7 +16,7 @@ from bal.records.rounds import Progress, advance, check_events, valid_ids
 SCHEMA = 1
 CONFIG, DONE, REPLACED = "config.json", "done.json", ".replaced"
 
-CAMPAIGN_KINDS = frozenset({"ask", "tell", "skip", "add"})  # runs of both kinds write "open"
+CAMPAIGN_KINDS = frozenset({"ask", "tell", "correct", "withdraw", "skip", "add"})  # runs of both kinds write "open"
 
 _MISSING = object()
 _FIXED = ("name", "sha", "fingerprint", "done", "seed", "round", "seconds")

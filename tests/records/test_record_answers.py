@@ -11,7 +11,7 @@ from record_cases import CONFIG, make_round
 
 from bal.records import CorruptRecordError, acquired, answers, open_record, table
 
-STORED = Path(__file__).parent / "schema_1"
+STORED = Path(__file__).parent / "schemas" / "1"
 
 
 def leave(root, events, name="campaign"):
