@@ -119,7 +119,7 @@ def test_notes_of_others_are_passed_over(kept):
     [
         (
             {"query": by_score(epistemic_variance, random_uniform)},
-            "another query, which begins anew from the labels: method.stages",
+            "another query, which begins anew from the labels: method was",
         ),
         ({"learner": COUNTING._replace(fit=lambda key, state, data: state + 2)}, "another learner.*method.fit"),
         ({"cost": np.arange(1.0, N + 1)}, "goes on with other costs"),

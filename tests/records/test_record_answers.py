@@ -118,10 +118,11 @@ def test_a_study_of_the_first_format_reads_back(stored):
     assert number == 1
     assert arrays["seed"] == 1
     np.testing.assert_array_equal(arrays["leaf.0"], np.arange(4, dtype=np.float32).reshape(2, 2), strict=True)
-    with pytest.warns(UserWarning, match="1 of the records hold campaigns"):
+    with pytest.warns(UserWarning, match="2 of the records hold campaigns"):
         columns = table(stored)
-    assert columns["counts.training"].tolist() == [3, 6, 3, 6]
-    assert columns["metrics.nll"][3] == make_round(1, seed=1)["metrics"]["nll"]
+    study = columns["name"] == "study"
+    assert columns["counts.training"][study].tolist() == [3, 6, 3, 6]
+    assert columns["metrics.nll"][study][3] == make_round(1, seed=1)["metrics"]["nll"]
 
 
 def test_a_study_of_the_first_format_grows(stored):
