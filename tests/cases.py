@@ -251,6 +251,7 @@ RULES = {
     "k_means",
     "purity_radius",
     "Greedy",
+    "select",
 }  # names of `bal.selection` that are not selectors
 
 

@@ -9,6 +9,7 @@ from bal.kernels.infinite_width import nngp, ntk
 from bal.kernels.kernel import kernel_of_part, kernel_sum, make_kernel, noisy, scaled_by
 from bal.kernels.learner import learner_covariance, posterior_covariance
 from bal.kernels.linear import draw_covariance, linear
+from bal.kernels.matrix import covariance_matrix
 from bal.kernels.posterior import conditioned, given_known
 from bal.kernels.sketch import acs_features, sketch
 from bal.kernels.transforms import centered, map_rows, pool_only, scaled
@@ -19,6 +20,7 @@ __all__ = [
     "acs_features",
     "centered",
     "conditioned",
+    "covariance_matrix",
     "draw_covariance",
     "given_known",
     "gradient",

@@ -1,5 +1,6 @@
 """Selectors: candidates in, a batch of picks out."""
 
+from bal.selection.arrays import select
 from bal.selection.cover.badge import badge
 from bal.selection.cover.cluster_margin import average_linkage, cluster_margin
 from bal.selection.cover.confident_coreset import confident_coreset
@@ -97,6 +98,7 @@ __all__ = [
     "random_uniform",
     "ranked_batch",
     "regression_fisher",
+    "select",
     "shortlist",
     "softmax",
     "softmax_fisher",
