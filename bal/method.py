@@ -181,34 +181,42 @@ def _key(value: Any, held: bool = True) -> Hashable:
     key = functools.partial(_key, held=held)
     if isinstance(value, Method | type | types.NoneType | types.EllipsisType | np.dtype):
         return value
-    if kind in (bool, int, str, bytes, range):
-        return kind, value
-    if kind is slice:
-        return kind, key(value.start), key(value.stop), key(value.step)
-    if kind in (float, complex):
+    if kind in (bool, int, float, complex, str, bytes, range):
         return kind, repr(value)  # 0.0 is not -0.0, and NaN is NaN
+    if kind is slice:
+        return kind, *map(key, (value.start, value.stop, value.step))
     if isinstance(value, tuple):
         return kind, *map(key, value)
     if held and kind is list:
         return kind, *map(key, value)
     if held and kind is dict:
-        return kind, *((key(name), key(part)) for name, part in value.items())
+        return kind, *map(key, value.items())
     if kind is frozenset or (held and kind is set):
         return kind, frozenset(map(key, value))
     if isinstance(value, np.generic) or (held and kind is np.ndarray):
         return _Itself(value) if value.dtype.hasobject else (kind, *_digest(value))
     if isinstance(value, jax.Array) and not isinstance(value, Tracer) and value.is_fully_addressable:
-        return jax.Array, str(value.aval), value.sharding, *_digest(_plain(value))
+        is_key = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+        return str(value.aval), value.sharding, *_digest(jax.random.key_data(value) if is_key else value)
     if held and kind is functools.partial:
         return kind, key(value.func), key(value.args), key(value.keywords)
     if isinstance(value, types.MethodType):
         return kind, _Itself(value.__self__), value.__func__
     if isinstance(value, types.FunctionType) and "<locals>" in value.__qualname__ and _is_of("optax", value):
-        cells = tuple(cell.cell_contents for cell in value.__closure__ or ())  # pure, as all of optax
-        return kind, value.__qualname__, value.__code__, _key((cells, value.__defaults__), held=False)
+        inside = _closure(value)  # pure, as all of optax
+        parts = (inside, value.__defaults__, *(value.__kwdefaults__ or {}).items())
+        return _Itself(value) if value in inside else (kind, value.__qualname__, value.__code__, _key(parts, held=False))
     if _is_frozen(value):
         return kind, *(_key(getattr(value, field.name), held=False) for field in dataclasses.fields(value))
     return _Itself(value)
+
+
+def _closure(function: types.FunctionType) -> tuple:
+    """What the closure of a function holds; the function itself where some of it is not there yet."""
+    try:
+        return tuple(cell.cell_contents for cell in function.__closure__ or ())
+    except ValueError:
+        return (function,)
 
 
 def _is_frozen(value: Any) -> bool:
@@ -221,10 +229,6 @@ def _is_frozen(value: Any) -> bool:
 
 def _is_of(package: str, value: Any) -> bool:
     return value.__module__.split(".")[0] == package
-
-
-def _plain(value: jax.Array) -> Any:
-    return jax.random.key_data(value) if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key) else value
 
 
 def _digest(value: Any) -> tuple:
@@ -270,14 +274,11 @@ def brief(value: Any) -> str:
         return f"{value.item():.6g}" if is_number else f"{value.dtype}[{','.join(map(str, value.shape))}]"
     if _is_frozen(value):
         fields = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
-        named = [f"{name}={brief(part)}" for name, part in fields if any(map(_is_number, jax.tree.leaves(part)))]
+        is_number = lambda leaf: isinstance(leaf, int | float) or hasattr(leaf, "dtype")
+        named = [f"{name}={brief(part)}" for name, part in fields if any(map(is_number, jax.tree.leaves(part)))]
         return f"{type(value).__name__}({', '.join(named)})"
     text = repr(value)
     return f"{type(value).__name__}(...)" if "\n" in text or " at 0x" in text else text
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or hasattr(value, "dtype")
 
 
 def _brief_tuple(value: tuple) -> str:

@@ -17,7 +17,7 @@ from cases import LEARNERS, SELECTORS
 from factories import ALL, recipes
 from flax import nnx
 from gpjax.kernels import RBF
-from problem import LEARNER, QUERY
+from problem import KEY, LEARNER, POOL, QUERY, N
 from sklearn.ensemble import RandomForestClassifier
 
 from bal.acquisition import bald, predictive_entropy
@@ -25,8 +25,11 @@ from bal.learners import ensemble, mlp, network
 from bal.learners.gp import gp_regression, process
 from bal.loop import fingerprint
 from bal.loop.fingerprint import describe, difference, row_digests, rows_digest
+from bal.loop.identity import run_identity, same_run
+from bal.loop.opening import open_event, reopen
 from bal.query import by_score
 from bal.selection import best, power, random_uniform
+from bal.typing import Selection
 
 PROCESS = gp_regression(process(RBF(lengthscale=0.3), noise=0.1))
 X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
@@ -204,3 +207,38 @@ def test_a_method_that_was_used_is_still_the_same():
     before = describe(prior)
     prior.log_prob(1.0)
     assert describe(prior) == before != describe(dist.LogNormal(0.0, 2.0))
+
+
+class Kept:
+    """A record in memory."""
+
+    def __init__(self, events):
+        self.events, self.append = events, events.extend
+
+    def rounds(self, seed):
+        return []
+
+
+EARLIER = "python: 3.11\nmethod: bal.typing.Learner of 5\nmethod.init: bal.learners.ensemble.init 0123456789ab"
+
+
+def test_a_description_of_an_earlier_version_is_named_not_refused():
+    """Records tell methods in other words than before; whose they are can then not be said, and is not guessed."""
+    start = Selection(jnp.array([1, 2]), jnp.zeros(2), jnp.ones(2, bool))
+    now = run_identity(KEY, POOL, start, LEARNER, QUERY, 2)
+    events = [{"kind": "open", "seed": 0, "run": {**now, "learner": EARLIER}}]
+    with pytest.warns(UserWarning, match="earlier version or another Python: its learner cannot be compared"):
+        assert same_run(Kept(events), 0, now)
+    opened = open_event(KEY, LEARNER, QUERY, POOL, N, 10, 3, None)
+    with pytest.warns(UserWarning, match="another version: whether the query is the same could not be compared"):
+        assert reopen([{**opened, "query": EARLIER}], opened, POOL) == {"query"}
+
+
+def test_a_method_made_anew_goes_on_and_another_is_refused():
+    make = lambda steps: ensemble(mlp((8,), num_outputs=3), 3, num_steps=steps)
+    start = Selection(jnp.array([1, 2]), jnp.zeros(2), jnp.ones(2, bool))
+    identity = lambda steps: run_identity(KEY, POOL, start, make(steps), QUERY, 2)
+    events = [{"kind": "open", "seed": 0, "run": identity(7)}]
+    assert same_run(Kept(events), 0, identity(7))
+    with pytest.raises(ValueError, match=r"another learner \(method.num_steps was 7, is 8\)"):
+        same_run(Kept(events), 0, identity(8))

@@ -147,7 +147,7 @@ def test_straddle_is_its_formula_and_prefers_the_uncertain_and_the_near():
     got = acquisition.straddle(0.5)(moments)
     np.testing.assert_allclose(got, 1.96 * np.sqrt(variance[:, 0]) - np.abs(mean[:, 0] - 0.5), rtol=1e-6)
     assert np.argmax(got) == 1
-    assert acquisition.straddle(0.5) is acquisition.straddle(0.5)
+    assert acquisition.straddle(0.5) == acquisition.straddle(0.5)
     with pytest.raises(ValueError, match="not negative"):
         acquisition.straddle(0.5, width=-1.0)
     with pytest.raises(ValueError, match="finite number"):
