@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
 from bal.acquisition.kinds import check_log_probs, check_matrix, check_moments, check_shape, target_weights
-from bal.numerics import entropy, in_row_blocks, mean_log_probs
+from bal.numerics import centered_draws, entropy, in_row_blocks, mean_log_probs
 from bal.numerics.divergence import JOINT_BYTES, event_block, mean_divergence, relative, rows_in_block, sum_classes
 from bal.typing import Gaussian
 
@@ -183,6 +183,4 @@ def _check(log_probs: Array, target_log_probs: Array) -> tuple[int, int]:
 
 def _standard(prediction: Gaussian) -> Float[Array, "N K"]:
     """Means of the draws, centered, in standard deviations of the label."""
-    shifted = prediction.mean - prediction.mean[:, :1]  # agreeing draws then cancel exactly
-    centered = shifted - shifted.mean(1, keepdims=True)
-    return centered / jnp.sqrt(total_variance(prediction))[:, None]
+    return centered_draws(prediction.mean) / jnp.sqrt(total_variance(prediction))[:, None]

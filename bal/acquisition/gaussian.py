@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_moments
-from bal.numerics import defined
+from bal.numerics import centered_draws, defined
 from bal.typing import Gaussian
 
 
@@ -82,6 +82,4 @@ def gaussian_bald(prediction: Gaussian) -> Float[Array, "N"]:
 
 
 def _function_variance(prediction: Gaussian) -> Float[Array, "N"]:
-    centered = prediction.mean - prediction.mean[:, :1]
-    spread = jnp.mean((centered - centered.mean(-1, keepdims=True)) ** 2, -1)
-    return prediction.variance.mean(-1) + spread
+    return prediction.variance.mean(-1) + jnp.mean(centered_draws(prediction.mean) ** 2, -1)

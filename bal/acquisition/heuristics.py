@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.information import bald
 from bal.acquisition.kinds import check_log_probs
-from bal.numerics import defined, in_row_blocks, mean_log_probs
+from bal.numerics import centered_draws, defined, in_row_blocks, mean_log_probs
 
 
 def least_confidence(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -116,9 +116,7 @@ def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
     check_log_probs("mean_std", log_probs)
 
     def block(x: Array) -> Array:
-        probs = jnp.exp(x.transpose(1, 2, 0))
-        centered = probs - probs[:1]  # identical draws then cancel exactly
-        variance = jnp.mean((centered - centered.mean(0, keepdims=True)) ** 2, 0)
+        variance = jnp.mean(centered_draws(jnp.exp(x.transpose(1, 2, 0)), axis=0) ** 2, 0)
         positive = variance > 0  # the square root has no gradient at 0
         return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), variance).mean(0)
 

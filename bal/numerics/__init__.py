@@ -11,7 +11,14 @@ needed, `defined` puts NaN back.
 from bal.numerics.ascent import Summit, ascend
 from bal.numerics.blocks import ROW_BLOCK, in_row_blocks
 from bal.numerics.draws import draw_position, row_gumbel, row_keys
-from bal.numerics.information import entropy, logmeanexp, mean_divergence_of_draws, mean_log_probs, xlogx
+from bal.numerics.information import (
+    centered_draws,
+    entropy,
+    logmeanexp,
+    mean_divergence_of_draws,
+    mean_log_probs,
+    xlogx,
+)
 from bal.numerics.linear_algebra import small_log_determinants, small_solves
 from bal.numerics.precision import at_least, at_most, defined, in_float64, in_single, to_double
 from bal.numerics.ranking import first_argmax, mask_scores, row_argmin, smallest, take_best
@@ -22,6 +29,7 @@ __all__ = [
     "ascend",
     "at_least",
     "at_most",
+    "centered_draws",
     "defined",
     "draw_position",
     "entropy",

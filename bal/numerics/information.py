@@ -8,6 +8,7 @@ So what a score is made of passes through `at_least` and `at_most` instead, and 
 needed, `defined` puts NaN back.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -20,6 +21,16 @@ _LOG_FLOOR = -1e3  # exp(-1000) is exactly 0 in float64 too, while 0 * -1000 sta
 def xlogx(log_x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """``x log x`` from ``log x``, with its limit 0 at x = 0."""
     return jnp.exp(log_x) * at_least(log_x, _LOG_FLOOR)
+
+
+def centered_draws(x: Float[Array, "*shape"], axis: int = 1) -> Float[Array, "*shape"]:
+    """Less the mean over draws: exactly 0 where all agree, which a difference to their mean need not be.
+
+    >>> centered_draws(jnp.array([[0.1, 0.1, 0.1], [1.0, 2.0, 3.0]])).tolist()
+    [[0.0, 0.0, 0.0], [-1.0, 0.0, 1.0]]
+    """
+    shifted = x - jax.lax.slice_in_dim(x, 0, 1, axis=axis)
+    return shifted - shifted.mean(axis, keepdims=True)
 
 
 def entropy(log_probs: Float[Array, "*shape C"]) -> Float[Array, "*shape"]:

@@ -105,6 +105,11 @@ def is_asked(log: Labeled, num_rows: int) -> Bool[Array, "N"]:
     return jnp.zeros(num_rows, bool).at[rows].set(True, mode="drop")
 
 
+def is_waiting(pool: Pool, log: Labeled) -> Bool[Array, "N"]:
+    """Which pool rows may be asked for: present, and no place in the log keeps them from it."""
+    return pool.present & ~is_asked(log, len(pool.present))
+
+
 def training_set(log: Labeled, pool: Pool) -> Data:
     """What `fit` may see: every answer with its row, weight and annotator, padded to the log's capacity."""
     return Data(x=take(pool.x, log.indices), y=log.y, weight=log.weight, annotator=log.annotator)

@@ -22,6 +22,7 @@ from bal.acquisition.epig import epig, gaussian_epig, jepig
 from bal.acquisition.gaussian import epistemic_variance
 from bal.acquisition.kinds import check_log_probs, check_moments
 from bal.acquisition.probit import probit_epig
+from bal.numerics import centered_draws
 from bal.numerics.divergence import JOINT_BYTES
 from bal.pool.over import chunked
 from bal.query.covariance import cross_covariance, posterior_variance
@@ -125,7 +126,9 @@ def _alc_block_by_draws(posterior: Posterior, context: Targets, targets: PyTree,
     found, there = predict(posterior, x), context.predictions
     check_moments("alc", found)
     check_moments("alc", there, rows="targets")
-    covariance = jnp.matmul(_centered(found.mean), _centered(there.mean).T, precision="highest") / found.mean.shape[1]
+    covariance = (
+        jnp.matmul(centered_draws(found.mean), centered_draws(there.mean).T, precision="highest") / found.mean.shape[1]
+    )
     return alc(covariance, epistemic_variance(found), found.noise.mean(-1), context.weight)
 
 
@@ -183,11 +186,6 @@ def _described(found: Any) -> str:
     num_draws = jnp.shape(jax.tree.leaves(found)[0])[1:2]
     kind = f"a {type(found).__name__}" if isinstance(found, Gaussian | Latent) else "log probabilities"
     return f"{kind} of {'1 draw' if num_draws == (1,) else f'{num_draws[0]} draws'}" if num_draws else kind
-
-
-def _centered(mean: Float[Array, "n K"]) -> Float[Array, "n K"]:
-    shifted = mean - mean[:, :1]  # agreeing draws then cancel exactly
-    return shifted - shifted.mean(1, keepdims=True)
 
 
 _in_float32 = partial(jax.tree.map, lambda leaf: leaf.astype(jnp.float32))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from bal.learners.convergence import all_converged
 from bal.method import brief
-from bal.pool.labeled import is_asked, is_covered
+from bal.pool.labeled import is_covered, is_waiting
 from bal.pool.over import dense, num_rows, take
 from bal.query.rows import predictions, score
 from bal.typing import Candidates, Over, PRNGKey, PyTree, Query, Round, Select, Selection, Stage
@@ -44,7 +44,7 @@ def run_query(
         raise ValueError("a query needs at least one stage, got none; see bal.query.by_score")
     n = num_rows(round.pool.x)
     index, x, cost = jnp.arange(n, dtype=jnp.int32), round.pool.x, round.pool.cost
-    eligible = round.pool.present & ~is_asked(round.labeled, n)
+    eligible = is_waiting(round.pool, round.labeled)
     known_x = take(round.pool.x, round.labeled.indices)
     known_weight = is_covered(round.labeled).astype(round.labeled.weight.dtype)
     seen: list[tuple[Candidates, Selection]] = []

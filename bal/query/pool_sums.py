@@ -5,8 +5,7 @@ from collections.abc import Callable
 from jaxtyping import Array
 
 from bal.method import method
-from bal.pool.labeled import is_asked
-from bal.pool.over import num_rows
+from bal.pool.labeled import is_waiting
 from bal.selection.sparse.frank_wolfe_kernel import PoolRows
 from bal.selection.sparse.rows import PoolSums, SparseRows, sum_rows
 from bal.selection.variance.bait import FisherRows, sum_fisher
@@ -24,7 +23,7 @@ def pool_sums(rows: Callable[[Posterior, PyTree, PyTree], SparseRows]) -> Callab
     def context(key: PRNGKey, round: Round, over: Over) -> PoolSums:
         del key
         pool = round.pool
-        waiting = pool.present & ~is_asked(round.labeled, num_rows(pool.x))
+        waiting = is_waiting(pool, round.labeled)
         return sum_rows(over.map(rows, (round.posterior, None), pool.x), waiting.astype(pool.cost.dtype))
 
     return context
@@ -37,7 +36,7 @@ def pool_rows(rows: Callable[[Posterior, PyTree, PyTree], PyTree]) -> Callable[[
     def context(key: PRNGKey, round: Round, over: Over) -> PoolRows:
         del key
         pool = round.pool
-        waiting = pool.present & ~is_asked(round.labeled, num_rows(pool.x))
+        waiting = is_waiting(pool, round.labeled)
         return PoolRows(over.map(rows, (round.posterior, None), pool.x), waiting.astype(pool.cost.dtype))
 
     return context

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.method import method
 from bal.numerics import mask_scores, row_gumbel, take_best
-from bal.pool.labeled import is_asked
+from bal.pool.labeled import is_waiting
 from bal.pool.over import take
 from bal.query.funnel import all_equal
 from bal.typing import Candidates, Over, Pool, PRNGKey, PyTree, Query, Round, Selection, Stage
@@ -132,23 +132,21 @@ def _first_memory(pool: Pool) -> Remembered:
 
 def _score_all(rows: Callable, context: PyTree, round: Round, over: Over) -> tuple[Array, Array, Array]:
     scores = _checked(over.map(rows, (round.posterior, context), round.pool.x))
-    return scores, _unlabeled(round), jnp.asarray(len(scores), jnp.int32)
+    return scores, is_waiting(round.pool, round.labeled), jnp.asarray(len(scores), jnp.int32)
 
 
 def _score_drawn(
     key: PRNGKey, rows: Callable, context: PyTree, round: Round, over: Over, num_candidates: int, *shape: Any
 ) -> tuple[Array, Array, Array]:
     n = len(round.pool.present)
-    drawn, valid = draw_candidates(key, round.memory.scores, _unlabeled(round), min(num_candidates, n), *shape)
+    drawn, valid = draw_candidates(
+        key, round.memory.scores, is_waiting(round.pool, round.labeled), min(num_candidates, n), *shape
+    )
     scores = _checked(over.map(rows, (round.posterior, context), take(round.pool.x, drawn)))
     place = jnp.where(valid, drawn, n)  # by row id, whatever the order of the draw
     fresh = jnp.zeros(n, bool).at[place].set(True, mode="drop")
     spread = jnp.zeros(n, scores.dtype).at[place].set(scores, mode="drop")
     return spread, fresh, jnp.asarray(len(drawn), jnp.int32)
-
-
-def _unlabeled(round: Round) -> Bool[Array, "N"]:
-    return round.pool.present & ~is_asked(round.labeled, len(round.pool.present))
 
 
 def _checked(scores: Any) -> Float[Array, "n"]:

@@ -10,7 +10,7 @@ Approximation Approach to Batch Active Learning" (the variance term; its details
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.numerics import in_row_blocks
+from bal.numerics import centered_draws, in_row_blocks
 from bal.selection.sparse.rows import SparseRows
 from bal.typing import Gaussian
 
@@ -32,9 +32,7 @@ def expected_log_likelihoods(log_probs: Float[Array, "n K C"]) -> SparseRows:
 def _log_likelihood_block(log_probs: Float[Array, "n K C"]) -> SparseRows:
     mean = jnp.exp(log_probs).mean(1, keepdims=True)
     kept = jnp.maximum(log_probs, jnp.log(jnp.finfo(log_probs.dtype).tiny))
-    first = kept[:, :1]  # differences from one draw are exact for identical draws, a mean need not be
-    centered = kept - first
-    centered = (centered - centered.mean(1, keepdims=True)) / log_probs.shape[1] ** 0.5
+    centered = centered_draws(kept) / log_probs.shape[1] ** 0.5
     features = (mean * centered).sum(2, keepdims=True)
     variance = jnp.sum(mean * (centered - features) ** 2, (1, 2))
     return SparseRows(features[:, :, 0], variance)
@@ -59,10 +57,7 @@ def expected_gaussian_log_likelihoods(gaussian: Gaussian) -> SparseRows:
     fourth = (delta**4 + 6 * delta**2 * tau + 3 * tau**2).mean(1)
     total = second.reshape(-1, 1)
 
-    def centered(x: Float[Array, "n K"]) -> Float[Array, "n K"]:
-        shifted = x - x[:, :1]
-        return (shifted - shifted.mean(1, keepdims=True)) / x.shape[1] ** 0.5
-
+    centered = lambda x: centered_draws(x) / x.shape[1] ** 0.5
     features = -centered(0.5 * jnp.log(tau) + (total + delta**2) / (2 * tau))
     square, slope = centered(-0.5 / tau), centered(delta / tau)  # g(y) = square u² + slope u + constant, u = y - m̄
     spread = jnp.sum(square**2, 1) * (fourth - second**2) + jnp.sum(slope**2, 1) * second
