@@ -39,6 +39,7 @@ from bal.query import Query
 from bal.records import CorruptRecordError, Record, RecordLockedError, open_record
 from bal.records.environment import environment
 from bal.records.writers import written_by
+from bal.typing import Setup, Task
 
 Config = TypeVar("Config")
 ON_RECORD: dict[tuple[str, str], tuple[int, int]] = {}
@@ -120,7 +121,8 @@ def run_study(
             with open_record(runs, name, {**config, "strategy": strategy}, fingerprint, fresh) as record:
                 words = _origin(record, methods[strategy])
                 if _num_finished(record) < num_seeds:
-                    run = partial(run_seeds, seed_keys(0, num_seeds), *data, query=query, in_axes=in_axes, **settings)
+                    task, setup, axes = Task(*data), Setup(query=query, **settings), Task(*in_axes)
+                    run = partial(run_seeds, seed_keys(0, num_seeds), task, setup, axes)
                     _run_rest(record, num_seeds, partial(show, strategy), partial(run, seeds_per_call=seeds_per_call))
                 else:
                     show(strategy, num_seeds, "on record")

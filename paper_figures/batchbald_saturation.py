@@ -29,12 +29,12 @@ from bal.datasets import digits, mnist, repeated, start_set
 from bal.evaluation.plots import COLORS
 from bal.learners import lenet, mc_dropout, mlp
 from bal.loop import run_seeds, seed_keys
-from bal.loop.round import begin, given_start, record_answers, step
+from bal.loop.round import acquire, begin, fit, given_start, record_answers
 from bal.numerics import logmeanexp
 from bal.pool import make_pool
 from bal.query import Query, Stage, predictions
 from bal.selection import batch_information, batchbald
-from bal.typing import Learner, Pool
+from bal.typing import Learner, Pool, Setup, Task
 from experiments.common import start, use_all_cores
 from experiments.options import at_least
 from paper_figures import repeated_mnist
@@ -138,12 +138,13 @@ def learner(scale: Scale, num_draws: int, num_steps: int) -> Learner:
 def one_round(key: Array, pool: Pool, y: Array, carry: Any, *, model: Learner, num_configurations: int) -> tuple:
     """Fit, pick ten by BatchBALD, learn their labels; and the batch's scores by either estimate."""
     query = Query((Stage(predictions, batchbald(num_configurations)),))
-    state, _, picks = step(key, model, query, pool, carry.labeled, carry.state, None, 10)
-    log_probs = model.predict(state, pool.x[picks.indices])
+    carry = carry._replace(state=fit(key, model, pool, carry.labeled, carry.state))
+    picks, _ = acquire(key, Setup(model, query, batch_size=10, num_rounds=1), pool, carry)
+    log_probs = model.predict(carry.state, pool.x[picks.indices])
     key_score, key_fresh = jax.random.split(jax.random.fold_in(key, 7))
     score = batch_information(key_score, log_probs, num_configurations)
     fresh = fresh_scores(key_fresh, log_probs, score.total, num_configurations)
-    return carry._replace(labeled=record_answers(carry.labeled, picks, y[picks.indices]), state=state), (score, fresh)
+    return carry._replace(labeled=record_answers(carry.labeled, picks, y[picks.indices])), (score, fresh)
 
 
 def run_draws(config: Config, sizes: Sizes, num_draws: int) -> Batches:
@@ -184,11 +185,9 @@ def published_data(config: Config, num_seeds: int) -> Float[np.ndarray, "S R B"]
     def two_seeds(place: int) -> dict[str, np.ndarray]:
         both = keys[place : place + 2]
         arrays, in_axes, _ = repeated_mnist.prepare(data, sizes, len(both), config.seed + place)
-        runs = run_seeds(
-            both, *arrays, in_axes=in_axes, over=repeated_mnist.few_rows(),
-            learner=repeated_mnist.learner("conv", sizes), query=repeated_mnist.queries(sizes)["batchbald"],
-            batch_size=10, num_rounds=sizes.num_rounds,
-        )  # fmt: skip
+        model, query = repeated_mnist.learner("conv", sizes), repeated_mnist.queries(sizes)["batchbald"]
+        setup = Setup(model, query, batch_size=10, num_rounds=sizes.num_rounds, over=repeated_mnist.few_rows())
+        runs = run_seeds(both, Task(*arrays), setup, Task(*in_axes))
         return {"saturation": np.asarray(runs.log.info["saturation"])}
 
     part = {"data": "Repeated MNIST", "K": 10, "sizes": sizes._replace(num_seeds=0)._asdict(), "root": config.seed}

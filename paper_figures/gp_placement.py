@@ -25,11 +25,11 @@ from jaxtyping import Array, Float, Int
 from bal.evaluation import strategy_styles
 from bal.kernels import learner_covariance, noisy
 from bal.learners.gp import gp_regression, process
-from bal.loop.round import begin, step
+from bal.loop.round import acquire, begin, fit
 from bal.pool import make_pool
 from bal.query import Query, Stage, embeddings, posterior_context, target_rows, targets
 from bal.selection import integrated_variance, max_det, mutual_information
-from bal.typing import Data, Learner
+from bal.typing import Data, Learner, Setup
 from experiments.common import start
 from experiments.options import at_least
 from paper_figures.common import Claim, Options, Scale, legend, on_record, picture, report
@@ -90,7 +90,8 @@ def choose(query: Query, x: Float[Array, "N 2"], num_picks: int) -> Int[Array, "
     """The places that a rule chooses before anything is measured."""
     learner, key, pool = field(), jax.random.key(0), make_pool(x)
     carry = begin(key, learner, query, pool, jnp.zeros(len(x)), num_picks)
-    return step(key, learner, query, pool, carry.labeled, carry.state, carry.memory, num_picks)[2].indices
+    carry = carry._replace(state=fit(key, learner, pool, carry.labeled, carry.state))
+    return acquire(key, Setup(learner, query, num_picks, num_rounds=1), pool, carry)[0].indices
 
 
 def expected_errors(x: Float[Array, "N 2"], picks: Int[Array, "B"]) -> Float[Array, "B"]:

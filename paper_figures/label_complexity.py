@@ -27,7 +27,7 @@ from bal.loop import run_seeds, seed_keys
 from bal.pool import make_pool
 from bal.query import Query, Stage, by_score
 from bal.selection import best, random_uniform
-from bal.typing import Data, Learner, Posterior, PRNGKey
+from bal.typing import Data, Learner, Posterior, PRNGKey, Setup, Task
 from experiments.common import start
 from experiments.options import at_least
 from paper_figures.common import Claim, Options, Scale, all_hold, interval, legend, near, on_record, picture, report
@@ -107,19 +107,16 @@ def run(name: str, size: Size, seed: int) -> Errors:
     random = np.random.default_rng(seed)
     thresholds, x = random.uniform(size=size.num_seeds), random.uniform(size=size.num_rows)
     labels = jnp.asarray(x[None] > thresholds[:, None], jnp.int32)
-    log = run_seeds(
-        seed_keys(seed, size.num_seeds),
-        make_pool(jnp.asarray(x)),
-        labels,
-        jnp.asarray(thresholds),
-        in_axes=(None, 0, 0, None),
-        learner=threshold_learner(NUM_DRAWS),
-        query=QUERIES[name],
+    setup = Setup(
+        threshold_learner(NUM_DRAWS),
+        QUERIES[name],
         batch_size=size.batch_size,
         num_rounds=size.num_labels // size.batch_size,
         num_initial=0,  # the learner's prior chooses the first label
         evaluate=evaluate,
-    ).log
+    )
+    task = Task(make_pool(jnp.asarray(x)), labels, jnp.asarray(thresholds))
+    log = run_seeds(seed_keys(seed, size.num_seeds), task, setup, axes=Task(None, 0, 0)).log
     return Errors(*map(np.asarray, (log.num_training[0], log.metrics["expected"], log.metrics["true"])))
 
 

@@ -8,6 +8,7 @@ from bal.learners import ensemble, mlp
 from bal.pool import make_pool
 from bal.query import by_score
 from bal.selection import best
+from bal.typing import Setup, Task
 
 KEY = jax.random.key(3)
 N, CLASSES = 40, 3
@@ -27,4 +28,5 @@ def evaluate(posterior, test):
     return {"accuracy": (probs.argmax(-1) == y).mean(), "nll": -jnp.log(probs[jnp.arange(len(y)), y]).mean()}
 
 
-SETTINGS = {"learner": LEARNER, "query": QUERY, "evaluate": evaluate, **SIZES}
+TASK = Task(POOL, Y, TEST)
+SETUP = Setup(LEARNER, QUERY, **SIZES, evaluate=evaluate)

@@ -18,7 +18,7 @@ from bal.query import Query, Stage, by_score, predictions, remembered, run_query
 from bal.query.remembered import draw_candidates
 from bal.records import open_record
 from bal.selection import best, power, shortlist
-from bal.typing import Learner, Posterior, Round
+from bal.typing import Learner, Posterior, Round, Setup, Task
 
 M, ROUNDS = 10, 4
 SAMPLED = remembered(QUERY, M)
@@ -36,12 +36,13 @@ def two_widths(means, x):
 
 
 LEARNER = Learner(lambda key, data: jnp.zeros((CLASSES, 2)), class_means, two_widths)  # compiles in no time
-RUN = {"learner": LEARNER, **SIZES}
+TASK = Task(POOL, Y)
+RUN = Setup(LEARNER, SAMPLED, **SIZES)
 
 
 @pytest.fixture(scope="module")
 def compiled():
-    return jax.jit(partial(run, **{**RUN, "query": SAMPLED}))(KEY, POOL, Y)
+    return jax.jit(partial(run, setup=RUN))(KEY, TASK)
 
 
 def same_picks(a, b) -> None:
@@ -63,17 +64,16 @@ def test_memory_survives_a_stop(compiled, tmp_path):
         if event["round"] == 2:
             raise RuntimeError("stopped")
 
-    settings = {**RUN, "query": SAMPLED}
     with open_record(tmp_path, "run", {}) as record, pytest.raises(RuntimeError, match="stopped"):
-        run_eager(KEY, POOL, Y, record=record, on_round=stop, **settings)
+        run_eager(KEY, TASK, RUN, record, on_round=stop)
     with open_record(tmp_path, "run", {}) as record:
-        same_picks(run_eager(KEY, POOL, Y, record=record, **settings), compiled)
+        same_picks(run_eager(KEY, TASK, RUN, record), compiled)
 
 
 @pytest.mark.parametrize("over", [chunked(7), streamed(7), host(7)], ids=["chunked", "streamed", "host"])
 def test_eager_is_compiled(compiled, over):
     pool = POOL if over.place == "device" else POOL._replace(x=np.asarray(X))
-    same_picks(run_eager(KEY, pool, Y, over=over, **{**RUN, "query": SAMPLED}), compiled)
+    same_picks(run_eager(KEY, Task(pool, Y), RUN._replace(over=over)), compiled)
 
 
 def test_campaign_is_compiled(compiled):
@@ -89,8 +89,8 @@ def test_campaign_is_compiled(compiled):
 def test_all_rows_as_candidates_is_the_query_itself():
     """Random picks hang on row ids, so even they are the same; their probabilities are not known to the sampler."""
     query = by_score(bald, power(2.0))
-    both = (jax.jit(partial(run, **{**RUN, "query": query}))(KEY, POOL, Y) for query in (query, remembered(query, N)))
-    plain, sampled = both
+    setups = [RUN._replace(query=query) for query in (query, remembered(query, N))]
+    plain, sampled = (jax.jit(partial(run, setup=setup))(KEY, TASK) for setup in setups)
     assert plain.log_q is not None
     assert sampled.log_q is None
     assert sampled.indices.tolist() == plain.indices.tolist()
@@ -106,8 +106,8 @@ def test_rows_are_not_scored_in_secret():
         return bald(posterior.predict(x))
 
     query = remembered(Query((Stage(counted, best),)), M)
-    runs = jax.jit(jax.vmap(partial(run, **{**RUN, "query": query}), in_axes=(0, None, None)))
-    log = runs(jax.random.split(KEY, 2), POOL, Y)
+    runs = jax.jit(jax.vmap(partial(run, setup=RUN._replace(query=query)), in_axes=(0, None)))
+    log = runs(jax.random.split(KEY, 2), TASK)
     jax.effects_barrier()
     assert sum(seen) == int(log.info["num_scored"][:, -1].sum()) == 2 * (N + (ROUNDS - 1) * M)
     assert max(seen[2:]) == M
@@ -115,7 +115,7 @@ def test_rows_are_not_scored_in_secret():
 
 def test_lowers_for_every_platform():
     platforms = ("cpu", "cuda", "tpu")
-    sampled = jax.jit(lambda seed: run(jax.random.key(seed), POOL, Y, **{**RUN, "query": SAMPLED}).indices)
+    sampled = jax.jit(lambda seed: run(jax.random.key(seed), TASK, RUN).indices)
     exported = jax.export.export(sampled, platforms=platforms)(jnp.int32(0))
     assert "callback" not in exported.mlir_module(), "no host work inside the compiled loop"
 
@@ -125,8 +125,8 @@ def test_a_batch_rule_may_follow():
     sees_context = lambda posterior, context, x: context * predictive_entropy(posterior.predict(x))
     first = Stage(sees_context, shortlist(5), lambda key, round, over: jnp.float32(3))
     query = remembered(Query((first, Stage(score(bald), best))), M)
-    log = jax.jit(partial(run, **{**RUN, "query": query}))(KEY, POOL, Y)
-    same = run_eager(KEY, POOL, Y, **{**RUN, "query": query})
+    setup = RUN._replace(query=query)
+    log, same = jax.jit(partial(run, setup=setup))(KEY, TASK), run_eager(KEY, TASK, setup)
     assert log.indices.tolist() == same.indices.tolist()
     assert len(set(log.indices.ravel().tolist())) == 2 * ROUNDS
 

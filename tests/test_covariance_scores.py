@@ -30,7 +30,7 @@ from bal.query import (
 from bal.query.covariance import cross_covariance
 from bal.selection import best, integrated_variance, max_det, regression_fisher
 from bal.selection.variance.bait import bait, sum_fisher
-from bal.typing import Candidates, Data, Posterior, Round
+from bal.typing import Candidates, Data, Posterior, Round, Setup, Task
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -223,7 +223,7 @@ def test_queries_with_given_hyperparameters_do_not_see_the_labels():
     query = Query((Stage(alc_scores, best, targets(jnp.asarray(X_TARGET))),))
     start = jnp.array([0, 4])
     labels = jnp.asarray(RNG.normal(size=(2, N)))
-    one = lambda y: run(KEY, pool, y, start=start, learner=LEARNER, query=query, batch_size=1, num_rounds=3)
+    one = lambda y: run(KEY, Task(pool, y, start=start), Setup(LEARNER, query, batch_size=1, num_rounds=3))
     a, b = jax.jit(lambda labels: [one(y).indices for y in labels])(labels)
     assert a.tolist() == b.tolist()
     assert len({*a.ravel().tolist(), 0, 4}) == 5

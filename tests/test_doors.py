@@ -19,23 +19,23 @@ from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SIZES, N, X, Y, evaluate
 from bal.acquisition import bald, epistemic_variance, predictive_entropy, probit_bald
 from bal.learners import ensemble, gaussian, mlp
 from bal.learners.gp import gp_classification, gp_regression, process
-from bal.loop import Campaign, no_metrics, run_eager, run_seeds, seed_keys
+from bal.loop import Campaign, run_eager, run_seeds, seed_keys
 from bal.loop.doors import check_answers
 from bal.loop.seeds import SeedsInterrupted
 from bal.pool import dense, host, make_pool, streamed
 from bal.query import Query, Stage, alc_scores, by_score, epig_scores, pool_targets, predictions
 from bal.records import open_record
 from bal.selection import batchbald, best, random_uniform
-from bal.typing import Gaussian, Latent, Learner, Pool
+from bal.typing import Gaussian, Latent, Learner, Pool, Setup, Task
 
 X_POOL, LABELS = np.asarray(X), np.asarray(Y)
 REGRESSION = ensemble(mlp((4,), num_outputs=1), 2, num_steps=2, minibatch_size=4, likelihood=gaussian(0.1))
 BY_VARIANCE = by_score(epistemic_variance, best)
 PROCESS = gp_regression(process(gpjax.kernels.RBF(), noise=0.1))
-REAL = {"learner": REGRESSION, "query": BY_VARIANCE, "y": X_POOL[:, 0], "num_classes": None, "evaluate": no_metrics}
+REAL = {"learner": REGRESSION, "query": BY_VARIANCE, "y": X_POOL[:, 0], "num_classes": None, "evaluate": None}
 CLASSIFIER = gp_classification(process(gpjax.kernels.RBF()))
 BINARY = {"learner": CLASSIFIER, "query": by_score(probit_bald, best), "y": LABELS % 2, "num_classes": 2}
-BINARY |= {"evaluate": no_metrics}
+BINARY |= {"evaluate": None}
 
 
 def answering(predict):
@@ -51,14 +51,25 @@ def pool_of(x):
     return x if isinstance(x, Pool) else make_pool(x)
 
 
-def by_seeds(x, y, test, start, key, num_classes, **settings):
+OWN_START = Task(None, None, start=0)
+
+
+def parts(settings):
+    """A set-up, and what is none of it."""
+    taken = {name: settings.pop(name) for name in Setup._fields if name in settings}
+    return Setup(**taken), settings
+
+
+def by_seeds(x, y, test, start, key, num_classes, axes=OWN_START, **settings):
     keys = key if key is not KEY else seed_keys(0, 2)
     starts = start if start is None else np.tile(start, (2, 1))
-    return unwrap(run_seeds)(keys, pool_of(x), y, test, starts, **settings)
+    setup, others = parts(settings)
+    return unwrap(run_seeds)(keys, Task(pool_of(x), y, test, starts), setup, axes, **others)
 
 
 def by_rounds(x, y, test, start, key, num_classes, **settings):
-    return unwrap(run_eager)(key, pool_of(x), y, test, start, **settings)
+    setup, others = parts(settings)
+    return unwrap(run_eager)(key, Task(pool_of(x), y, test, start), setup, **others)
 
 
 def by_people(x, y, test, start, key, num_classes, *, learner, query, batch_size, num_initial, over, **settings):
@@ -161,11 +172,26 @@ ROWS = [
     ("metrics without names", RUNS, {"evaluate": lambda posterior, test: jnp.zeros(2)}, "a dict of named metrics"),
     ("evaluate is no function", RUNS, {"evaluate": "accuracy"}, "evaluate is called with a posterior"),
     ("a streamed pool compiled", ("run_seeds",), {"over": streamed(8)}, "use run_eager for pools outside the device"),
+    ("an oracle of rows alone", RUNS, {"y": lambda rows: rows}, r"called with \(key, indices, x\), but .*lambda"),
     (
-        "a function compiled",
+        "Python that cannot be compiled",
         ("run_seeds",),
-        {"y": lambda rows: rows},
-        "got an oracle that is a function; use run_eager",
+        {"y": lambda key, indices, x: LABELS[np.asarray(indices)]},
+        r"this oracle cannot be compiled .*use run_eager, which asks any Python",
+    ),
+    ("an oracle of reals", RUNS, {"y": lambda key, indices, x: x[:, 0]}, "labels that are integer class numbers"),
+    ("an oracle of columns", RUNS, {"y": lambda key, indices, x: indices[:, None] % 3}, "expected . labels, one for e"),
+    (
+        "an oracle out of range",
+        RUNS,
+        {"y": lambda key, indices, x: indices * 0 + 7},
+        r"label 7 of row \d+ is out of ra",
+    ),
+    (
+        "an oracle that is not a number",
+        RUNS,
+        {**REAL, "y": lambda key, indices, x: x[:, 0] * np.nan},
+        r"expected finite real labels, but that of row \d+",
     ),
     (
         "scores per draw",
@@ -265,7 +291,7 @@ NAN_FOR_SOME = SAME_FOR_ALL._replace(predict=lambda state, x: nan_for_some(x))
 def test_scores_that_are_all_equal_are_warned_of_once(door, query):
     """Rows are then picked by their place: whoever sorted the pool by class labels one class."""
     with pytest.warns(UserWarning, match=r"all scores were equal.*do the posterior draws differ") as caught:
-        found = DOORS[door](**{**SOUND, "learner": SAME_FOR_ALL, "query": query, "evaluate": no_metrics})
+        found = DOORS[door](**{**SOUND, "learner": SAME_FOR_ALL, "query": query, "evaluate": None})
     assert len(caught) == 1
     if door != "Campaign":
         assert np.asarray(getattr(found, "log", found).info["all_equal"]).all()
@@ -274,7 +300,7 @@ def test_scores_that_are_all_equal_are_warned_of_once(door, query):
 @pytest.mark.parametrize("door", RUNS)
 def test_scores_that_are_not_numbers_are_warned_of(door):
     with pytest.warns(UserWarning, match=r"some scores were NaN|scores of the others are not numbers"):
-        found = DOORS[door](**{**SOUND, "learner": NAN_FOR_SOME, "evaluate": no_metrics})
+        found = DOORS[door](**{**SOUND, "learner": NAN_FOR_SOME, "evaluate": None})
     log = getattr(found, "log", found)
     picked = X_POOL[np.asarray(log.indices)[np.asarray(log.valid)]]
     assert (picked[:, 0] <= 0).all()
@@ -313,12 +339,12 @@ def test_labels_of_absent_rows_may_be_anything():
     """Places that a pool keeps for rows to come have no label yet."""
     pool = POOL._replace(present=jnp.arange(N) < 30)
     y = np.where(np.arange(N) < 30, LABELS, -1)
-    settings = {"learner": LEARNER, "query": QUERY, "batch_size": 2, "num_rounds": 1, "num_initial": 4}
-    assert (run_seeds(seed_keys(0, 2), pool, y, **settings).log.indices < 30).all()
+    setup = Setup(LEARNER, QUERY, batch_size=2, num_rounds=1, num_initial=4)
+    assert (run_seeds(seed_keys(0, 2), Task(pool, y), setup).log.indices < 30).all()
 
 
 def test_an_oracle_that_is_asked_is_checked_as_it_answers():
-    asked = lambda answer: lambda rows: np.full(len(rows), answer)
+    asked = lambda answer: lambda key, indices, x: np.full(len(indices), answer)
     settings = {**SOUND, "num_rounds": 1}
     with pytest.raises(ValueError, match=r"label 7 of row \d+ is out of range"):
         by_rounds(**{**settings, "y": asked(7)})
@@ -336,7 +362,7 @@ def test_a_host_model_that_lacks_a_class_is_refused():
 
     predict = lambda model, x: np.log(model.predict_proba(x) + 1e-9)[:, None]
     learner = Learner(lambda key, data: None, fit, predict)
-    settings = {"learner": learner, "evaluate": no_metrics, "over": host(), "num_initial": None}
+    settings = {"learner": learner, "evaluate": None, "over": host(), "num_initial": None}
     start = np.flatnonzero(LABELS > 0)[:6]
     with pytest.raises(ValueError, match=r"label 2 of row \d+ is out of range: expected classes in \[0, 2\)"):
         by_rounds(**{**SOUND, **settings, "start": start})
@@ -348,12 +374,12 @@ def test_rounds_that_are_stopped_keep_the_seeds_that_were_finished():
     def stop(log):
         raise KeyboardInterrupt
 
-    settings = {"learner": LEARNER, "query": QUERY, "evaluate": evaluate, **SIZES}
-    keys, data = seed_keys(0, 4), (POOL, Y, (X, Y))
+    keys, setup = seed_keys(0, 4), Setup(LEARNER, QUERY, **SIZES, evaluate=evaluate)
+    task = Task(POOL, Y, (X, Y))
     with pytest.raises(SeedsInterrupted, match="stopped after 2 of 4 seeds; go on with skip=2") as caught:
-        run_seeds(keys, *data, seeds_per_call=2, on_seeds=stop, **settings)
-    rest = run_seeds(keys, *data, seeds_per_call=2, skip=2, **settings)
-    whole = run_seeds(keys, *data, seeds_per_call=2, **settings)
+        run_seeds(keys, task, setup, seeds_per_call=2, on_seeds=stop)
+    rest = run_seeds(keys, task, setup, seeds_per_call=2, skip=2)
+    whole = run_seeds(keys, task, setup, seeds_per_call=2)
     both = jax.tree.map(lambda *leaves: np.concatenate(leaves), caught.value.runs.log, rest.log)
     jax.tree.map(np.testing.assert_array_equal, both, whole.log)
 
@@ -361,13 +387,14 @@ def test_rounds_that_are_stopped_keep_the_seeds_that_were_finished():
 @pytest.mark.parametrize("problem", [{}, REAL], ids=["classes", "reals"])
 def test_an_experiment_may_start_with_no_label(problem, tmp_path):
     """The learner's prior then chooses the first batch, at every door of a simulated run, resumed ones too."""
-    settings = {**SOUND, **problem, "evaluate": no_metrics, "num_initial": 0, "num_rounds": 1}
+    settings = {**SOUND, **problem, "evaluate": None, "num_initial": 0, "num_rounds": 1}
     y = settings["y"]
     whole = by_rounds(**settings)
     assert whole.start.shape == (0,)
     assert whole.num_training.tolist() == [0, 2]
     assert (
-        by_rounds(**{**settings, "y": lambda rows: [y[row] for row in rows]}).indices.tolist() == whole.indices.tolist()
+        by_rounds(**{**settings, "y": lambda key, rows, x: [y[row] for row in rows]}).indices.tolist()
+        == whole.indices.tolist()
     )
     for _ in range(2):  # recorded, and read back
         with open_record(tmp_path, "run", {}) as record:
@@ -390,15 +417,25 @@ def test_runs_and_campaigns_keep_records_apart(tmp_path):
     [
         ({"seeds_per_call": 0}, "seeds_per_call must be at least 1, got 0"),
         ({"skip": -1}, "skip must be at least 0"),
-        ({"in_axes": (None, 1, None, 0)}, "in_axes are 0 .* got 1; move the axis first"),
+        ({"axes": Task(None, 1, start=0)}, "axes are 0 .* got 1; move the axis first"),
+        ({"axes": (None, 1, None, 0)}, "axes are a Task of 0 .* got tuple"),
     ],
 )
 def test_odd_ways_of_mapping_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         by_seeds(**SOUND, **settings)
+
+
+@pytest.mark.parametrize("door", [run_seeds, run_eager])
+def test_a_task_and_a_setup_are_asked_for(door):
+    key, setup = seed_keys(0, 2) if door is run_seeds else KEY, Setup(LEARNER, QUERY, **SIZES)
+    with pytest.raises(TypeError, match=r"expected a Task, got Pool; make one: Task\(make_pool\(x\), y\)"):
+        unwrap(door)(key, POOL, setup)
+    with pytest.raises(TypeError, match=r"expected a Setup, got dict; make one: Setup\(learner, query, batch_size"):
+        unwrap(door)(key, Task(POOL, LABELS), SIZES)
 
 
 def test_labels_of_every_seed_are_checked():
     wrong = np.stack([LABELS, changed(LABELS, 5, 9)])
     with pytest.raises(ValueError, match="label 9 of row 5 is out of range"):
-        by_seeds(**{**SOUND, "y": wrong}, in_axes=(None, 0, None, 0))
+        by_seeds(**{**SOUND, "y": wrong}, axes=Task(None, 0, start=0))

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SETTINGS, TEST, N, X, Y, evaluate
+from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SETUP, TASK, TEST, N, X, Y, evaluate
 
 from bal.acquisition import bald, predictive_entropy
 from bal.learners import ensemble, mlp, warm
-from bal.loop import Campaign, Log, no_metrics, run, run_eager, run_seeds, seed_keys
+from bal.loop import Campaign, Log, run, run_eager, run_seeds, seed_keys
 from bal.loop.eager import run_parts
 from bal.loop.events import events_log, log_events, round_event
 from bal.loop.round import record_answers
@@ -28,12 +28,16 @@ from bal.pool.labeled import empty_log, is_asked
 from bal.query import Query, Stage, by_score, score
 from bal.records import open_record
 from bal.selection import best, per_cost, power, random_uniform, shortlist
-from bal.typing import PADDING, Learner, Selection
+from bal.typing import PADDING, Learner, Pool, Selection, Task
+
+
+def compiled_run(task=TASK, **changes) -> Log:
+    return jax.jit(partial(run, setup=SETUP._replace(**changes)))(KEY, task)
 
 
 @pytest.fixture(scope="module")
 def compiled() -> Log:
-    return jax.jit(partial(run, **SETTINGS))(KEY, POOL, Y, TEST)
+    return compiled_run()
 
 
 def same_run(a: Log, b: Log, tolerance: float = 1e-4) -> None:
@@ -68,9 +72,9 @@ def test_one_compilation_over_all_rounds():
     counts = []
     for num_rounds in (2, 6):
         traces.update(fit=0, predict=0)
-        fn = jax.jit(partial(run, **{**SETTINGS, "learner": counting, "num_rounds": num_rounds}))
+        fn = jax.jit(partial(run, setup=SETUP._replace(learner=counting, num_rounds=num_rounds)))
         for seed in range(2):
-            fn(jax.random.key(seed), POOL, Y, TEST)
+            fn(jax.random.key(seed), TASK)
         assert fn._cache_size() == 1
         counts.append(dict(traces))
     assert counts[0] == counts[1], "the number of rounds must not change how often anything is traced"
@@ -78,13 +82,13 @@ def test_one_compilation_over_all_rounds():
 
 
 def test_eager_is_compiled(compiled):
-    same_run(run_eager(KEY, POOL, Y, TEST, **SETTINGS), compiled)
+    same_run(run_eager(KEY, TASK, SETUP), compiled)
 
 
 def test_events_of_a_compiled_run_are_those_of_an_eager_one(compiled):
     """Plain numbers either way, so both kinds of run are recorded and read alike; and back again."""
     eager = []
-    run_eager(KEY, POOL, Y, TEST, on_round=eager.append, **SETTINGS)
+    run_eager(KEY, TASK, SETUP, on_round=eager.append)
     ours = log_events(compiled, 0)
     assert [event["acquired"].tolist() for event in ours] == [event["acquired"].tolist() for event in eager]
     assert [event["labels"].tolist() for event in ours] == [event["labels"].tolist() for event in eager]
@@ -99,13 +103,13 @@ def test_eager_compiles_once(compiled):
     parts = run_parts(LEARNER, QUERY, evaluate, dense)
     for part in parts:
         part.clear_cache()  # other tests, with other settings of jax, may have used them
-    run_eager(KEY, POOL, Y, TEST, **SETTINGS)
+    run_eager(KEY, TASK, SETUP)
     assert [part._cache_size() for part in parts] == [1, 1, 1, 1]
 
 
 def test_vmapped_seed_is_single_seed(compiled):
     keys = jnp.stack([jax.random.key(9), KEY])
-    both = jax.jit(jax.vmap(partial(run, **SETTINGS), in_axes=(0, None, None, None)))(keys, POOL, Y, TEST)
+    both = jax.jit(jax.vmap(partial(run, setup=SETUP), in_axes=(0, None)))(keys, TASK)
     same_run(jax.tree.map(lambda leaf: leaf[1], both), compiled, 1e-3)
 
 
@@ -114,32 +118,25 @@ def test_run_seeds_is_single_seed(compiled, num_devices):
     keys = jnp.stack([jax.random.key(9), KEY, jax.random.key(5)])
     done = []
     mesh = device_mesh(num_devices)
-    runs = run_seeds(keys, POOL, Y, TEST, mesh=mesh, seeds_per_call=1, on_seeds=done.append, **SETTINGS)
+    runs = run_seeds(keys, TASK, SETUP, mesh=mesh, seeds_per_call=1, on_seeds=done.append)
     assert [len(log.start) for log in done] == ([1, 1, 1] if num_devices == 1 else [2, 1])
     assert runs.log.indices.shape == (3, 4, 2)
     assert runs.compile_seconds > 0
     assert runs.run_seconds > 0
     same_run(jax.tree.map(lambda leaf: leaf[1], runs.log), compiled, 1e-3)
     jax.tree.map(np.testing.assert_array_equal, runs.log, jax.tree.map(lambda *leaves: np.concatenate(leaves), *done))
-    rest = run_seeds(keys, POOL, Y, TEST, mesh=mesh, seeds_per_call=1, skip=1, **SETTINGS)
+    rest = run_seeds(keys, TASK, SETUP, mesh=mesh, seeds_per_call=1, skip=1)
     jax.tree.map(np.testing.assert_array_equal, rest.log, jax.tree.map(lambda leaf: leaf[1:], runs.log))
     with pytest.raises(ValueError, match="skip fewer than the 3 seeds"):
-        run_seeds(keys, POOL, Y, TEST, skip=3, **SETTINGS)
+        run_seeds(keys, TASK, SETUP, skip=3)
 
 
 def test_per_seed_pools_and_starts():
     """Every seed may have its own present rows, test weights and start set, sharing one copy of the inputs."""
     present = jnp.stack([jnp.arange(N) % 2 == 0, jnp.arange(N) % 2 == 1])
     start = jnp.array([[0, 2, 4], [1, 3, 5]])
-    runs = run_seeds(
-        seed_keys(0, 2),
-        POOL._replace(present=present),
-        Y,
-        TEST,
-        start,
-        in_axes=(POOL._replace(x=None, present=0, cost=None), None, None, 0),
-        **SETTINGS,
-    )
+    task = Task(POOL._replace(present=present), Y, TEST, start)
+    runs = run_seeds(seed_keys(0, 2), task, SETUP, Task(Pool(None, 0, None), None, start=0))
     assert runs.log.start.tolist() == start.tolist()
     assert (runs.log.indices[0] % 2 == 0).all()
     assert (runs.log.indices[1] % 2 == 1).all()
@@ -148,10 +145,7 @@ def test_per_seed_pools_and_starts():
 def test_members_spread_over_devices(compiled):
     spread = ensemble(mlp((8,), num_outputs=CLASSES), 4, num_steps=15, minibatch_size=8, mesh=device_mesh(2))
     together = ensemble(mlp((8,), num_outputs=CLASSES), 4, num_steps=15, minibatch_size=8)
-    a, b = (
-        jax.jit(partial(run, **{**SETTINGS, "learner": learner}))(KEY, POOL, Y, TEST) for learner in (spread, together)
-    )
-    same_run(a, b, 1e-3)
+    same_run(compiled_run(learner=spread), compiled_run(learner=together), 1e-3)
 
 
 def test_vmap_over_hyper_parameters():
@@ -159,7 +153,7 @@ def test_vmap_over_hyper_parameters():
         learner = ensemble(
             mlp((8,), num_outputs=CLASSES), 2, optimizer=optax.adam(rate), num_steps=15, minibatch_size=8
         )
-        return run(KEY, POOL, Y, TEST, **{**SETTINGS, "learner": learner})
+        return run(KEY, TASK, SETUP._replace(learner=learner))
 
     rates = jnp.array([1e-3, 3e-2])
     both = jax.jit(jax.vmap(with_rate))(rates)
@@ -187,59 +181,118 @@ def test_chunked_is_streamed_is_dense(compiled, over, tmp_path):
     if over.place != "device":
         np.save(tmp_path / "x.npy", np.asarray(X))
         pool = POOL._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
-    same_run(run_eager(KEY, pool, Y, TEST, over=over, **SETTINGS), compiled)
+    same_run(run_eager(KEY, TASK._replace(pool=pool), SETUP._replace(over=over)), compiled)
 
 
 def test_host_is_dense(tmp_path):
     """Plain Python calls, one round of them, on a pool outside of memory."""
-    short = {**SETTINGS, "num_rounds": 1}
+    short = SETUP._replace(num_rounds=1)
     np.save(tmp_path / "x.npy", np.asarray(X))
     pool = POOL._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
     called = LEARNER._replace(**{name: jax.jit(getattr(LEARNER, name)) for name in ("init", "fit", "predict")})
-    on_host = run_eager(KEY, pool, Y, TEST, over=host(20), **{**short, "learner": called})
-    same_run(on_host, run_eager(KEY, POOL, Y, TEST, **short))
+    on_host = run_eager(KEY, TASK._replace(pool=pool), short._replace(learner=called, over=host(20)))
+    same_run(on_host, run_eager(KEY, TASK, short))
 
 
 def test_chunked_inside_the_compiled_loop(compiled):
-    same_run(jax.jit(partial(run, over=chunked(7), **SETTINGS))(KEY, POOL, Y, TEST), compiled)
+    same_run(compiled_run(over=chunked(7)), compiled)
 
 
 def test_funnel_in_every_driver():
     query = Query((Stage(score(predictive_entropy), shortlist(10)), Stage(score(bald), power(2.0))))
-    settings = {**SETTINGS, "query": query}
-    compiled = jax.jit(partial(run, **settings))(KEY, POOL, Y, TEST)
+    setup = SETUP._replace(query=query)
+    compiled = compiled_run(query=query)
     assert compiled.log_q is None, "behind a shortlist the probabilities are conditional and must not be stored"
-    same_run(run_eager(KEY, POOL, Y, TEST, **settings), compiled)
-    same_run(run_eager(KEY, POOL._replace(x=np.asarray(X)), Y, TEST, over=streamed(7), **settings), compiled)
+    same_run(run_eager(KEY, TASK, setup), compiled)
+    outside = TASK._replace(pool=POOL._replace(x=np.asarray(X)))
+    same_run(run_eager(KEY, outside, setup._replace(over=streamed(7))), compiled)
 
 
 def test_labels_never_acquired_are_never_read(compiled):
     bought = np.zeros(N, bool)
     bought[np.concatenate([compiled.start, compiled.indices.ravel()])] = True
     poisoned = jnp.where(bought, Y, 10**6)
-    same_run(jax.jit(partial(run, **SETTINGS))(KEY, POOL, poisoned, TEST), compiled, 0.0)
+    same_run(compiled_run(TASK._replace(oracle=poisoned)), compiled, 0.0)
 
 
 def test_eager_asks_a_function_for_the_picked_rows_only(compiled):
     asked = []
 
-    def oracle(rows):
-        asked.extend(rows.tolist())
-        return np.asarray(Y)[rows]
+    def oracle(key, indices, x):
+        asked.extend(indices.tolist())
+        np.testing.assert_array_equal(x, X[indices])
+        return np.asarray(Y)[indices]
 
-    same_run(run_eager(KEY, POOL, oracle, TEST, **SETTINGS), compiled)
+    same_run(run_eager(KEY, TASK._replace(oracle=oracle), SETUP), compiled)
     assert asked == compiled.start.tolist() + compiled.indices.ravel().tolist()
+
+
+def test_a_function_in_the_compiled_loop_is_asked_for_the_picked_rows_only(compiled):
+    asked = []
+
+    def oracle(key, indices, x):
+        jax.debug.callback(lambda rows: asked.extend(rows.tolist()), indices, ordered=True)
+        return Y[indices]
+
+    log = compiled_run(TASK._replace(oracle=jax.tree_util.Partial(oracle)))
+    jax.effects_barrier()
+    same_run(log, compiled, 0.0)
+    assert asked == compiled.start.tolist() + compiled.indices.ravel().tolist()
+
+
+def noisy(key, indices, x):
+    """Every fourth label is drawn anew, by a key that hangs on the row."""
+    draw = lambda row: jax.random.randint(jax.random.fold_in(key, row), (2,), 0, jnp.array([4, CLASSES]))
+    doubt, other = jax.vmap(draw)(indices).T
+    return jnp.where(doubt == 0, other, Y[indices])
+
+
+def test_a_noisy_annotator_answers_alike_in_every_driver():
+    """Its key is folded from the round: the same in a compiled and an eager run, and another one in every seed."""
+    task, keys = TASK._replace(oracle=noisy), jnp.stack([jax.random.key(9), KEY])
+    log = run_seeds(keys, task, SETUP).log
+    one = jax.tree.map(lambda leaf: leaf[1], log)
+    same_run(one, run_eager(KEY, task, SETUP), 1e-3)
+    rows = np.concatenate([one.start, one.indices.ravel()])
+    wrong = np.concatenate([one.y_start, one.y.ravel()]) != np.asarray(Y)[rows]
+    assert 0 < wrong.sum() < len(rows)
+
+
+def test_an_oracle_may_hold_arrays_of_its_own_for_each_seed():
+    look_up = lambda labels, key, indices, x: labels[indices]
+    both = jax.tree_util.Partial(look_up, jnp.stack([Y, (Y + 1) % CLASSES]))
+    log = run_seeds(seed_keys(0, 2), TASK._replace(oracle=both), SETUP, Task(None, 0)).log
+    assert log.y[0].tolist() == Y[log.indices[0]].tolist()
+    assert log.y[1].tolist() == ((Y + 1) % CLASSES)[log.indices[1]].tolist()
+
+
+def test_nobody_is_asked_where_nothing_was_left_to_pick():
+    asked = []
+    setup = SETUP._replace(query=Query((Stage(score(lambda log_probs: jnp.full(len(log_probs), jnp.nan)), best),)))
+
+    def oracle(key, indices, x):
+        asked.extend(indices.tolist())
+        return Y[indices]
+
+    task = TASK._replace(oracle=oracle)
+    with pytest.warns(UserWarning, match="fewer rows could be picked"):
+        eager = run_eager(KEY, task, setup._replace(num_rounds=2))
+    assert not eager.valid.any()
+    assert asked == eager.start.tolist()
+    again = jax.tree_util.Partial(lambda key, indices, x: Y[indices])
+    compiled = compiled_run(task._replace(oracle=again), query=setup.query, num_rounds=2)
+    assert eager.y.tolist() == compiled.y.tolist() == [[0, 0], [0, 0]]
 
 
 def test_absent_rows_are_never_picked():
     present = jnp.arange(N) < 20
-    log = jax.jit(partial(run, **SETTINGS))(KEY, POOL._replace(present=present), Y, TEST)
+    log = compiled_run(TASK._replace(pool=POOL._replace(present=present)))
     assert (log.start < 20).all()
     assert (log.indices < 20).all()
 
 
 def test_exhausted_pool_is_marked_and_training_goes_on():
-    log = jax.jit(partial(run, **SETTINGS))(KEY, POOL._replace(present=jnp.arange(N) < 7), Y, TEST)
+    log = compiled_run(TASK._replace(pool=POOL._replace(present=jnp.arange(N) < 7)))
     assert log.valid.tolist() == [[True, True], [True, False], [False, False], [False, False]]
     assert log.num_training.tolist() == [4, 6, 7, 7, 7]
     assert np.isfinite(log.metrics["nll"]).all()
@@ -256,9 +309,9 @@ def test_memory_is_carried():
         select=lambda key, c, b: best(key, c, b)._replace(info={"memory": c.context})
     )
     query = counting._replace(stages=(context_stage,))
-    log = jax.jit(partial(run, **{**SETTINGS, "query": query}))(KEY, POOL, Y, TEST)
+    log = compiled_run(query=query)
     assert log.info["memory"].tolist() == [0, 1, 2, 3]
-    eager = run_eager(KEY, POOL, Y, TEST, **{**SETTINGS, "query": query})
+    eager = run_eager(KEY, TASK, SETUP._replace(query=query))
     assert eager.info["memory"].tolist() == [0, 1, 2, 3]
 
 
@@ -274,11 +327,12 @@ def test_fit_and_query_have_keys_of_their_own():
         info={"fit": candidates.context, "query": data(key)}
     )
     stage = Stage(score(predictive_entropy), told, lambda key, round, over: round.posterior.state)
-    log = jax.jit(partial(run, **{**SETTINGS, "learner": learner, "query": Query((stage,)), "evaluate": no_metrics}))(
-        KEY, POOL, jnp.zeros(N, jnp.int32)
-    )
-    keys = [tuple(key) for name in ("fit", "query") for key in np.asarray(log.info[name]).tolist()]
-    assert len(set(keys)) == 2 * SETTINGS["num_rounds"]
+    oracle = lambda key, indices, x: jnp.broadcast_to(data(key), (len(indices), 2))
+    task = Task(POOL, jax.tree_util.Partial(oracle))
+    log = compiled_run(task, learner=learner, query=Query((stage,)), evaluate=None)
+    told = np.concatenate([log.y_start[:1], log.y[:, 0]])
+    keys = [tuple(key) for some in (log.info["fit"], log.info["query"], told) for key in np.asarray(some).tolist()]
+    assert len(set(keys)) == 3 * SETUP.num_rounds + 1
 
 
 def test_events_count_the_start_set_apart():
@@ -294,8 +348,7 @@ def test_a_row_that_could_not_be_picked_is_picked_later():
         fit=lambda key, state, data: (LEARNER.fit(key, state[0], data), state[1] + 1),
         predict=lambda state, x: jnp.where(state[1] == 1, jnp.nan, LEARNER.predict(state[0], x)),
     )
-    settings = {**SETTINGS, "learner": learner, "evaluate": no_metrics, "num_rounds": 18}
-    log = jax.jit(partial(run, **settings))(KEY, POOL, Y)
+    log = compiled_run(learner=learner, evaluate=None, num_rounds=18)
     assert log.valid.tolist() == [[False, False]] + 17 * [[True, True]]
     assert log.info["num_eligible"].tolist() == [36, *range(36, 2, -2)]
     picked = log.start.tolist() + np.asarray(log.indices)[1:].ravel().tolist()
@@ -310,8 +363,7 @@ def test_rows_left_out_of_a_shortlist_stay_out():
     """Fewer rows left than the shortlist wants: what fills it up must not come back in the next stage."""
     query = Query((Stage(score(bald), shortlist(10)), Stage(score(bald), best)))
     few = POOL._replace(present=jnp.arange(N) < 9)
-    settings = {**SETTINGS, "query": query, "evaluate": no_metrics}
-    log = jax.jit(partial(run, **settings))(KEY, few, Y)
+    log = compiled_run(Task(few, Y), query=query, evaluate=None)
     assert np.asarray(log.valid).sum() == 9 - 4
     picked = log.start.tolist() + np.asarray(log.indices)[np.asarray(log.valid)].tolist()
     assert sorted(picked) == list(range(9))
@@ -321,15 +373,12 @@ def test_costs_follow_the_rows_through_a_shortlist():
     cost = jnp.where(jnp.arange(N) % 2 == 0, 1.0, 100.0)
     seen = lambda key, candidates, size: best(key, candidates, size)._replace(info={"cost": candidates.cost})
     query = Query((Stage(score(bald), shortlist(10)), Stage(score(bald), per_cost(seen))))
-    log = jax.jit(partial(run, **{**SETTINGS, "query": query, "evaluate": no_metrics}))(
-        KEY, POOL._replace(cost=cost), Y
-    )
+    task = Task(POOL._replace(cost=cost), Y)
+    log = compiled_run(task, query=query, evaluate=None)
     assert set(np.asarray(log.info["cost"]).ravel().tolist()) == {1.0, 100.0}, "a shortlist of both prices"
     assert (np.asarray(log.indices) % 2 == 0).all(), "of equal scores, those that cost a hundredth"
     random = Query((Stage(None, shortlist(10, random_uniform)), Stage(None, per_row_cost)))
-    log = jax.jit(partial(run, **{**SETTINGS, "query": random, "evaluate": no_metrics}))(
-        KEY, POOL._replace(cost=cost), Y
-    )
+    log = compiled_run(task, query=random, evaluate=None)
     np.testing.assert_array_equal(log.scores, cost[log.indices])
 
 
@@ -340,19 +389,17 @@ def per_row_cost(key, candidates, size):
 
 def test_eager_keeps_metrics_that_are_arrays_and_runs_without_rounds():
     both = lambda posterior, test: {"both": jnp.arange(2.0), **evaluate(posterior, test)}
-    settings = {**SETTINGS, "evaluate": both, "num_rounds": 1}
-    compiled = jax.jit(partial(run, **settings))(KEY, POOL, Y, TEST)
-    same_run(run_eager(KEY, POOL, Y, TEST, **settings), compiled)
-    none = {**SETTINGS, "num_rounds": 0}
-    eager, compiled = run_eager(KEY, POOL, Y, TEST, **none), jax.jit(partial(run, **none))(KEY, POOL, Y, TEST)
+    one = {"evaluate": both, "num_rounds": 1}
+    same_run(run_eager(KEY, TASK, SETUP._replace(**one)), compiled_run(**one))
+    eager, compiled = run_eager(KEY, TASK, SETUP._replace(num_rounds=0)), compiled_run(num_rounds=0)
     same_run(eager, compiled)
     assert jax.tree.map(jnp.shape, eager) == jax.tree.map(jnp.shape, compiled)
 
 
 def test_a_record_refuses_metrics_that_are_arrays(tmp_path):
-    settings = {**SETTINGS, "evaluate": lambda posterior, test: {"both": jnp.arange(2.0)}}
+    setup = SETUP._replace(evaluate=lambda posterior, test: {"both": jnp.arange(2.0)})
     with open_record(tmp_path, "run", {}) as record, pytest.raises(ValueError, match="metrics that are numbers"):
-        run_eager(KEY, POOL, Y, TEST, record=record, **settings)
+        run_eager(KEY, TASK, setup, record)
 
 
 @pytest.mark.slow
@@ -360,9 +407,9 @@ def test_eager_keeps_the_precision_of_the_program():
     x64 = textwrap.dedent("""
         import jax
         jax.config.update("jax_enable_x64", True)
-        from problem import KEY, POOL, SETTINGS, TEST, Y
+        from problem import KEY, SETUP, TASK
         from bal.loop.eager import run_eager
-        log = run_eager(KEY, POOL, Y, TEST, **{**SETTINGS, "num_rounds": 1})
+        log = run_eager(KEY, TASK, SETUP._replace(num_rounds=1))
         print(log.scores.dtype, log.metrics["nll"].dtype)
     """)
     environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parent.parent}"}
@@ -371,13 +418,13 @@ def test_eager_keeps_the_precision_of_the_program():
 
 
 def test_random_runs_store_their_probabilities():
-    log = jax.jit(partial(run, **{**SETTINGS, "query": Query((Stage(None, random_uniform),))}))(KEY, POOL, Y, TEST)
+    log = compiled_run(query=Query((Stage(None, random_uniform),)))
     np.testing.assert_allclose(np.exp(log.log_q[0]), [1 / 36, 1 / 35], rtol=1e-5)
 
 
 def test_whole_loop_lowers_for_every_platform():
     exported = jax.export.export(
-        jax.jit(jax.vmap(lambda seed: run(jax.random.key(seed), POOL, Y, TEST, **SETTINGS).metrics)),
+        jax.jit(jax.vmap(lambda seed: run(jax.random.key(seed), TASK, SETUP).metrics)),
         platforms=("cpu", "cuda", "tpu"),
     )(jnp.arange(3))
     assert exported.platforms == ("cpu", "cuda", "tpu")
@@ -385,7 +432,7 @@ def test_whole_loop_lowers_for_every_platform():
 
 
 def test_a_metric_changes_no_other_number(compiled):
-    silent = jax.jit(partial(run, **{**SETTINGS, "evaluate": lambda posterior, test: {}}))(KEY, POOL, Y, TEST)
+    silent = compiled_run(evaluate=None)
     assert silent.indices.tolist() == compiled.indices.tolist()
 
 
@@ -405,8 +452,8 @@ def test_scikit_learn_model_on_the_host():
         return jnp.log(jnp.asarray(probs))
 
     learner = Learner(init=lambda key, data: None, fit=fit, predict=predict)
-    settings = {**SETTINGS, "learner": learner, "over": host(N)}
-    log = run_eager(KEY, POOL._replace(x=np.asarray(X)), Y, TEST, **settings)
+    task = TASK._replace(pool=POOL._replace(x=np.asarray(X)))
+    log = run_eager(KEY, task, SETUP._replace(learner=learner, over=host(N)))
     assert len(set(log.indices.ravel().tolist())) == 8
     assert (log.scores >= 0).all()
 
@@ -421,24 +468,24 @@ class Stop(Exception):
 @pytest.mark.parametrize("learner", [LEARNER, WARM], ids=["cold", "warm"])
 @pytest.mark.parametrize("stop_after", [0, 2])
 def test_resume_is_uninterrupted(tmp_path, learner, stop_after):
-    settings = {**SETTINGS, "learner": learner}
+    setup = SETUP._replace(learner=learner)
     asked = []
 
-    def oracle(rows):
-        asked.extend(rows.tolist())
-        return np.asarray(Y)[rows]
+    def oracle(key, indices, x):
+        asked.extend(indices.tolist())
+        return np.asarray(Y)[indices]
 
     def stop(event):
         if event["round"] == stop_after:
             raise Stop
 
     with open_record(tmp_path, "whole", {}) as record:
-        whole = run_eager(KEY, POOL, Y, TEST, record=record, **settings)
+        whole = run_eager(KEY, TASK, setup, record)
         events = (record.path / "events.jsonl").read_bytes()
     with open_record(tmp_path, "stopped", {}) as record, pytest.raises(Stop):
-        run_eager(KEY, POOL, oracle, TEST, record=record, on_round=stop, **settings)
+        run_eager(KEY, TASK._replace(oracle=oracle), setup, record, on_round=stop)
     with open_record(tmp_path, "stopped", {}) as record:
-        resumed = run_eager(KEY, POOL, oracle, TEST, record=record, **settings)
+        resumed = run_eager(KEY, TASK._replace(oracle=oracle), setup, record)
         resumed_events = (record.path / "events.jsonl").read_bytes()
         assert resumed_events == events, "the log of a resumed run is that of an uninterrupted one, to the last digit"
     same_run(resumed, whole, 0.0)
@@ -453,26 +500,29 @@ def stopped(folder, seed=0, **changes):
             raise Stop
 
     with open_record(folder, "stopped", {}) as record, pytest.raises(Stop):
-        run_eager(KEY, POOL, Y, TEST, record=record, seed=seed, on_round=stop, **{**SETTINGS, **changes})
+        run_eager(KEY, TASK, SETUP._replace(**changes), record, seed, on_round=stop)
 
 
-def resume(folder, key=KEY, pool=POOL, y=Y, **changes):
+def resume(folder, key=KEY, task=TASK, **changes):
     with open_record(folder, "stopped", {}) as record:
         assert record.load_state() is not None, "it is the saved state that must not be trusted blindly"
-        return run_eager(key, pool, y, TEST, record=record, **{**SETTINGS, **changes})
+        return run_eager(key, task, SETUP._replace(**changes), record)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"key": jax.random.key(8)}, "made with another key"),
-        ({"pool": POOL._replace(x=X[::-1])}, "the inputs of the pool are not those of the record"),
-        ({"pool": POOL._replace(present=jnp.arange(N) < 39)}, "rows that are present"),
-        ({"y": (Y + 1) % CLASSES}, r"round 0 of the record has label \d for row \d+, but the oracle says \d"),
-        ({"start": [1, 2, 3, 4]}, "the start set is not that of the record"),
+        ({"task": TASK._replace(pool=POOL._replace(x=X[::-1]))}, "the inputs of the pool are not those of the record"),
+        ({"task": TASK._replace(pool=POOL._replace(present=jnp.arange(N) < 39))}, "rows that are present"),
+        (
+            {"task": TASK._replace(oracle=(Y + 1) % CLASSES)},
+            r"round 0 of the record has label \d for row \d+, but the oracle says \d",
+        ),
+        ({"task": TASK._replace(start=[1, 2, 3, 4])}, "the start set is not that of the record"),
         ({"batch_size": 3}, "another batch_size"),
         ({"query": by_score(predictive_entropy, best)}, "another query .*bald.*predictive_entropy"),
-        ({"learner": LEARNER._replace(embed=None)}, "another learner .*embed"),
+        ({"learner": LEARNER._replace(embed=None)}, "another learner .*was bal.ensemble, is bal.Learner"),
     ],
 )
 def test_resume_refuses_a_run_that_differs(tmp_path_factory, change, message):
@@ -488,29 +538,29 @@ def test_resume_with_more_rounds(tmp_path):
     """The rounds on record are kept, and the run is that of more rounds from the start."""
     stopped(tmp_path)
     longer = resume(tmp_path, num_rounds=5)
-    same_run(longer, run_eager(KEY, POOL, Y, TEST, **{**SETTINGS, "num_rounds": 5}), 1e-6)
+    same_run(longer, run_eager(KEY, TASK, SETUP._replace(num_rounds=5)), 1e-6)
 
 
 def test_a_record_without_identity_is_checked_round_by_round(tmp_path):
     """As written by earlier versions: its rounds are done again, and the picks must be those of this run."""
     rounds = []
-    whole = run_eager(KEY, POOL, Y, TEST, on_round=rounds.append, **SETTINGS)
+    whole = run_eager(KEY, TASK, SETUP, on_round=rounds.append)
     with open_record(tmp_path, "old", {}) as record:
         record.append(rounds[:3])
         with pytest.raises(ValueError, match=r"round \d of the record acquired"):
-            run_eager(jax.random.key(8), POOL, Y, TEST, record=record, **SETTINGS)
-        same_run(run_eager(KEY, POOL, Y, TEST, record=record, **SETTINGS), whole, 1e-6)
+            run_eager(jax.random.key(8), TASK, SETUP, record)
+        same_run(run_eager(KEY, TASK, SETUP, record), whole, 1e-6)
 
 
 def test_two_seeds_of_one_record_resume_with_their_own_state(tmp_path):
     """The saved state is that of the seed that was killed; the other one has to do without."""
     other = jax.random.key(11)
-    settings = {**SETTINGS, "learner": WARM}
+    setup = SETUP._replace(learner=WARM)
     stopped(tmp_path, learner=WARM)
     with open_record(tmp_path, "stopped", {}) as record:
-        first = run_eager(other, POOL, Y, TEST, record=record, seed=1, **settings)
-    same_run(first, run_eager(other, POOL, Y, TEST, **settings), 0.0)
-    same_run(resume(tmp_path, learner=WARM), run_eager(KEY, POOL, Y, TEST, **settings), 0.0)
+        first = run_eager(other, TASK, setup, record, seed=1)
+    same_run(first, run_eager(other, TASK, setup), 0.0)
+    same_run(resume(tmp_path, learner=WARM), run_eager(KEY, TASK, setup), 0.0)
 
 
 def test_killed_process_resumes(tmp_path):
@@ -519,12 +569,12 @@ def test_killed_process_resumes(tmp_path):
         import sys, time
         import jax
         jax.config.update("jax_num_cpu_devices", 2)
-        from problem import KEY, POOL, SETTINGS, TEST, Y
+        from problem import KEY, SETUP, TASK
         from bal.loop.eager import run_eager
         from bal.records import open_record
         slow = lambda event: (print(event["round"], flush=True), time.sleep(0.3))
         with open_record(sys.argv[1], sys.argv[2], {}) as record:
-            run_eager(KEY, POOL, Y, TEST, record=record, on_round=slow, **SETTINGS)
+            run_eager(KEY, TASK, SETUP, record, on_round=slow)
     """)
     tests = Path(__file__).parent
     environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
@@ -538,7 +588,7 @@ def test_killed_process_resumes(tmp_path):
     victim.wait()
     assert launch("killed").wait() == 0
     with open_record(tmp_path, "whole", {}) as record:
-        run_eager(KEY, POOL, Y, TEST, record=record, **SETTINGS)
+        run_eager(KEY, TASK, SETUP, record)
     lines = lambda name: next((tmp_path / name).glob("*/events.jsonl")).read_bytes().splitlines()
     rounds = lambda name: lines(name)[1:]  # the first describes the code, into which this process puts checks of shapes
     assert rounds("killed") == rounds("whole")
@@ -547,12 +597,14 @@ def test_killed_process_resumes(tmp_path):
 
 def test_run_seeds_refuses_a_start_set_of_one_seed():
     with pytest.raises(ValueError, match="row 3 is named twice"):
-        run_seeds(seed_keys(0, 2), POOL, Y, TEST, jnp.array([[0, 1, 2], [3, 3, 4]]), **SETTINGS)
+        run_seeds(
+            seed_keys(0, 2), TASK._replace(start=jnp.array([[0, 1, 2], [3, 3, 4]])), SETUP, Task(None, None, start=0)
+        )
 
 
 def test_oracle_of_the_wrong_length_is_refused():
     with pytest.raises(ValueError, match="asked for 4 labels and returned 1"):
-        run_eager(KEY, POOL, lambda rows: [0], TEST, **SETTINGS)
+        run_eager(KEY, TASK._replace(oracle=lambda key, indices, x: [0]), SETUP)
 
 
 def test_pool_is_shared_not_copied():

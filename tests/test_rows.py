@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problem import KEY, SETTINGS, N, Y
+from problem import KEY, SETUP, N, Y
 
 from bal.learners import ensemble, lenet
-from bal.loop import no_metrics, run
+from bal.loop import run
 from bal.pool import chunked, dense, host, make_pool, num_rows, streamed, take
 from bal.pool.over import rows_within
 from bal.query import predictions
-from bal.typing import Data, Posterior
+from bal.typing import Data, Posterior, Task
 
 
 def double(offset, x):
@@ -147,8 +147,8 @@ def test_sizes_are_checked(make):
 def test_the_pool_is_an_argument_not_a_constant():
     """A pool closed over would be baked into the program; as an argument it is not in its text."""
     marked = jnp.asarray(np.random.default_rng(0).normal(size=(N, 300)), jnp.float32)
-    settings = {**SETTINGS, "evaluate": no_metrics}
-    program = lambda pool: run(KEY, pool, Y, **settings).indices
+    setup = SETUP._replace(evaluate=None)
+    program = lambda pool: run(KEY, Task(pool, Y), setup).indices
     as_argument = len(jax.jit(program).lower(make_pool(marked)).as_text())
     as_constant = len(jax.jit(lambda: program(make_pool(marked))).lower().as_text())
     assert as_argument + 2 * marked.nbytes < as_constant

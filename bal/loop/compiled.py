@@ -1,16 +1,14 @@
 """`run`: a whole experiment as one program."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bal.loop.round import Carry, acquire, begin, first_rows, fit, no_metrics, record_answers
+from bal.loop.round import Carry, acquire, begin, first_rows, fit, measure, record_answers, reveal
 from bal.pool.labeled import num_answered
-from bal.pool.over import dense, take
-from bal.typing import Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query
+from bal.typing import Posterior, PRNGKey, PyTree, Setup, Task
 
 
 class Log(NamedTuple):
@@ -35,57 +33,43 @@ class Log(NamedTuple):
     num_training: Int[Array, "E"]
 
 
-def run(
-    key: PRNGKey,
-    pool: Pool,
-    oracle: PyTree,
-    test: PyTree = None,
-    start: Int[Array, "S"] | None = None,
-    *,
-    learner: Learner,
-    query: Query,
-    batch_size: int,
-    num_rounds: int,
-    num_initial: int | None = None,
-    evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
-    over: Over = dense,
-) -> Log:
+def run(key: PRNGKey, task: Task, setup: Setup) -> Log:
     """A whole simulated experiment as a pure function of its arrays.
+
+    Use it to jit or vmap over something of your own; `run_seeds` is this over many seeds, with checks.
 
     Args:
       key: key of this seed.
-      pool: the candidates; an argument, never closed over, or it becomes a constant of the program.
-      oracle: labels of all pool rows ``[N]``; only those of acquired rows are ever read.
-      test: handed to `evaluate` with the posterior of each round.
-      start: pool rows labeled at the beginning; without it `num_initial` rows are drawn at random, 0 where the
-        learner's prior is to choose.
-      learner, query, batch_size, num_rounds, evaluate, over: static.
+      task: the data; an argument, never closed over, or the pool becomes a constant of the program. Of the labels only
+        those of acquired rows are ever read. An oracle that is a function is traced; its key is that of the round, so
+        that noise of its own for each row hangs on ``jax.random.fold_in(key, index)``.
+      setup: all that is static.
 
     Returns:
       The `Log`.
 
     Raises:
-      ValueError: neither `start` nor `num_initial`. `bal.loop.run_seeds` and `bal.loop.run_eager` check the rest.
+      ValueError: neither `task.start` nor `setup.num_initial`. `bal.loop.run_seeds` and `bal.loop.run_eager` check the
+        rest.
     """
-    first = first_rows(key, pool, start, num_initial)
-    capacity = len(first.indices) + num_rounds * batch_size
-    carry = begin(key, learner, query, pool, oracle, capacity)
-    y_start = take(oracle, first.indices)
+    learner, pool, num_rounds = setup.learner, task.pool, setup.num_rounds
+    first = first_rows(key, task, setup)
+    y_start = reveal(key, 0, task, first)
+    capacity = len(first.indices) + num_rounds * setup.batch_size
+    carry = begin(key, learner, setup.query, pool, y_start, capacity)
     carry = carry._replace(labeled=record_answers(carry.labeled, pool, first, y_start, 0))
 
     def one_round(carry: Carry, number: Array) -> tuple[Carry, tuple]:
         key_round = jax.random.fold_in(key, number)
         carry = carry._replace(state=fit(key_round, learner, pool, carry.labeled, carry.state))
-        metrics = evaluate(Posterior(carry.state, learner), test)
+        metrics = measure(setup, Posterior(carry.state, learner), task.test)
         num_training = num_answered(carry.labeled)
 
         def query_and_answer() -> tuple[Carry, tuple]:
-            selection, memory = acquire(key_round, learner, query, pool, carry, batch_size, over)
-            y = take(oracle, selection.indices)  # the only line in which labels are revealed
-            return Carry(record_answers(carry.labeled, pool, selection, y, number + 1), carry.state, memory), (
-                selection,
-                y,
-            )
+            selection, memory = acquire(key_round, setup, pool, carry)
+            y = reveal(key, number + 1, task, selection)
+            labeled = record_answers(carry.labeled, pool, selection, y, number + 1)
+            return Carry(labeled, carry.state, memory), (selection, y)
 
         def nothing() -> tuple[Carry, tuple]:
             _, picks = jax.eval_shape(query_and_answer)

@@ -6,23 +6,25 @@ Values are read once; shapes come from tracing; one small prediction is computed
 import inspect
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array
 
 from bal.learners.convergence import ADVICE
 from bal.learners.settings import check_count
 from bal.loop.checks import check_budget, check_distributions, check_labels, check_predictions, check_rows, kind_of
-from bal.loop.round import NO_START
+from bal.loop.round import NO_START, label_shapes, measure
 from bal.pool.arrays import as_rows
-from bal.pool.over import num_rows, take
-from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree, Query, Stage
+from bal.pool.over import dense, num_rows, take
+from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree, Query, Setup, Stage, Task
 
 _FEW = 8
+_OWN_START = "; in run_seeds axes=Task(None, None, start=0) gives every seed its own"
 
 CHECKED_ROWS = 1000
 """Rows whose predictions are looked at where they are made anyway."""
@@ -50,71 +52,101 @@ def check_setup(learner: Any, query: Any, over: Any) -> None:
         _check_select(stage.select)
 
 
-def check_task(
-    pool: Any,
-    oracle: Any,
-    test: Any,
-    start: Any,
-    in_axes: tuple = (None, None, None, None),
-    *,
-    learner: Any,
-    query: Any,
-    batch_size: Any,
-    num_rounds: Any,
-    num_initial: Any,
-    evaluate: Any,
-    over: Any,
-) -> tuple[Pool, PyTree, PyTree, PyTree]:
-    """A simulated experiment makes sense; returns pool, oracle, test and start as arrays.
+def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
+    """A simulated experiment makes sense; returns the task as arrays, its oracle as a tree if it is a function.
 
-    The oracle's labels are read here, those of rows that are present, and nowhere else before they are acquired.
-    Arguments are those of `bal.loop.run_seeds`; an oracle that is a function is not called.
+    Labels that are given are read here, those of rows that are present, and nowhere else before they are acquired. An
+    oracle that is a function is traced, unless the learner is on the host.
 
     Raises:
       ValueError, TypeError: named in one sentence: what was expected, what came, what to do.
     """
-    check_setup(learner, query, over)
-    check_count("batch_size", batch_size)
-    check_count("num_rounds", num_rounds, 0)
-    if start is None and num_initial is None:
+    if not isinstance(task, Task):
+        raise TypeError(f"expected a Task, got {_named(task)}; make one: Task(make_pool(x), y)")
+    if not isinstance(setup, Setup):
+        raise TypeError(
+            f"expected a Setup, got {_named(setup)}; make one: Setup(learner, query, batch_size, num_rounds)"
+        )
+    if axes is not None and not isinstance(axes, Task):
+        raise TypeError(f"axes are a Task of 0 (leads with the seeds) and None (shared), got {_named(axes)}")
+    over = setup.over or dense
+    check_setup(setup.learner, setup.query, over)
+    check_count("batch_size", setup.batch_size)
+    check_count("num_rounds", setup.num_rounds, 0)
+    if task.start is None and setup.num_initial is None:
         raise ValueError(NO_START)
-    num_start = check_count("num_initial", num_initial, 0) if start is None else 0
-    if not callable(evaluate):
-        raise TypeError(f"evaluate is called with a posterior and the test set, got {_named(evaluate)}")
-    pool, oracle, test, start = _arrays(pool, oracle, test, start, over)
-    per_seed = seed_axes(in_axes, (pool, oracle, test, start))
-    if start is not None and np.ndim(start) != 1 + bool(per_seed[3]):
-        shape = "[seeds, rows], or in_axes that share it," if per_seed[3] else "[rows]"
-        raise ValueError(f"expected a start set of row ids {shape} got shape {np.shape(start)}")
+    num_start = check_count("num_initial", setup.num_initial, 0) if task.start is None else 0
+    if not (setup.evaluate is None or callable(setup.evaluate)):
+        raise TypeError(f"evaluate is called with a posterior and the test set, got {_named(setup.evaluate)}")
+    task = _arrays(task, over)
+    per_seed = seed_axes(axes, task)
+    if task.start is not None and np.ndim(task.start) != 1 + bool(per_seed.start):
+        shape, way = ("[seeds, rows], or axes that share it,", "") if per_seed.start else ("[rows]", _OWN_START)
+        raise ValueError(f"expected a start set of row ids {shape} got shape {np.shape(task.start)}{way}")
     predictions = None
-    for number, (seen, y, some, _) in enumerate(_views((pool, oracle, test, start), per_seed)):
-        if number == 0 or any(jax.tree.leaves(per_seed[0].x)):
-            _check_pool(seen)
-        if not callable(y):
-            _check_length(y, num_rows(seen.x))
-        if callable(y) or over.place == "host":
+    for number, seen in enumerate(_views(task, per_seed)):
+        if number == 0 or any(jax.tree.leaves(per_seed.pool.x)):
+            _check_pool(seen.pool)
+        if not callable(seen.oracle):
+            _check_length(seen.oracle, num_rows(seen.pool.x))
+        if callable(seen.oracle) or over.place == "host":
             continue  # labels are checked as they come, and what a host model predicts once it is fitted
         if number == 0:
-            predictions = _check_first(seen, y, some, learner, evaluate)
-        rows = np.flatnonzero(np.asarray(seen.present))
-        checked = check_answers(predictions, jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], y), rows)
-        if hasattr(oracle, "astype"):
-            oracle = oracle.astype(jax.dtypes.canonicalize_dtype(checked.dtype))
-    chosen = np.zeros((1, 0), np.int32) if start is None else np.asarray(start)
-    check_budget(pool.present, chosen, num_rounds * batch_size + num_start, num_start)
-    return pool, oracle, test, start
+            predictions = _check_first(seen, seen.oracle, setup)
+        rows = np.flatnonzero(np.asarray(seen.pool.present))
+        given = jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], seen.oracle)
+        checked = check_answers(predictions, given, rows)
+        if hasattr(task.oracle, "astype"):
+            task = task._replace(oracle=task.oracle.astype(jax.dtypes.canonicalize_dtype(checked.dtype)))
+    chosen = np.zeros((1, 0), np.int32) if task.start is None else np.asarray(task.start)
+    check_budget(task.pool.present, chosen, setup.num_rounds * setup.batch_size + num_start, num_start)
+    return task
 
 
-def seed_axes(in_axes: Any, args: Any) -> Any:
+def check_traced(task: Task, setup: Setup, axes: Any) -> Task:
+    """An oracle that is a function can be compiled and answers as the learner needs it; returns the task with labels
+    of the type that they are stored in.
+
+    Raises:
+      ValueError, TypeError: it cannot be traced, or its labels have another shape or type than the predictions ask for.
+    """
+    seen = _views(task, seed_axes(axes, task))[0]
+    try:
+        like = label_shapes(seen)
+    except jax.errors.JAXTypeError as error:
+        raise TypeError(
+            f"this oracle cannot be compiled ({type(error).__name__}); write it with jax.numpy, or use run_eager, "
+            "which asks any Python"
+        ) from None
+    some = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+    stored = check_answers(_check_first(seen, like, setup), some, [0])
+    dtypes = jax.tree.map(lambda leaf: jax.dtypes.canonicalize_dtype(leaf.dtype), stored)
+    return task._replace(oracle=Partial(partial(_stored, dtypes), task.oracle))
+
+
+def check_told(log: Any, task: Task, setup: Setup, axes: Any) -> None:
+    """What an oracle that is a function told in a compiled run (a `Log` of several seeds) fits the predictions."""
+    seen = _views(task, seed_axes(axes, task))[0]
+    predictions = predicted(setup.learner, seen.pool.x, label_shapes(seen))[1]
+    valid = np.asarray(log.valid)
+    answered = lambda leaf: np.asarray(leaf)[valid]
+    check_answers(predictions, jax.tree.map(answered, log.y), answered(log.indices))
+    rows = lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])
+    check_answers(predictions, jax.tree.map(rows, log.y_start), rows(log.start))
+
+
+def _stored(dtypes: PyTree, oracle: Callable, *asked: Any) -> PyTree:
+    return jax.tree.map(lambda dtype, leaf: jnp.asarray(leaf, dtype), dtypes, oracle(*asked))
+
+
+def seed_axes(axes: Any, args: Any) -> Any:
     """For every leaf of `args` whether it leads with the seeds, from a prefix tree of 0 and None."""
     is_axis = lambda axis: axis is None or axis == 0
-    for axis in jax.tree.leaves(in_axes):
+    for axis in jax.tree.leaves(axes):
         if axis != 0:
-            raise ValueError(
-                f"in_axes are 0 (leads with the seeds) or None (shared), got {axis!r}; move the axis first"
-            )
+            raise ValueError(f"axes are 0 (leads with the seeds) or None (shared), got {axis!r}; move the axis first")
     spread = lambda axis, part: jax.tree.map(lambda leaf: axis == 0, part)
-    return jax.tree.map(spread, in_axes, args, is_leaf=is_axis)
+    return jax.tree.map(spread, axes, args, is_leaf=is_axis)
 
 
 def predicted(learner: Learner, x: PyTree, y: PyTree) -> tuple[PyTree, PyTree]:
@@ -194,29 +226,33 @@ def warn_of_oddities(info: dict[str, Array], valid: Any) -> None:
         warnings.warn(f"some scores were NaN ({most} at most in a query); such rows are never picked", stacklevel=3)
 
 
-def _arrays(pool: Any, oracle: Any, test: Any, start: Any, over: Over) -> tuple[Pool, PyTree, PyTree, PyTree]:
+def _arrays(task: Task, over: Over) -> Task:
+    pool, oracle, test = task.pool, task.oracle, task.test
     if not isinstance(pool, Pool):
         raise TypeError(f"expected a Pool, got {_named(pool)}; use bal.pool.labeled.make_pool(x)")
     pool = Pool(as_rows(pool.x), as_rows(pool.present), as_rows(pool.cost))
-    oracle = oracle if callable(oracle) else as_rows(oracle, "labels")
+    if not callable(oracle):
+        oracle = as_rows(oracle, "labels")
+    else:
+        _check_oracle(oracle)
+        oracle = Partial(oracle) if jax.tree_util.all_leaves([oracle]) else oracle
     if over.place != "host":
         test = jax.tree.map(lambda leaf: as_rows(leaf, "test set"), test)  # here a list is a tree
     if any(0 in np.shape(leaf)[:1] for leaf in jax.tree.leaves(test)):
         raise ValueError("the test set is empty: expected at least 1 row to evaluate on, or test=None without evaluate")
-    return pool, oracle, test, as_rows(start, "start set")
+    return Task(pool, oracle, test, as_rows(task.start, "start set"))
 
 
-def _views(task: tuple, per_seed: tuple) -> list[tuple]:
+def _views(task: Task, per_seed: Any) -> list[Task]:
     """What one seed sees; seeds that share rows and labels are seen as one, with the rows that any of them has."""
     lengths = {leaf.shape[0] for leaf, own in zip(*map(jax.tree.leaves, (task, per_seed)), strict=True) if own}
     if len(lengths) > 1:
         raise ValueError(f"expected one number of seeds in all per-seed arguments, got {sorted(lengths)}")
     own = lambda number: jax.tree.map(lambda leaf, own: leaf[number] if own else leaf, task, per_seed)
-    if any(jax.tree.leaves((per_seed[0].x, per_seed[1]))):
+    if any(jax.tree.leaves((per_seed.pool.x, per_seed.oracle))):
         return [own(number) for number in range(lengths.pop())]
-    view = own(0)
-    present = np.asarray(task[0].present)
-    return [(view[0]._replace(present=present.any(0) if present.ndim == 2 else present), *view[1:])]
+    view, present = own(0), np.asarray(task.pool.present)
+    return [view._replace(pool=view.pool._replace(present=present.any(0) if present.ndim == 2 else present))]
 
 
 def _check_pool(pool: Pool) -> None:
@@ -234,14 +270,15 @@ def _check_length(y: PyTree, n: int) -> None:
         raise ValueError(f"expected one label for each of {n} pool rows, got labels of length {got}")
 
 
-def _check_first(pool: Pool, y: PyTree, test: PyTree, learner: Learner, evaluate: Callable) -> PyTree:
+def _check_first(task: Task, y: PyTree, setup: Setup) -> PyTree:
     """Metrics have names, and a first prediction is normalised; returns the shapes of predictions."""
-    state, predictions = predicted(learner, pool.x, y)
+    state, predictions = predicted(setup.learner, task.pool.x, y)
     kind_of(predictions)
-    metrics = jax.eval_shape(lambda state, test: evaluate(Posterior(state, learner), test), state, test)
+    evaluate = lambda state, test: measure(setup, Posterior(state, setup.learner), test)
+    metrics = jax.eval_shape(evaluate, state, task.test)
     if not isinstance(metrics, dict):
         raise TypeError(f"evaluate must return a dict of named metrics, got {_named(metrics)}")
-    check_first_prediction(learner, pool.x, y)
+    check_first_prediction(setup.learner, task.pool.x, y)
     return predictions
 
 
@@ -251,15 +288,32 @@ def _untrained(learner: Learner) -> Callable:
 
 
 def _check_select(select: Callable) -> None:
-    try:
-        inspect.signature(select).bind(None, None, 1)
-    except TypeError as error:
+    wrong = _misfit(select)
+    if wrong:
         raise TypeError(
-            f"a selector is called with (key, candidates, batch_size), but {_named(select)} cannot be ({error}); a "
+            f"a selector is called with (key, candidates, batch_size), but {_named(select)} cannot be ({wrong}); a "
             f"factory must be called first: {getattr(select, '__name__', 'it')}()"
-        ) from None
+        )
+
+
+def _check_oracle(oracle: Callable) -> None:
+    wrong = _misfit(oracle)
+    if wrong:
+        raise TypeError(
+            f"an oracle is called with (key, indices, x), but {_named(oracle)} cannot be ({wrong}); write lambda key, "
+            "indices, x: y"
+        )
+
+
+def _misfit(function: Callable) -> str:
+    """Why a function cannot be called with three arguments; nothing if it can, or has no signature."""
+    try:
+        inspect.signature(function).bind(None, None, 1)
+    except TypeError as error:
+        return str(error)
     except ValueError:
-        return  # a callable without a signature
+        return ""
+    return ""
 
 
 def _named(value: Any) -> str:

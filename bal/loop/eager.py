@@ -18,12 +18,13 @@ from bal.loop.checks import check_key, check_predictions, check_record
 from bal.loop.compiled import Log
 from bal.loop.doors import CHECKED_ROWS, check_answers, check_task, predicted, warn_of_oddities
 from bal.loop.events import events_log, round_event
-from bal.loop.identity import run_identity, same_run
-from bal.loop.round import Carry, acquire, begin, first_rows, fit, no_metrics, record_answers
+from bal.loop.identity import check_recorded, run_identity, same_run
+from bal.loop.round import LABEL, Carry, acquire, begin, first_rows, fit, record_answers, round_key
 from bal.pool.arrays import as_rows
 from bal.pool.labeled import num_answered
 from bal.pool.over import dense, num_rows, take
-from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection
+from bal.records import Record
+from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Setup, Task
 
 
 class Parts(NamedTuple):
@@ -41,30 +42,24 @@ class Parts(NamedTuple):
 
 def run_eager(
     key: PRNGKey,
-    pool: Pool,
-    oracle: PyTree | Callable,
-    test: PyTree = None,
-    start: Any = None,
-    *,
-    learner: Learner,
-    query: Query,
-    batch_size: int,
-    num_rounds: int,
-    num_initial: int | None = None,
-    evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
-    over: Over = dense,
-    on_round: Callable[[dict], None] | None = None,
-    record: Any = None,
+    task: Task,
+    setup: Setup,
+    record: Record | None = None,
     seed: int = 0,
+    *,
+    on_round: Callable[[dict], None] | None = None,
 ) -> Log:
-    """Run an experiment round by round. Arguments and result are those of `bal.loop.run`, and:
+    """Run an experiment round by round: the picks and the result of `bal.loop.run`, for any pool, learner and oracle.
 
     Args:
-      oracle: labels ``[N]``, or a function from pool rows ``[B]`` to labels ``[B]``.
-      on_round: called with the event of every finished round (see `bal.records`).
+      key: key of this seed.
+      task: the data. An oracle that is a function may be any Python; it is asked for the rows that were picked and no
+        others, ``oracle(key, indices, x) -> y``.
+      setup: how it is learned, `over` on the device or outside of it.
       record: an open `bal.records.Record`. Each finished round is on disk before the next begins; called again with
         the record of a killed run, this resumes at its last finished round and ends with the same result.
       seed: the number of this run in the record.
+      on_round: called with the event of every finished round (see `bal.records`).
 
     Raises:
       ValueError, TypeError: whatever cannot be right, as in `bal.loop.run_seeds`; labels of an oracle that do not fit
@@ -73,29 +68,30 @@ def run_eager(
     """
     check_key(key)
     check_record(record)
-    checked = {"learner": learner, "query": query, "batch_size": batch_size, "num_rounds": num_rounds}
-    checked |= {"num_initial": num_initial, "evaluate": evaluate, "over": over}
-    pool, oracle, test, start = check_task(pool, oracle, test, start, **checked)
-    first = first_rows(key, pool, start, num_initial)
-    parts = run_parts(learner, query, evaluate, over)
+    task = check_task(task, setup)
+    pool, learner, num_rounds, batch_size = task.pool, setup.learner, setup.num_rounds, setup.batch_size
+    over = setup.over or dense
+    first = first_rows(key, task, setup)
+    parts = run_parts(learner, setup.query, setup.evaluate or _nothing, over)
     events = [] if record is None else record.rounds(seed)
-    known = record is not None and same_run(record, seed, run_identity(key, pool, first, learner, query, batch_size))
+    known = record is not None and same_run(record, seed, run_identity(key, pool, first, setup))
     shapes = cache(lambda tail, dtype: predicted(learner, pool.x, jax.ShapeDtypeStruct((1, *tail), dtype))[1])
     check = lambda y, rows: y if over.place == "host" else check_answers(shapes(y.shape[1:], y.dtype), y, rows)
-    y = _reveal(oracle, check, first, events, 0)
-    carry = begin(key, learner._replace(init=parts.init), query, pool, y, len(first.indices) + num_rounds * batch_size)
+    y = _reveal(key, task, setup, check, first, events, 0, None)
+    capacity = len(first.indices) + num_rounds * batch_size
+    carry = begin(key, learner._replace(init=parts.init), setup.query, pool, y, capacity)
     resumed = rebuild(record, seed, events, carry, pool, y) if known else None
     carry, picks, next_round = resumed or (carry, first, 0)
     picks_like, metrics = None, {}
     for number in range(next_round, num_rounds + 1):
-        y = y if number == 0 else _reveal(oracle, check, picks, events, number)
+        y = y if number == 0 else _reveal(key, task, setup, check, picks, events, number, y)
         key_round = jax.random.fold_in(key, number)
         labeled = record_answers(carry.labeled, pool, picks, y, number)
         state = parts.fit(key_round, pool, labeled, carry.state)
         if over.place == "host":
-            given = None if callable(oracle) or number > next_round else oracle
+            given = None if callable(task.oracle) or number > next_round else task.oracle
             _check_host(Posterior(state, learner), pool, given, labeled)
-        metrics = parts.evaluate(state, test)
+        metrics = parts.evaluate(state, task.test)
         if record is not None and any(np.ndim(value) for value in metrics.values()):
             raise ValueError("a record holds metrics that are numbers, but evaluate returned arrays; run without one")
         event = round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
@@ -127,7 +123,7 @@ def run_parts(learner: Learner, query: Query, evaluate: Callable, over: Over) ->
         return evaluate(Posterior(state, learner), test)
 
     def acquire_part(key: PRNGKey, pool: Pool, carry: Carry, batch_size: int) -> tuple[Selection, PyTree]:
-        return acquire(key, learner, query, pool, carry, batch_size, over)
+        return acquire(key, Setup(learner, query, batch_size, 1, over=over), pool, carry)
 
     if over.place == "host":
         return Parts(learner.init, fit_part, evaluate_part, acquire_part)
@@ -139,40 +135,43 @@ def run_parts(learner: Learner, query: Query, evaluate: Callable, over: Over) ->
     return Parts(init, streamed_fit, evaluate_part, acquire_part)
 
 
-def _reveal(oracle: PyTree | Callable, check: Callable, picks: Selection, events: list[dict], number: int) -> Array:
-    """Labels of the picks: from the record if it has them, so that nobody is asked twice, else from the oracle."""
+def _nothing(posterior: Posterior, test: PyTree) -> dict[str, Array]:
+    del posterior, test
+    return {}
+
+
+def _reveal(
+    key: PRNGKey,
+    task: Task,
+    setup: Setup,
+    check: Callable,
+    picks: Selection,
+    events: list[dict],
+    number: int,
+    before: Array | None,
+) -> Array:
+    """Labels of the picks: from the record if it has them, so that nobody is asked twice, else from the oracle.
+
+    `before` are labels of an earlier round, for shape and type where no pick is valid, so that nobody is asked.
+    """
     rows = np.asarray(picks.indices)
     if number < len(events):
         y = jnp.asarray(np.asarray(events[number]["labels"]))
-        given = None if callable(oracle) else np.asarray(take(oracle, rows))
-        _check_recorded(events[number], np.asarray(y), given, picks)
+        given = None if callable(task.oracle) else np.asarray(take(task.oracle, rows))
+        check_recorded(events[number], rows, np.asarray(picks.valid), given)
         return check(y, rows) if given is None else y.astype(given.dtype)
-    if not callable(oracle):
-        return take(oracle, rows)
-    y = jnp.asarray(as_rows(oracle(rows), "labels"))
-    if len(y) != len(rows):
-        raise ValueError(f"the oracle was asked for {len(rows)} labels and returned {len(y)}")
-    return check(y, rows)
-
-
-def _check_recorded(event: dict, recorded: np.ndarray, given: np.ndarray | None, picks: Selection) -> None:
-    """The picks and their labels are those of the record."""
-    rows, valid, number = np.asarray(picks.indices), np.asarray(picks.valid), event["round"]
-    if list(event["acquired"]) != rows.tolist():
-        raise ValueError(
-            f"round {number} of the record acquired {list(event['acquired'])}, but this run acquires {rows.tolist()}: "
-            "resume with the configuration, versions and threads of the record"
-        )
-    if given is None:
-        return
-    differs = recorded != given.astype(recorded.dtype)
-    differs = valid & differs.any(tuple(range(1, differs.ndim)))
-    if differs.any():
-        place = int(differs.argmax())
-        raise ValueError(
-            f"round {number} of the record has label {recorded[place]} for row {rows[place]}, but the oracle says "
-            f"{given[place]}: resume with the labels of the record, or start a record of its own"
-        )
+    if not callable(task.oracle):
+        return take(task.oracle, rows)
+    asked = rows[np.asarray(picks.valid)]
+    if before is not None and not len(asked):
+        return jnp.zeros((len(rows), *before.shape[1:]), before.dtype)
+    key = round_key(key, number, LABEL)
+    kind = np.asarray if setup.over is not None and setup.over.place == "host" else jnp.asarray
+    y = as_rows(task.oracle(key, kind(asked), jax.tree.map(kind, take(task.pool.x, asked))), "labels")
+    if len(y) != len(asked):
+        raise ValueError(f"the oracle was asked for {len(asked)} labels and returned {len(y)}")
+    y = jnp.asarray(check(jnp.asarray(y), asked))
+    return jnp.zeros((len(rows), *y.shape[1:]), y.dtype).at[np.flatnonzero(picks.valid)].set(y)
 
 
 def _check_host(posterior: Posterior, pool: Pool, given: PyTree, labeled: Labeled) -> None:
@@ -195,7 +194,7 @@ def _shapes(parts: Parts, pool: Pool, carry: Carry, batch_size: int, over: Over)
     return Selection(zeros.astype(jnp.int32), zeros, zeros > 0)
 
 
-def _keep(events: list[dict], event: dict, record: Any) -> None:
+def _keep(events: list[dict], event: dict, record: Record | None) -> None:
     """Append the event, unless the record holds it already."""
     if event["round"] >= len(events):
         events.append(event)

@@ -7,26 +7,30 @@ import jax
 import numpy as np
 
 from bal.loop.fingerprint import comparable, describe, difference, rows_digest
+from bal.records import Record
 from bal.records.reading import CAMPAIGN_KINDS
-from bal.typing import Learner, Pool, PRNGKey, Query, Selection
+from bal.typing import Pool, PRNGKey, Selection, Setup
 
 
-def run_identity(
-    key: PRNGKey, pool: Pool, start: Selection, learner: Learner, query: Query, batch_size: int
-) -> dict[str, Any]:
+def run_identity(key: PRNGKey, pool: Pool, start: Selection, setup: Setup) -> dict[str, Any]:
     """What must be the same for the rounds of a record to go on: everything but the number of rounds."""
     return {
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "rows": rows_digest(pool.x),
         "present": rows_digest((pool.present, pool.cost)),
         "start": np.asarray(start.indices).tolist(),
-        "batch_size": batch_size,
-        "learner": describe(learner),
-        "query": describe(query),
+        "batch_size": setup.batch_size,
+        "learner": describe(setup.learner),
+        "query": describe(setup.query),
     }
 
 
-def same_run(record: Any, seed: int, identity: dict[str, Any]) -> bool:
+def opening(seed: int, identity: dict[str, Any]) -> dict[str, Any]:
+    """The event that says whose rounds those of a seed are."""
+    return {"kind": "open", "seed": seed, "run": identity}
+
+
+def same_run(record: Record, seed: int, identity: dict[str, Any]) -> bool:
     """Whether the record is known to hold this very run; writes the identity down where nothing is on record.
 
     False for a record without identity, as older versions wrote: its rounds are then done again, each checked.
@@ -40,7 +44,7 @@ def same_run(record: Any, seed: int, identity: dict[str, Any]) -> bool:
     if not opened:
         if record.rounds(seed):
             return False
-        record.append([{"kind": "open", "seed": seed, "run": identity}])
+        record.append([opening(seed, identity)])
         return True
     before = opened[-1]["run"]
     for name, now in identity.items():
@@ -55,6 +59,30 @@ def same_run(record: Any, seed: int, identity: dict[str, Any]) -> bool:
             continue
         raise ValueError(f"the record was made by another {name} ({difference(was, now)}): {_TAUGHT}")
     return True
+
+
+def check_recorded(event: dict[str, Any], rows: np.ndarray, valid: np.ndarray, given: np.ndarray | None) -> None:
+    """The picks and, where they are given, their labels are those of the record.
+
+    Raises:
+      ValueError: another row was picked, or another label is given.
+    """
+    number, recorded = event["round"], np.asarray(event["labels"])
+    if list(event["acquired"]) != rows.tolist():
+        raise ValueError(
+            f"round {number} of the record acquired {list(event['acquired'])}, but this run acquires {rows.tolist()}: "
+            "resume with the configuration, versions and threads of the record"
+        )
+    if given is None:
+        return
+    differs = recorded != given.astype(recorded.dtype)
+    differs = valid & differs.any(tuple(range(1, differs.ndim)))
+    if differs.any():
+        place = int(differs.argmax())
+        raise ValueError(
+            f"round {number} of the record has label {recorded[place]} for row {rows[place]}, but the oracle says "
+            f"{given[place]}: resume with the labels of the record, or start a record of its own"
+        )
 
 
 def _is_campaign(event: dict[str, Any]) -> bool:

@@ -15,12 +15,25 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from bal.pool.labeled import answer, empty_log, training_set
-from bal.pool.over import dense, take
+from bal.pool.over import dense, num_rows, take
 from bal.query.funnel import run_query
 from bal.selection import random_uniform
-from bal.typing import Candidates, Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Round, Selection
+from bal.typing import (
+    Candidates,
+    Labeled,
+    Learner,
+    Pool,
+    Posterior,
+    PRNGKey,
+    PyTree,
+    Query,
+    Round,
+    Selection,
+    Setup,
+    Task,
+)
 
-START, FIT, QUERY, INIT, PROPOSE = 0, 1, 2, 3, 4
+START, FIT, QUERY, INIT, PROPOSE, LABEL = 0, 1, 2, 3, 4, 5
 
 NO_START = (
     "nothing would be labeled before the first query; give num_initial=10 for a random start set, or start, or "
@@ -50,40 +63,40 @@ def seed_keys(seed: int, num_seeds: int) -> Array:
     return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.arange(num_seeds))
 
 
-def step(
-    key: PRNGKey,
-    learner: Learner,
-    query: Query,
-    pool: Pool,
-    labeled: Labeled,
-    state: PyTree,
-    memory: PyTree,
-    batch_size: int,
-    over: Over = dense,
-) -> tuple[PyTree, PyTree, Selection]:
-    """Fit, then query: a round up to the point where labels are asked for. `key` is ``fold_in(key, round)``."""
-    state = fit(key, learner, pool, labeled, state)
-    selection, memory = acquire(key, learner, query, pool, Carry(labeled, state, memory), batch_size, over)
-    return state, memory, selection
-
-
 def fit(key: PRNGKey, learner: Learner, pool: Pool, labeled: Labeled, state: PyTree) -> PyTree:
-    """The first half of a `step`."""
+    """The first half of a round. `key` is ``fold_in(key, round)``."""
     return learner.fit(jax.random.fold_in(key, FIT), state, training_set(labeled, pool))
 
 
-def acquire(
-    key: PRNGKey,
-    learner: Learner,
-    query: Query,
-    pool: Pool,
-    carry: Carry,
-    batch_size: int,
-    over: Over = dense,
-) -> tuple[Selection, PyTree]:
-    """The second half of a `step`: picks and the next memory."""
-    round = Round(Posterior(carry.state, learner), pool, carry.labeled, carry.memory)
-    return run_query(jax.random.fold_in(key, QUERY), query, round, batch_size, over)
+def acquire(key: PRNGKey, setup: Setup, pool: Pool, carry: Carry) -> tuple[Selection, PyTree]:
+    """The second half of a round, up to the point where labels are asked for: picks and the next memory."""
+    round = Round(Posterior(carry.state, setup.learner), pool, carry.labeled, carry.memory)
+    return run_query(jax.random.fold_in(key, QUERY), setup.query, round, setup.batch_size, setup.over or dense)
+
+
+def reveal(key: PRNGKey, number: Any, task: Task, picks: Selection) -> PyTree:
+    """Labels of the picks that enter the training set before evaluation `number`: no others are ever read.
+
+    An oracle that is a function is handed as many rows as were asked for, so that shapes are fixed; what it answers
+    in the place of a pick that is not valid is dropped.
+    """
+    if not callable(task.oracle):
+        return take(task.oracle, picks.indices)
+    key = round_key(key, number, LABEL)
+    rows = jnp.clip(picks.indices, 0, num_rows(task.pool.x) - 1)
+    if not len(rows):  # no function has to answer for no rows
+        return jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape[1:]), leaf.dtype), label_shapes(task))
+    y = jax.tree.map(jnp.asarray, task.oracle(key, rows, take(task.pool.x, rows)))
+    keep = lambda leaf: jnp.where(picks.valid.reshape(-1, *(1,) * (leaf.ndim - 1)), leaf, jnp.zeros((), leaf.dtype))
+    return jax.tree.map(keep, y)
+
+
+def label_shapes(task: Task) -> PyTree:
+    """Shape and type of one label of an oracle that is a function, ``[1, ...]``; it is traced, not asked."""
+    one = lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
+    answer = lambda key, rows, x: jax.tree.map(jnp.asarray, task.oracle(key, rows, x))
+    rows = jax.ShapeDtypeStruct((1,), jnp.int32)
+    return jax.eval_shape(answer, jax.random.key(0), rows, jax.tree.map(one, task.pool.x))
 
 
 def draw_start(key: PRNGKey, pool: Pool, num_initial: int) -> Selection:
@@ -94,13 +107,13 @@ def draw_start(key: PRNGKey, pool: Pool, num_initial: int) -> Selection:
     return Selection(drawn.indices, jnp.full(num_initial, jnp.nan), drawn.valid)
 
 
-def first_rows(key: PRNGKey, pool: Pool, start: Any, num_initial: int | None) -> Selection:
-    """The start set: that of the caller, or one drawn at random."""
-    if start is not None:
-        return given_start(jnp.asarray(start, jnp.int32))
-    if num_initial is None:
+def first_rows(key: PRNGKey, task: Task, setup: Setup) -> Selection:
+    """The start set: that of the task, or one drawn at random."""
+    if task.start is not None:
+        return given_start(jnp.asarray(task.start, jnp.int32))
+    if setup.num_initial is None:
         raise ValueError(NO_START)
-    return draw_start(key, pool, num_initial)
+    return draw_start(key, task.pool, setup.num_initial)
 
 
 def given_start(indices: Int[Array, "S"]) -> Selection:
@@ -120,7 +133,6 @@ def record_answers(labeled: Labeled, pool: Pool, selection: Selection, y: PyTree
     return answer(labeled, selection.indices, selection.valid, y, take(pool.cost, selection.indices), time)
 
 
-def no_metrics(posterior: Posterior, test: PyTree) -> dict[str, Array]:
-    """Evaluate nothing."""
-    del posterior, test
-    return {}
+def measure(setup: Setup, posterior: Posterior, test: PyTree) -> Any:
+    """What the set-up measures of a posterior; nothing if it has no `evaluate`."""
+    return {} if setup.evaluate is None else setup.evaluate(posterior, test)

@@ -15,10 +15,8 @@ from jaxtyping import Array
 from bal.learners.settings import check_count
 from bal.loop.checks import check_keys
 from bal.loop.compiled import Log, run
-from bal.loop.doors import check_task, seed_axes, warn_of_oddities
-from bal.loop.round import no_metrics
-from bal.pool.over import dense
-from bal.typing import Learner, Over, Pool, Posterior, PyTree, Query
+from bal.loop.doors import check_task, check_told, check_traced, seed_axes, warn_of_oddities
+from bal.typing import Setup, Task
 
 
 class SeedRuns(NamedTuple):
@@ -97,19 +95,10 @@ class SeedsInterrupted(KeyboardInterrupt):
 
 def run_seeds(
     keys: Array,
-    pool: Pool,
-    oracle: PyTree,
-    test: PyTree = None,
-    start: Any = None,
+    task: Task,
+    setup: Setup,
+    axes: Task | None = None,
     *,
-    learner: Learner,
-    query: Query,
-    batch_size: int,
-    num_rounds: int,
-    num_initial: int | None = None,
-    evaluate: Callable[[Posterior, PyTree], dict[str, Array]] = no_metrics,
-    over: Over = dense,
-    in_axes: tuple = (None, None, None, 0),
     mesh: Mesh | None = None,
     seeds_per_call: int | None = None,
     on_compiled: Callable[[float], None] | None = None,
@@ -123,9 +112,9 @@ def run_seeds(
 
     Args:
       keys: one key a seed, see `bal.loop.seed_keys`.
-      pool, oracle, test, start: as in `run`; `in_axes` says which of the four (or which of their leaves) lead with
-        the seed. By default only `start` does.
-      learner, query, batch_size, num_rounds, num_initial, evaluate, over: as in `run`.
+      task, setup: as in `run`.
+      axes: a `Task` with 0 for what leads with the seeds and None for what they share, each for a part of the task or
+        for the leaves in it: ``Task(Pool(None, present=0, cost=None), None, start=0)``. By default all is shared.
       mesh: devices to use, by default all local ones.
       seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
         devices. Fewer take less memory and let `on_seeds` report more often.
@@ -146,18 +135,16 @@ def run_seeds(
         check_count("seeds_per_call", seeds_per_call)
     if not 0 <= skip < len(keys):
         raise ValueError(f"expected to skip fewer than the {len(keys)} seeds, got skip={skip}")
-    settings = {"learner": learner, "query": query, "batch_size": batch_size, "num_rounds": num_rounds}
-    settings |= {"num_initial": num_initial, "evaluate": evaluate, "over": over}
-    in_axes = (*in_axes[:3], None if start is None else in_axes[3])
-    pool, oracle, test, start = check_task(pool, oracle, test, start, in_axes, **settings)
-    if over.place != "device" or callable(oracle):
-        got = "an oracle that is a function" if callable(oracle) else f"over={over.place}"
+    task = check_task(task, setup, axes)
+    if setup.over is not None and setup.over.place != "device":
         raise ValueError(
-            f"run_seeds compiles whole experiments, got {got}; "
-            "use run_eager for pools outside the device, host models and oracles that are asked"
+            f"run_seeds compiles whole experiments, got over={setup.over.place}; "
+            "use run_eager for pools outside the device and host models"
         )
+    asked = callable(task.oracle)
+    task = check_traced(task, setup, axes) if asked else task
     begun = time.perf_counter()
-    mapped = over_seeds(partial(run, **settings), (keys, pool, oracle, test, start), (0, *in_axes), mesh)
+    mapped = over_seeds(partial(run, setup=setup), (keys, task), (0, axes), mesh)
     wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
     size = -(-wanted // mapped.num_devices) * mapped.num_devices
     firsts = range(skip, mapped.num_seeds, size)
@@ -172,9 +159,12 @@ def run_seeds(
     try:
         for first in firsts:
             done = jax.block_until_ready(compiled(mapped.shared, _rows(mapped.per_seed, first, size)))
-            logs.append(jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done))
+            done = jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done)
+            if asked:
+                check_told(done, task, setup, axes)
+            logs.append(done)
             if on_seeds is not None:
-                on_seeds(logs[-1])
+                on_seeds(done)
     except KeyboardInterrupt:
         raise SeedsInterrupted(together() if logs else None, mapped.num_seeds - skip) from None
     runs = together()

@@ -36,7 +36,6 @@ from rich.table import Table
 from bal.acquisition import bald
 from bal.kernels import linear
 from bal.learners import ensemble, lenet, mc_dropout, mlp, tapped_members
-from bal.loop import no_metrics
 from bal.loop.eager import run_parts
 from bal.loop.round import begin, given_start, record_answers
 from bal.pool import chunked, make_pool, streamed
@@ -145,7 +144,7 @@ def picks(name: Name, budget: int, config: Config) -> Case:
     }[name]
     numbers = {"k-center": 64, "badge": 64 + 10, "lcmd": 256}[name]
     key, query = jax.random.key(0), Query((stage,))
-    parts = run_parts(learner, query, no_metrics, chunked(budget=budget))
+    parts = run_parts(learner, query, Posterior.predict, chunked(budget=budget))
     labeled = jnp.arange(20, dtype=jnp.int32)
 
     pool = make_pool(jax.random.normal(key, (config.rows, 64)))

@@ -29,7 +29,7 @@ from bal.loop.seeds import device_mesh
 from bal.pool import make_pool
 from bal.query import by_score
 from bal.selection import best
-from bal.typing import Posterior
+from bal.typing import Posterior, Setup, Task
 
 MEMBERS, MINIBATCH, WEIGHTS = 10, 64, 64 * 128 + 128 * 10
 QUERY = by_score(bald, best)
@@ -74,7 +74,7 @@ def accuracy(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
     return {"accuracy": jnp.mean(jnp.exp(posterior.predict(x)).mean(1).argmax(-1) == y)}
 
 
-def race(num_seeds: int, config: Config, data: tuple) -> tuple[float, float, float]:
+def race(num_seeds: int, config: Config, task: Task) -> tuple[float, float, float]:
     """Compile seconds, run seconds and mean final accuracy."""
     mesh = device_mesh(config.devices)
     spread = mesh if num_seeds == 1 and config.devices > 1 else None
@@ -86,16 +86,15 @@ def race(num_seeds: int, config: Config, data: tuple) -> tuple[float, float, flo
         minibatch_size=MINIBATCH,
         mesh=spread,
     )
-    budget = dict(batch_size=5, num_rounds=config.rounds, num_initial=10)
-    settings = dict(learner=learner, query=QUERY, evaluate=accuracy, **budget)
+    setup = Setup(learner, QUERY, batch_size=5, num_rounds=config.rounds, num_initial=10, evaluate=accuracy)
     keys = seed_keys(0, num_seeds)
     if spread is None:
-        runs = run_seeds(keys, *data, mesh=mesh, **settings)
+        runs = run_seeds(keys, task, setup, mesh=mesh)
         return runs.compile_seconds, runs.run_seconds, float(runs.log.metrics["accuracy"][:, -1].mean())
     begun = time.perf_counter()
-    compiled = jax.jit(partial(run, **settings)).lower(keys[0], *data).compile()
+    compiled = jax.jit(partial(run, setup=setup)).lower(keys[0], task).compile()
     ready = time.perf_counter()
-    log = jax.block_until_ready(compiled(keys[0], *data))
+    log = jax.block_until_ready(compiled(keys[0], task))
     return ready - begun, time.perf_counter() - ready, float(log.metrics["accuracy"][-1])
 
 
@@ -105,7 +104,7 @@ def main(config: Config) -> None:
     dataset = digits()
     y = jnp.asarray(dataset.y, jnp.int32)
     pool = make_pool(jnp.asarray(dataset.x))
-    data = (pool, y, (pool.x, y))
+    task = Task(pool, y, (pool.x, y))
     work = gflop_per_seed(config)
     table = Table(title=f"{work:.0f} GFLOP a seed, {config.devices} host devices")
     names = ("seeds", "compile s", "run s", "s / seed", "GFLOP/s", "matmul\nGFLOP/s", "ratio", "final\naccuracy")
@@ -114,7 +113,7 @@ def main(config: Config) -> None:
     per_seed, ratios = {}, {}
     for num_seeds in config.seeds:
         before = matmul_rate(config.matrix)
-        compile_seconds, run_seconds, final = race(num_seeds, config, data)
+        compile_seconds, run_seconds, final = race(num_seeds, config, task)
         matmul = max(before, matmul_rate(config.matrix))
         rate = work * num_seeds / run_seconds
         per_seed[num_seeds], ratios[num_seeds] = run_seconds / num_seeds, rate / matmul

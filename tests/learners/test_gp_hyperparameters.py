@@ -36,7 +36,7 @@ from bal.loop.checks import check_predictions
 from bal.pool import make_pool
 from bal.query import by_score
 from bal.selection import best
-from bal.typing import Data
+from bal.typing import Data, Setup, Task
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -262,9 +262,9 @@ def test_draws_become_predictions():
 def test_sampling_inside_whole_experiments(method):
     """Two seeds on two host devices: ends, and each asks for new rows."""
     learner = gp_regression(two(), method, log_prior=lognormal_prior())
-    some = {"learner": learner, "query": by_score(epistemic_variance, best), "batch_size": 1, "num_rounds": 2}
+    setup = Setup(learner, by_score(epistemic_variance, best), batch_size=1, num_rounds=2, num_initial=2)
     assert len(jax.local_devices()) == 2
-    log = run_seeds(seed_keys(0, 2), make_pool(jnp.array(X)), jnp.array(Y), num_initial=2, **some).log
+    log = run_seeds(seed_keys(0, 2), Task(make_pool(jnp.array(X)), jnp.array(Y)), setup).log
     assert (log.scores > 0).all()
     for start, picked in zip(log.start, log.indices):
         assert len({*start.tolist(), *picked.ravel().tolist()}) == 4

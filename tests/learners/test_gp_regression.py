@@ -21,7 +21,7 @@ from bal.loop.checks import check_predictions
 from bal.pool import make_pool
 from bal.query import Query, Stage, by_score, embeddings, posterior_context
 from bal.selection import best, max_det
-from bal.typing import Data
+from bal.typing import Data, Setup, Task
 
 KEY = jax.random.key(0)
 LENGTHSCALE, VARIANCE, NOISE, MEAN = np.array([0.7, 1.3]), 1.7, 0.2, 0.4
@@ -249,13 +249,13 @@ def test_whole_experiments_agree(name):
     """Four seeds on two host devices, restarts and all: ends, and is what one seed at a time and a vmap give."""
     hyperparameters, query = LOOPS[name]
     learner = gp_regression(process(gpjax.kernels.RBF(), 0.1), hyperparameters)
-    some = {"learner": learner, "query": query, "batch_size": 2, "num_rounds": 2, "num_initial": 3}
-    pool, y = make_pool(jnp.array(POOL_X)), jnp.array(np.sin(POOL_X[:, 0]) + POOL_X[:, 1] ** 2)
+    setup = Setup(learner, query, batch_size=2, num_rounds=2, num_initial=3)
+    task = Task(make_pool(jnp.array(POOL_X)), jnp.array(np.sin(POOL_X[:, 0]) + POOL_X[:, 1] ** 2))
     assert len(jax.local_devices()) == 2
     keys = seed_keys(0, 4)
-    log = run_seeds(keys, pool, y, **some).log
-    mapped = jax.jit(jax.vmap(lambda key: run(key, pool, y, **some)))(keys[:2])
-    eager = run_eager(keys[1], pool, y, **some)
+    log = run_seeds(keys, task, setup).log
+    mapped = jax.jit(jax.vmap(lambda key: run(key, task, setup)))(keys[:2])
+    eager = run_eager(keys[1], task, setup)
     for indices, scores in ((mapped.indices[1], mapped.scores[1]), (eager.indices, eager.scores)):
         assert np.array_equal(log.indices[1], indices)
         agree(log.scores[1], scores, 1e-6)

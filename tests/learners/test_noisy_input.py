@@ -13,7 +13,7 @@ from bal.loop import run
 from bal.pool import make_pool
 from bal.query import Query, Stage, by_score
 from bal.selection import best
-from bal.typing import Data
+from bal.typing import Data, Setup, Task
 
 KEY = jax.random.key(0)
 LENGTHSCALE, VARIANCE, NOISE = np.array([0.7, 1.4]), 1.6, 0.09
@@ -138,8 +138,8 @@ def test_the_weighted_rule_leaves_labels_that_say_little_and_predicts_better():
     def experiment(query):
         def one(seed):
             values, y = seed
-            sizes = {"batch_size": 1, "num_rounds": 6, "learner": learner, "query": query, "evaluate": evaluate}
-            log = run(KEY, make_pool(rows), y, values, jnp.array([10]), **sizes)
+            setup = Setup(learner, query, batch_size=1, num_rounds=6, evaluate=evaluate)
+            log = run(KEY, Task(make_pool(rows), y, values, jnp.array([10])), setup)
             return log.indices, log.metrics["rmse"][-1]
 
         return jax.jit(lambda seeds: jax.lax.map(one, seeds))((true, labels))

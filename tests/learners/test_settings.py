@@ -7,7 +7,7 @@ from inspect import unwrap
 import jax
 import jax.numpy as jnp
 import pytest
-from problem import KEY, POOL, SETTINGS, TEST, X, Y
+from problem import KEY, SETUP, TASK, X
 
 from bal import learners
 from bal.learners.settings import check_count
@@ -121,15 +121,15 @@ def test_mc_dropout_takes_networks_with_dropout(network):
     assert jax.eval_shape(learners.mc_dropout(network, 3).init, KEY, data).draws.shape == (3,)
 
 
-SAME_DRAWS = {**SETTINGS, "learner": learners.mc_dropout(learners.mlp((4,), num_outputs=3), 5)}
+SAME_DRAWS = SETUP._replace(learner=learners.mc_dropout(learners.mlp((4,), num_outputs=3), 5))
 
 
 @pytest.mark.parametrize(
     "door",
     [
-        lambda: run_seeds(seed_keys(0, 2), POOL, Y, TEST, **SAME_DRAWS),
-        lambda: run_eager(KEY, POOL, Y, TEST, **SAME_DRAWS),
-        lambda: Campaign(KEY, SAME_DRAWS["learner"], SETTINGS["query"], X, capacity=9, num_classes=3),
+        lambda: run_seeds(seed_keys(0, 2), TASK, SAME_DRAWS),
+        lambda: run_eager(KEY, TASK, SAME_DRAWS),
+        lambda: Campaign(KEY, SAME_DRAWS.learner, SETUP.query, X, capacity=9, num_classes=3),
     ],
     ids=["run_seeds", "run_eager", "Campaign"],
 )

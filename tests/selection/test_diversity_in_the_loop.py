@@ -11,7 +11,7 @@ from problem import POOL, N, X, Y
 from bal.loop import run
 from bal.query import Query, Stage
 from bal.selection import ScoredFeatures, cluster_margin, k_medoids, probcover, ranked_batch, typiclust
-from bal.typing import Candidates, Learner
+from bal.typing import Candidates, Learner, Setup, Task
 
 LEARNER = Learner(lambda key, data: jnp.zeros(()), lambda key, state, data: data.weight.sum(), lambda state, x: x)
 START = jnp.array([0, 7, 21])
@@ -42,9 +42,9 @@ STAGES = {
 @pytest.mark.parametrize("name", STAGES)
 def test_vmapped_compiled_run(name):
     stage = STAGES[name]
-    settings = {"learner": LEARNER, "query": Query((stage,)), "batch_size": 2, "num_rounds": 2}
+    setup = Setup(LEARNER, Query((stage,)), batch_size=2, num_rounds=2)
     keys = jax.random.split(jax.random.key(0), 2)
-    log = jax.jit(jax.vmap(partial(run, **settings), in_axes=(0, None, None, None, None)))(keys, POOL, Y, None, START)
+    log = jax.jit(jax.vmap(partial(run, setup=setup), in_axes=(0, None)))(keys, Task(POOL, Y, start=START))
     assert bool(log.valid.all())
     for picks in np.asarray(log.indices).reshape(2, 4):
         assert len({*picks.tolist(), *START.tolist()}) == 7
