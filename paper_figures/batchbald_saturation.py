@@ -144,7 +144,7 @@ def one_round(key: Array, pool: Pool, y: Array, carry: Any, *, model: Learner, n
     key_score, key_fresh = jax.random.split(jax.random.fold_in(key, 7))
     score = batch_information(key_score, log_probs, num_configurations)
     fresh = fresh_scores(key_fresh, log_probs, score.total, num_configurations)
-    return carry._replace(labeled=record_answers(carry.labeled, picks, y[picks.indices])), (score, fresh)
+    return carry._replace(labeled=record_answers(carry.labeled, pool, picks, y[picks.indices], 0)), (score, fresh)
 
 
 def run_draws(config: Config, sizes: Sizes, num_draws: int) -> Batches:
@@ -165,7 +165,7 @@ def run_seed(config: Config, sizes: Sizes, seed: int, model: Learner, advance: C
     pool, labels, key = make_pool(jnp.asarray(x)), jnp.asarray(y), jax.random.key(seed)
     given = given_start(jnp.asarray(start_set(y, 20, seed), jnp.int32))
     carry = begin(key, model, Query(()), pool, labels, 20 + 10 * sizes.num_rounds)
-    carry = carry._replace(labeled=record_answers(carry.labeled, given, labels[given.indices]))
+    carry = carry._replace(labeled=record_answers(carry.labeled, pool, given, labels[given.indices], 0))
     scores, fresh = [], []
     for number in range(sizes.num_rounds):
         carry, (found, usual) = advance(jax.random.fold_in(key, number), pool, labels, carry)

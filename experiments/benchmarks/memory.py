@@ -149,7 +149,7 @@ def picks(name: Name, budget: int, config: Config) -> Case:
 
     pool = make_pool(jax.random.normal(key, (config.rows, 64)))
     carry = begin(key, learner, query, pool, labeled % 10, capacity=40)
-    carry = carry._replace(labeled=record_answers(carry.labeled, given_start(labeled), labeled % 10))
+    carry = carry._replace(labeled=record_answers(carry.labeled, pool, given_start(labeled), labeled % 10, 0))
     run = partial(parts.acquire, key, jax.block_until_ready(pool), carry, 10)
     return Case(run, 4 * numbers * config.rows)
 
