@@ -68,7 +68,11 @@ def events_log(events: list[dict], y_like: Array, picks_like: Selection, metrics
     start, *rest = events
     stack = lambda values, like: jnp.asarray(np.array(values, like.dtype).reshape(len(rest), *like.shape))
     pick = lambda name, like: stack([event[name] for event in rest], like)
-    told = {name: stack([event["info"][name] for event in rest], like) for name, like in picks_like.info.items()}
+    told = {
+        name: stack([event["info"][name] for event in rest], like)
+        for name, like in picks_like.info.items()
+        if all(name in event["info"] for event in rest)  # rounds on record may be of an earlier version
+    }
     log_q, size = picks_like.log_q, picks_like.indices.shape
     return Log(
         start=jnp.asarray(np.asarray(start["acquired"], np.int32)),

@@ -19,7 +19,19 @@ of. The number of seeds belongs into the summary rather than into the config, so
 No file is ever unpickled. Changed bits are noticed by checksums, which are no defense against forgery.
 
 An event is a dict with the text ``kind``. Kinds other than "round" ("note", "timing", ...) are free-form; those of a
-campaign ("ask", "tell", "skip", ...) are read by `answers`. A round is
+campaign are
+
+    open      how it was opened: digests of rows and costs, kinds of labels, capacities, learner and query in words
+    ask       rows, scores, queries: how many asks fitted the learner
+    tell      rows, labels; annotator, weight, cost: one for all or a list, where they were given
+    correct   rows, labels that replace those that stand; annotator: whose, where that was said
+    withdraw  rows; annotator: whose answers are taken back, where that was said
+    skip      rows that were given up
+    add       rows that joined the pool
+
+with digests of the rows, their own names (ids), and the time (at); `answers` makes a list of answers of them. Labels of
+classes are numbers there, whose names are in "open". Schema 1, which is read too, has no correct and no withdraw, and
+its first campaigns no open. A round is
 
     kind      "round"
     seed      int
@@ -44,8 +56,9 @@ from bal.records.campaigns import answers
 from bal.records.errors import CorruptRecordError, RecordLockedError
 from bal.records.log import LogReport, read_events
 from bal.records.opening import identity, open_record
-from bal.records.reading import acquired, table
+from bal.records.reading import acquired
 from bal.records.record import Record
+from bal.records.tables import picks, table
 
 __all__ = [
     "CorruptRecordError",
@@ -56,6 +69,7 @@ __all__ = [
     "answers",
     "identity",
     "open_record",
+    "picks",
     "read_events",
     "table",
 ]

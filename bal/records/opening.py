@@ -9,7 +9,7 @@ from typing import Any
 from bal.records import files, lock
 from bal.records.environment import environment
 from bal.records.log import LOG
-from bal.records.reading import CONFIG, DONE, REPLACED, describe, load
+from bal.records.reading import CONFIG, DONE, REPLACED, SCHEMAS, describe, load
 from bal.records.record import Record
 from bal.records.recovery import recover
 from bal.records.writers import load_writers, sign
@@ -65,8 +65,7 @@ def open_record(
         raise ValueError(
             f"expected a name of letters, digits and . _ + = - that makes one folder, got {name!r}; rename it"
         )
-    description = describe(config, fingerprint)
-    path = Path(root) / name / hashlib.sha256(description).hexdigest()[:12]
+    path, description = _place(Path(root) / name, config, fingerprint, fresh)
     if not fresh and (path / DONE).exists():
         return Record(path, load(path), None)
     path.mkdir(parents=True, exist_ok=True)
@@ -80,6 +79,19 @@ def open_record(
     except BaseException:
         held.release()
         raise
+
+
+def _place(folder: Path, config: dict[str, Any], fingerprint: str, fresh: bool) -> tuple[Path, bytes]:
+    """Where the record is, in the schema it was begun in, and its ``config.json``; a new one is of the last schema."""
+    for schema in reversed(SCHEMAS):
+        description = describe(config, fingerprint, schema)
+        path = folder / hashlib.sha256(description).hexdigest()[:12]
+        if (path / CONFIG).exists() or (path / LOG).exists():
+            if not fresh or schema == SCHEMAS[-1]:
+                return path, description
+            _set_aside(path, lock.acquire(path)).release()
+    description = describe(config, fingerprint)
+    return folder / hashlib.sha256(description).hexdigest()[:12], description
 
 
 def _prepare(path: Path, description: bytes) -> None:

@@ -1,8 +1,7 @@
-"""Reading records back: one record strictly, many records as a table."""
+"""Reading one record back, strictly."""
 
 import hashlib
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +12,10 @@ from bal.records.errors import CorruptRecordError
 from bal.records.log import LOG, LogReport, parse
 from bal.records.rounds import Progress, advance, check_events, valid_ids
 
-SCHEMA = 1
+SCHEMAS = (1, 2)  # the last is written, all are read: 2 added corrections and withdrawals
 CONFIG, DONE, REPLACED = "config.json", "done.json", ".replaced"
 
 CAMPAIGN_KINDS = frozenset({"ask", "tell", "correct", "withdraw", "skip", "add"})  # runs of both kinds write "open"
-
-_MISSING = object()
-_FIXED = ("name", "sha", "fingerprint", "done", "seed", "round", "seconds")
 
 
 class Contents(NamedTuple):
@@ -34,11 +30,11 @@ class Contents(NamedTuple):
     summary: dict[str, Any] | None
 
 
-def describe(config: dict[str, Any], fingerprint: str) -> bytes:
+def describe(config: dict[str, Any], fingerprint: str, schema: int = SCHEMAS[-1]) -> bytes:
     """The bytes of ``config.json``, whose SHA-256 is the identity of the run."""
     if not isinstance(config, dict):
         raise TypeError(f"config: expected a dict, got {type(config).__name__}; use dataclasses.asdict")
-    return encode(plain({"config": config, "fingerprint": fingerprint, "schema": SCHEMA}, "record"))
+    return encode(plain({"config": config, "fingerprint": fingerprint, "schema": schema}, "record"))
 
 
 def _load_config(path: Path) -> dict[str, Any]:
@@ -63,8 +59,10 @@ def _load_config(path: Path) -> dict[str, Any]:
             raise ValueError("its bytes are not canonical")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptRecordError(f"{path / CONFIG} is no configuration ({error}); restore it from a copy") from error
-    if schema != SCHEMA:
-        raise CorruptRecordError(f"{path} has schema {schema}, this version reads {SCHEMA}; use a newer `bal`")
+    if schema not in SCHEMAS:
+        raise CorruptRecordError(
+            f"{path} has schema {schema}, this version reads {' and '.join(map(str, SCHEMAS))}; use a newer `bal`"
+        )
     if not isinstance(body.get("config"), dict) or not isinstance(body.get("fingerprint"), str):
         raise CorruptRecordError(f"{path / CONFIG} lacks config or fingerprint; restore it from a copy")
     return body
@@ -141,14 +139,6 @@ def acquired(path: str | Path) -> dict[int, np.ndarray]:
     return {seed: np.array(ids, np.int64) for seed, ids in rows.items()}
 
 
-def _flat(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}.{key}")
-        else:
-            yield f"{prefix}.{key}", value
-
-
 def warn_of_torn_tail(path: Path, report: LogReport) -> None:
     """For readers, who change nothing."""
     if report.dropped_bytes:
@@ -156,77 +146,3 @@ def warn_of_torn_tail(path: Path, report: LogReport) -> None:
             f"{path}: passed over a torn tail of {report.dropped_bytes} bytes; the run was killed or is still running",
             stacklevel=3,
         )
-
-
-def _rows(path: Path, contents: Contents) -> list[dict[str, Any]]:
-    run = {"name": path.parent.name, "sha": path.name, "fingerprint": contents.fingerprint}
-    run |= {"done": contents.summary is not None} | dict(_flat(contents.config, "config"))
-    return [
-        run
-        | {"seed": event["seed"], "round": event["round"]}
-        | {f"counts.{key}": value for key, value in event["counts"].items()}
-        | {f"metrics.{key}": float(value) for key, value in event["metrics"].items()}
-        | {"seconds": np.nan if event["seconds"] is None else float(event["seconds"])}
-        for event in contents.events
-        if event["kind"] == "round"
-    ]
-
-
-def _column(values: list[Any]) -> np.ndarray:
-    kinds, complete = {type(value) for value in values if value is not _MISSING}, _MISSING not in values
-    try:
-        if complete and kinds in ({int}, {bool}):
-            return np.array(values, np.int64 if kinds == {int} else np.bool_)
-        if kinds <= {int, float} and all(float(value) == value for value in values if type(value) is int):
-            return np.array([np.nan if value is _MISSING else value for value in values], np.float64)
-    except OverflowError:  # an integer that no dtype holds exactly keeps its digits as text
-        pass
-    if kinds == {str}:
-        return np.array(["" if value is _MISSING else value for value in values], np.str_)
-    return np.array(["" if value is _MISSING else encode(value).decode() for value in values], np.str_)
-
-
-def _records(root: Path) -> list[Path]:
-    """Every folder that holds a record, or what is left of one; what was set aside is hidden."""
-    found = {file.parent for file in root.glob(f"*/*/{CONFIG}")}
-    found |= {file.parent for file in root.glob(f"*/*/{LOG}") if file.stat().st_size}
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
-
-
-def table(root: str | Path) -> dict[str, np.ndarray]:
-    """Every round of every record under `root` in long form: columns of one length, one entry a round.
-
-    Columns: ``name, sha, fingerprint, done, config.*`` (nested keys joined by dots), ``seed, round, counts.*,
-    metrics.*, seconds``; ready for ``polars.DataFrame(table(root))`` or pandas. What a run lacks is NaN in a
-    column of numbers and "" in a column of text. A column of mixed kinds or of lists holds their JSON as
-    text. Rows are sorted by name, sha, then in the order of the log.
-
-    Warns about each record that cannot be read, which is left out, about each torn tail, and, once, of campaigns: they
-    have answers and no rounds, which `answers` reads. Raises FileNotFoundError if `root` is not a folder.
-
-    >>> import tempfile
-    >>> sorted(table(tempfile.mkdtemp()))
-    ['done', 'fingerprint', 'name', 'round', 'seconds', 'seed', 'sha']
-    """
-    if not Path(root).is_dir():
-        raise FileNotFoundError(f"{root} is not a folder; pass the root that was given to open_record")
-    rows: list[dict[str, Any]] = []
-    campaigns: list[Path] = []
-    for path in _records(Path(root)):
-        try:
-            contents = load(path)
-        except (CorruptRecordError, OSError) as error:
-            warnings.warn(f"left out of the table: {error}", stacklevel=2)
-            continue
-        warn_of_torn_tail(path, contents.report)
-        rows += _rows(path, contents)
-        if any(event["kind"] in CAMPAIGN_KINDS for event in contents.events):
-            campaigns.append(path)
-    if campaigns:
-        warnings.warn(
-            f"{len(campaigns)} of the records hold campaigns, which have answers and no rounds for this table; "
-            f'read each with bal.records.answers, the first with answers("{campaigns[0]}")',
-            stacklevel=2,
-        )
-    names = dict.fromkeys([*_FIXED, *(name for row in rows for name in row)])
-    return {name: _column([row.get(name, _MISSING) for row in rows]) for name in names}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from record_cases import CONFIG, make_round
 
-from bal.records import CorruptRecordError, acquired, answers, open_record, table
+from bal.records import CorruptRecordError, acquired, answers, open_record, picks, table
 
 STORED = Path(__file__).parent / "schemas" / "1"
 
@@ -35,7 +35,7 @@ def test_answers_are_one_entry_a_row_in_the_order_of_asking(tmp_path):
         ],
     )
     columns = answers(path)
-    assert list(columns) == ["order", "row", "score", "label", "state"]
+    assert list(columns) == ["order", "row", "score", "label", "annotator", "weight", "at", "state"]
     assert columns["order"].tolist() == [0, 1, 2, 3, 4, 5]
     assert columns["row"].tolist() == [4, 9, 2, 30, 41, 7]
     np.testing.assert_array_equal(columns["score"], [math.nan] * 4 + [0.75, 0.5])
@@ -77,6 +77,8 @@ def test_what_holds_no_campaign_is_said(tmp_path):
         {"kind": "tell", "rows": [1]},
         {"kind": "tell", "rows": [1.5], "labels": [0]},
         {"kind": "skip"},
+        {"kind": "correct", "rows": [1], "labels": [0]},
+        {"kind": "withdraw", "rows": [1]},
     ],
 )
 def test_events_that_no_campaign_writes_are_damage(tmp_path, event):
@@ -84,14 +86,58 @@ def test_events_that_no_campaign_writes_are_damage(tmp_path, event):
         answers(leave(tmp_path, [{"kind": "note"}, event]))
 
 
-def test_the_table_of_rounds_points_to_the_answers(tmp_path):
-    path = leave(tmp_path, [{"kind": "ask", "rows": [1], "scores": [0.5], "queries": 1}])
-    with pytest.warns(UserWarning, match=r"1 of the records hold campaigns.*answers\(") as caught:
-        assert len(table(tmp_path)["round"]) == 0
-    assert str(path) in str(caught[0].message)
-    leave(tmp_path, [{"kind": "open", "seed": 0}, make_round(0)], "study")
-    with pytest.warns(UserWarning, match="1 of the records"):
-        assert len(table(tmp_path)["round"]) == 1
+CORRECTED = [
+    {"kind": "open", "pool": "abc", "classes": ["cat", "dog"]},
+    {"kind": "ask", "rows": [4, 9], "scores": [0.5, 0.25], "queries": 1, "ids": ["d", "i"]},
+    {"kind": "tell", "rows": [4, 9], "labels": [1, 0], "annotator": "Ann", "at": 5.0, "ids": ["d", "i"]},
+    {"kind": "tell", "rows": [9], "labels": [1], "annotator": "Bob", "weight": 0.5, "at": 6.0, "ids": ["i"]},
+    {"kind": "correct", "rows": [4], "labels": [0], "at": 7.0, "ids": ["d"]},
+    {"kind": "withdraw", "rows": [9], "annotator": "Ann", "at": 8.0, "ids": ["i"]},
+]
+
+
+def test_corrected_and_withdrawn_answers_stay_and_are_marked(tmp_path):
+    columns = answers(leave(tmp_path, CORRECTED))
+    assert columns["row"].tolist() == [4, 9, 9, 4]
+    assert columns["id"] == ["d", "i", "i", "d"]
+    assert columns["label"] == ["cat", "cat", "dog", "dog"]
+    assert columns["annotator"] == ["Ann", "Ann", "Bob", "Ann"]
+    assert columns["state"].tolist() == ["answered", "withdrawn", "answered", "corrected"]
+    assert columns["weight"].tolist() == [1, 0, 0.5, 0]
+    assert columns["at"].tolist() == [7, 5, 6, 5]
+    assert columns["score"].tolist() == [0.5, 0.25, 0.25, 0.5]
+
+
+def test_the_table_has_what_happened_in_a_campaign(tmp_path):
+    leave(tmp_path, CORRECTED)
+    leave(
+        tmp_path, [{"kind": "open", "seed": 0}, make_round(0, info={"num_nan": 2, "log_q": [-1.5, -0.5, 0.0]})], "study"
+    )
+    columns = table(tmp_path)
+    assert columns["kind"].tolist() == ["ask", "tell", "tell", "correct", "withdraw", "round"]
+    assert columns["rows"].tolist() == ["[4,9]", "[4,9]", "[9]", "[4]", "[9]", "[0,1,2]"]
+    assert columns["scores"][0] == "[0.5,0.25]"
+    assert columns["labels"].tolist()[:4] == ["", "[1,0]", "[1]", "[0]"]
+    assert columns["annotator"].tolist() == ["", "Ann", "Bob", "", "Ann", ""]
+    assert columns["info.num_nan"][-1] == 2
+    assert columns["info.log_q"][-1] == "[-1.5,-0.5,0.0]"
+    np.testing.assert_array_equal(columns["at"], [math.nan, 5, 6, 7, 8, math.nan])
+
+
+def test_every_pick_has_a_line(tmp_path):
+    leave(tmp_path, CORRECTED)
+    leave(
+        tmp_path, [make_round(0, valid=[True, False, True], info={"log_q": [-1.5, -0.5, 0.0], "num_nan": 2})], "study"
+    )
+    columns = picks(tmp_path)
+    assert columns["name"].tolist() == ["campaign"] * 4 + ["study"] * 2
+    assert columns["row"].tolist() == [4, 9, 9, 4, 0, 2]
+    event = make_round(0)
+    assert columns["score"][-2:].tolist() == [event["scores"][0], event["scores"][2]]
+    assert columns["label"].tolist() == ['"cat"', '"cat"', '"dog"', '"dog"', *(str(event["labels"][n]) for n in (0, 2))]
+    assert columns["state"].tolist()[-3:] == ["corrected", "answered", "answered"]
+    np.testing.assert_array_equal(columns["info.log_q"], [math.nan] * 4 + [-1.5, 0.0])
+    np.testing.assert_array_equal(columns["round"], [math.nan] * 4 + [0, 0])
 
 
 @pytest.fixture
@@ -118,8 +164,7 @@ def test_a_study_of_the_first_format_reads_back(stored):
     assert number == 1
     assert arrays["seed"] == 1
     np.testing.assert_array_equal(arrays["leaf.0"], np.arange(4, dtype=np.float32).reshape(2, 2), strict=True)
-    with pytest.warns(UserWarning, match="2 of the records hold campaigns"):
-        columns = table(stored)
+    columns = table(stored)
     study = columns["name"] == "study"
     assert columns["counts.training"][study].tolist() == [3, 6, 3, 6]
     assert columns["metrics.nll"][study][3] == make_round(1, seed=1)["metrics"]["nll"]

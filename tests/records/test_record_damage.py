@@ -116,7 +116,7 @@ def test_a_record_without_its_configuration_is_damaged(tmp_path):
 
 @pytest.mark.parametrize(
     "data",
-    [b"not json", b"[]", b'{"a":1}', b'{"config":3,"fingerprint":"","schema":1}', b'{"schema": 1}', b'{"schema":2}'],
+    [b"not json", b"[]", b'{"a":1}', b'{"config":3,"fingerprint":"","schema":1}', b'{"schema": 1}', b'{"schema":3}'],
 )
 def test_a_configuration_that_no_record_wrote_is_refused_behind_the_right_name(tmp_path, data):
     folder = tmp_path / "run" / hashlib.sha256(data).hexdigest()[:12]
