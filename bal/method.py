@@ -205,7 +205,9 @@ def _key(value: Any, held: bool = True) -> Hashable:
     if isinstance(value, types.FunctionType) and "<locals>" in value.__qualname__ and _is_of("optax", value):
         inside = _closure(value)  # pure, as all of optax
         parts = (inside, value.__defaults__, *(value.__kwdefaults__ or {}).items())
-        return _Itself(value) if value in inside else (kind, value.__qualname__, value.__code__, _key(parts, held=False))
+        return (
+            _Itself(value) if value in inside else (kind, value.__qualname__, value.__code__, _key(parts, held=False))
+        )
     if _is_frozen(value):
         return kind, *(_key(getattr(value, field.name), held=False) for field in dataclasses.fields(value))
     return _Itself(value)

@@ -93,8 +93,9 @@ def encode(table: Table, rows: Bool[np.ndarray, "N"]) -> tuple[Float[np.ndarray,
         matrix = np.stack([table.columns[name] for name in numbers], 1)
         scaler = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
         gaps = np.isnan(matrix)
-        parts += [scaler.fit(matrix[rows]).transform(matrix), gaps[:, gaps.any(0)].astype(float)]
-        names += [f"{name} missing" for name, some in zip(numbers, gaps.any(0)) if some]
+        columns = np.flatnonzero(gaps.any(0))
+        parts += [scaler.fit(matrix[rows]).transform(matrix), gaps[:, columns].astype(float)]
+        names += [f"{numbers[column]} missing" for column in columns]
     if texts:
         matrix = np.stack([table.columns[name] for name in texts], 1)
         encoder = OneHotEncoder(sparse_output=False).fit(matrix)

@@ -57,7 +57,9 @@ def epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Arra
     there = context.predictions
     if not _has_covariance("epig", posterior, there):
         found = predict(posterior, x)
-        return (gaussian_epig if isinstance(there, Gaussian) else epig)(found, there, context.weight)
+        if isinstance(there, Gaussian):
+            return gaussian_epig(found, there, context.weight)
+        return epig(found, there, context.weight)
     if isinstance(there, Latent):
         # The posterior is in the dtype of x, the integral over every pair in float32, which is faster.
         there, weight = _in_float32((there, context.weight))

@@ -177,13 +177,15 @@ def _information(predictions: PyTree) -> Float[Array, "n"]:
     """`bald` of any kind of prediction."""
     if isinstance(predictions, Gaussian):
         return acquisition.gaussian_bald(predictions)
-    return (acquisition.probit_bald if isinstance(predictions, Latent) else acquisition.bald)(predictions)
+    if isinstance(predictions, Latent):
+        return acquisition.probit_bald(predictions)
+    return acquisition.bald(predictions)
 
 
 def _entropy(predictions: PyTree) -> Float[Array, "n"]:
     """`predictive_entropy` of any kind of prediction."""
     if isinstance(predictions, Gaussian):
         return acquisition.gaussian_entropy(predictions)
-    return (acquisition.probit_entropy if isinstance(predictions, Latent) else acquisition.predictive_entropy)(
-        predictions
-    )
+    if isinstance(predictions, Latent):
+        return acquisition.probit_entropy(predictions)
+    return acquisition.predictive_entropy(predictions)

@@ -68,5 +68,6 @@ def _of_pool(select: Select) -> Query:
 
 
 def _likelihoods(predictions: PyTree) -> SparseRows:
-    of_kind = expected_gaussian_log_likelihoods if isinstance(predictions, Gaussian) else expected_log_likelihoods
-    return of_kind(predictions)
+    if isinstance(predictions, Gaussian):
+        return expected_gaussian_log_likelihoods(predictions)
+    return expected_log_likelihoods(predictions)
