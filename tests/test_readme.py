@@ -25,6 +25,9 @@ def test_both_commands_are_written_down():
     assert f"{setup} -m pytest" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_every_path_named_in_the_readme_exists():
-    for name in re.findall(r"`((?:bal|experiments|tests|paper_figures)/[\w/.]*)`", README):
-        assert (ROOT / name).exists(), name
+def test_it_is_short_and_leads_to_every_page():
+    assert len(README.splitlines()) <= 135
+    assert "(docs/index.md)" in README
+    index = (ROOT / "docs" / "index.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"({page.name})" in index or page.stem == "index", page.name

@@ -1,0 +1,76 @@
+"""The pages of docs/: programs run as written within their lengths, print what the page says, and name what exists."""
+
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+from bal import strategies
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+LIMITS = {}
+"""Lines that the program under one heading may have, imports included; ``python around`` is what its reader has already."""
+
+
+def blocks(text):
+    """Info string and content of every fenced block, and the heading it stands under."""
+    heading, found = "", []
+    for title, info, body in re.findall(r"^(#+ .*)$|^```([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        heading = title or heading
+        if not title:
+            found.append((heading, info, body))
+    return found
+
+
+def masked(text):
+    """Words as they are, numbers as a sign."""
+    return [re.sub(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan", "#", line).split() for line in text.strip().splitlines()]
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_program(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page, lengths, precise = blocks((ROOT / "docs" / f"{name}.md").read_text()), {}, jax.config.jax_enable_x64
+    names = {"__name__": "__main__"}
+    try:
+        for heading, info, body in page:
+            match info.split():
+                case ["csv", file]:
+                    (tmp_path / file).write_text(body)
+                case ["python", *kind]:
+                    exec(compile(body, f"{name}.md, {heading}", "exec"), names)
+                    if not kind:
+                        lengths[heading] = lengths.get(heading, 0) + sum(map(bool, map(str.strip, body.splitlines())))
+                case ["text"]:
+                    assert masked(capsys.readouterr().out) == masked(body)
+                case other:
+                    raise AssertionError(f"a block of {other}")
+    finally:
+        jax.config.update("jax_enable_x64", precise)
+    assert lengths
+    assert max(lengths.values()) <= LIMITS[name], lengths
+
+
+def test_every_page_of_a_program_is_held_to_a_length():
+    others = {"index", "methods", "verified", "gaussian-processes", "studies", "performance", "wrong-input"}
+    assert {page.stem for page in PAGES} == others | set(LIMITS)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem)
+def test_whatever_a_page_names_exists(page):
+    text = page.read_text()
+    for name in re.findall(r"`((?:bal|experiments|tests|paper_figures|docs)/[\w/.-]*)`", text):
+        assert (ROOT / name).exists(), name
+    for link in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
+        assert (page.parent / link).exists(), link
+    for name in re.findall(r"`(bal(?:\.\w+)+)[`(]", text):
+        found = __import__("bal")
+        for part in name.split(".")[1:]:
+            found = getattr(found, part, None) or __import__(f"{found.__name__}.{part}", fromlist=[part])
+
+
+def test_every_recipe_is_on_the_page_of_methods():
+    text = (ROOT / "docs" / "methods.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)\(.*?\)` \|", text, re.MULTILINE)) == set(strategies.__all__)
