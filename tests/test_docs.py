@@ -11,7 +11,7 @@ from bal import strategies
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 LIMITS = {}
-"""Lines that the program under one heading may have, imports included; ``python around`` is what its reader has already."""
+"""Lines that the program under one heading may have, imports included; ``python around`` is what a reader has already."""
 
 
 def blocks(text):
