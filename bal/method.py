@@ -68,6 +68,7 @@ class Method:
     """
 
     __slots__ = ("__dict__", "__weakref__", "made", "part")
+    __wrapped__: Callable
 
     def __init__(self, function: Callable, made: Made, part: str):
         object.__setattr__(self, "made", made)
@@ -122,7 +123,8 @@ def method(factory: Factory) -> Factory:
 def _as_methods(value: Any, made: Made, part: str, foreign: set[int]) -> Any:
     """The same, with every function that this call made wrapped; module-level functions are values as they are."""
     if isinstance(value, tuple):
-        names = [f".{name}" for name in value._fields] if hasattr(value, "_fields") else map("[{}]".format, range(9999))
+        fields = getattr(value, "_fields", None)
+        names = (f".{fields[number]}" if fields else f"[{number}]" for number in range(len(value)))
         return _rebuilt(value, [_as_methods(leaf, made, part + name, foreign) for name, leaf in zip(names, value)])
     if id(value) in foreign or isinstance(value, type) or not callable(value):
         return value
@@ -143,7 +145,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 def _rebuilt(value: tuple, parts: list) -> tuple:
     if all(new is old for new, old in zip(parts, value)):
         return value
-    return value._make(parts) if hasattr(value, "_make") else type(value)(parts)
+    return getattr(value, "_make", type(value))(parts)
 
 
 def _held(value: Any) -> Any:
@@ -193,13 +195,13 @@ def _key(value: Any, held: bool = True) -> Hashable:
         return kind, *map(key, value.items())
     if kind is frozenset or (held and kind is set):
         return kind, frozenset(map(key, value))
+    if held and kind is functools.partial:
+        return kind, key(value.func), key(value.args), key(value.keywords)
     if isinstance(value, np.generic) or (held and kind is np.ndarray):
         return _Itself(value) if value.dtype.hasobject else (kind, *_digest(value))
     if isinstance(value, jax.Array) and not isinstance(value, Tracer) and value.is_fully_addressable:
         is_key = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
         return str(value.aval), value.sharding, *_digest(jax.random.key_data(value) if is_key else value)
-    if held and kind is functools.partial:
-        return kind, key(value.func), key(value.args), key(value.keywords)
     if isinstance(value, types.MethodType):
         return kind, _Itself(value.__self__), value.__func__
     if isinstance(value, types.FunctionType) and "<locals>" in value.__qualname__ and _is_of("optax", value):
@@ -209,7 +211,7 @@ def _key(value: Any, held: bool = True) -> Hashable:
             _Itself(value) if value in inside else (kind, value.__qualname__, value.__code__, _key(parts, held=False))
         )
     if _is_frozen(value):
-        return kind, *(_key(getattr(value, field.name), held=False) for field in dataclasses.fields(value))
+        return kind, *(_key(part, held=False) for part in _fields(value).values())
     return _Itself(value)
 
 
@@ -227,6 +229,10 @@ def _is_frozen(value: Any) -> bool:
     if parameters is None or not (parameters.frozen or any(_is_of("equinox", base) for base in type(value).__mro__)):
         return False
     return {field.name for field in dataclasses.fields(value)} == getattr(value, "__dict__", {}).keys()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def _is_of(package: str, value: Any) -> bool:
@@ -269,18 +275,24 @@ def brief(value: Any) -> str:
     if isinstance(value, functools.partial):
         named = [f"{name}={brief(part)}" for name, part in value.keywords.items()]
         return f"partial({', '.join([brief(value.func), *map(brief, value.args), *named])})"
-    if not isinstance(value, Method) and callable(value) and hasattr(value, "__name__"):
-        return value.__name__
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        is_number = value.shape == () and not isinstance(value, Tracer) and np.issubdtype(value.dtype, np.number)
-        return f"{value.item():.6g}" if is_number else f"{value.dtype}[{','.join(map(str, value.shape))}]"
+        return _brief_array(value)
     if _is_frozen(value):
-        fields = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
         is_number = lambda leaf: isinstance(leaf, int | float) or hasattr(leaf, "dtype")
-        named = [f"{name}={brief(part)}" for name, part in fields if any(map(is_number, jax.tree.leaves(part)))]
-        return f"{type(value).__name__}({', '.join(named)})"
-    text = repr(value)
+        said = {name: part for name, part in _fields(value).items() if any(map(is_number, jax.tree.leaves(part)))}
+        return f"{type(value).__name__}({', '.join(f'{name}={brief(part)}' for name, part in said.items())})"
+    text = repr(value) if isinstance(value, Method) else getattr(value, "__name__", None) or repr(value)
     return f"{type(value).__name__}(...)" if "\n" in text or " at 0x" in text else text
+
+
+def brief_repr(self: Any) -> str:
+    """`brief` as the ``__repr__`` of a tuple of functions."""
+    return brief(self)
+
+
+def _brief_array(value: Any) -> str:
+    is_number = value.shape == () and not isinstance(value, Tracer) and np.issubdtype(value.dtype, np.number)
+    return f"{value.item():.6g}" if is_number else f"{value.dtype}[{','.join(map(str, value.shape))}]"
 
 
 def _brief_tuple(value: tuple) -> str:

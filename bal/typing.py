@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
-from bal.method import brief
+from bal.method import brief_repr
 
 PyTree = Any
 PRNGKey = Key[Array, ""]
@@ -79,7 +79,7 @@ class Learner(NamedTuple):
     embed: Callable[..., PyTree] | None = None
     kernel: Callable[..., Array] | None = None
 
-    __repr__ = brief
+    __repr__ = brief_repr
 
 
 @jax.tree_util.register_dataclass
@@ -242,7 +242,7 @@ class Over(NamedTuple):
     map: Callable[[Callable, tuple, PyTree], PyTree]
     place: Literal["device", "stream", "host"]
 
-    __repr__ = brief
+    __repr__ = brief_repr
 
 
 Acquisition = Callable[[PyTree], Array]
@@ -280,7 +280,7 @@ class Stage(NamedTuple):
     select: Select
     context: ContextFunction | None = None
 
-    __repr__ = brief
+    __repr__ = brief_repr
 
 
 class Query(NamedTuple):
@@ -294,7 +294,7 @@ class Query(NamedTuple):
     memory: Callable | None = None
     remember: Callable | None = None
 
-    __repr__ = brief
+    __repr__ = brief_repr
 
 
 class Task(NamedTuple):
@@ -331,4 +331,4 @@ class Setup(NamedTuple):
     evaluate: Callable[[Posterior, PyTree], dict[str, Array]] | None = None
     over: Over | None = None
 
-    __repr__ = brief
+    __repr__ = brief_repr

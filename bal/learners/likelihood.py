@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from bal.method import brief, method
+from bal.method import brief_repr, method
 from bal.typing import Gaussian, PyTree
 
 
@@ -18,7 +18,7 @@ class Likelihood(NamedTuple):
     loss: Callable[[Array, Array], Float[Array, "n"]]
     predictions: Callable[[Array], PyTree]
 
-    __repr__ = brief
+    __repr__ = brief_repr
 
 
 def _cross_entropy(outputs: Float[Array, "n C"], y: Array) -> Float[Array, "n"]:

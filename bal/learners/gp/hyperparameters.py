@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from bal.learners.gp.units import Kind
 from bal.learners.restart import Restart, cold
 from bal.learners.training import map_members
-from bal.method import brief, method
+from bal.method import brief_repr, method
 from bal.numerics import Summit, ascend
 from bal.typing import PRNGKey, PyTree
 
@@ -40,7 +40,7 @@ class Hyperparameters(NamedTuple):
     choose: Callable[[PRNGKey, PyTree, PyTree, Objective], Chosen]
     units: Kind = "given"
 
-    __repr__ = brief
+    __repr__ = brief_repr
 
 
 def units_of(standardize: bool) -> Kind:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from bal.learners.gp.conditioned import dot
 from bal.learners.gp.links import Link
-from bal.method import brief
+from bal.method import brief_repr
 
 
 class Labels(NamedTuple):
@@ -72,7 +72,7 @@ class Inference(NamedTuple):
 
     approximate: Callable[[Link, Array, Labels, Array], Approximation]
 
-    __repr__ = brief
+    __repr__ = brief_repr
 
 
 Expect = Callable[[Labels, Fitted], Terms]

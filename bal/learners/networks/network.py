@@ -33,7 +33,7 @@ from bal.learners.networks.linen_modules import linen_functions
 from bal.learners.networks.nnx_modules import nnx_functions
 from bal.learners.networks.own_modules import builder
 from bal.learners.settings import check_count, check_rate, named
-from bal.method import brief, method
+from bal.method import brief_repr, method
 from bal.typing import PRNGKey, PyTree
 
 
@@ -56,7 +56,7 @@ class Network(NamedTuple):
     tapped: Callable[..., Array] | None = None
     train: Callable[..., tuple[Array, PyTree]] | None = None
 
-    __repr__ = brief
+    __repr__ = brief_repr
 
 
 @method
