@@ -22,13 +22,12 @@ import numpy as np
 from gpjax.kernels import RBF
 from jaxtyping import Array, Float, Int
 
+from bal import strategies
 from bal.evaluation import strategy_styles
-from bal.kernels import learner_covariance, noisy
 from bal.learners.gp import gp_regression, process
 from bal.loop.round import acquire, begin, fit
 from bal.pool import make_pool
-from bal.query import Query, Stage, embeddings, posterior_context, target_rows, targets
-from bal.selection import integrated_variance, max_det, mutual_information
+from bal.query import Query
 from bal.typing import Data, Learner, Setup
 from experiments.common import start
 from experiments.options import at_least
@@ -77,12 +76,10 @@ def field() -> Learner:
 
 def queries(x: Float[Array, "N 2"]) -> dict[str, Query]:
     """One stage a rule; ALC cares for all places of the grid alike."""
-    kernel = noisy(learner_covariance, lambda rows: rows.noise.mean(-1))
-    everywhere = target_rows(targets(x))
     return {
-        "entropy": Query((Stage(embeddings, max_det(kernel), context=posterior_context),)),
-        "ALC": Query((Stage(embeddings, integrated_variance(kernel), context=everywhere),)),
-        "mutual information": Query((Stage(embeddings, mutual_information(kernel), context=posterior_context),)),
+        "entropy": strategies.gp_batch_bald(),
+        "ALC": strategies.batch_alc(x),
+        "mutual information": strategies.mutual_information(),
     }
 
 

@@ -21,19 +21,17 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.ticker import MaxNLocator
 
-from bal.acquisition import bald
+from bal import strategies
 from bal.evaluation import strategy_styles
 from bal.loop import run_seeds, seed_keys
 from bal.pool import make_pool
-from bal.query import Query, Stage, by_score
-from bal.selection import best, random_uniform
 from bal.typing import Data, Learner, Posterior, PRNGKey, Setup, Task
 from experiments.common import start
 from experiments.options import at_least
 from paper_figures.common import Claim, Options, Scale, all_hold, interval, legend, near, on_record, picture, report
 
 NUM_DRAWS = 8
-QUERIES = {"BALD": by_score(bald, best), "random": Query((Stage(None, random_uniform),))}
+QUERIES = {"BALD": strategies.bald(), "random": strategies.random()}
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,13 @@ import numpy as np
 import optax
 from rich.console import Console
 
-from bal.acquisition import bald
+from bal import strategies
 from bal.datasets import Dataset, MissingDataError, digits, mnist, split, start_set
 from bal.evaluation import accuracy, mixture_probabilities, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
 from bal.learners import lenet, mc_dropout, mlp
 from bal.pool import chunked
-from bal.query import Query, Stage, by_score, predictions, score
-from bal.selection import batchbald, best, power, random_uniform, shortlist
+from bal.query import Query
 from bal.typing import Learner, Over, Pool, Posterior
 from experiments.common import run_study, start, use_all_cores
 from experiments.options import at_least
@@ -80,12 +79,11 @@ SIZES = {
 
 def queries(sizes: Sizes) -> dict[str, Query]:
     """The four strategies of the figure."""
-    narrow = Stage(score(bald), shortlist(sizes.num_shortlist))
     return {
-        "random": Query((Stage(None, random_uniform),)),
-        "bald": by_score(bald, best),
-        "batchbald": Query((narrow, Stage(predictions, batchbald(sizes.num_configurations)))),
-        "power-bald": by_score(bald, power(1.0)),
+        "random": strategies.random(),
+        "bald": strategies.bald(),
+        "batchbald": strategies.batchbald(sizes.num_configurations, sizes.num_shortlist),
+        "power-bald": strategies.power_bald(),
     }
 
 
