@@ -71,6 +71,7 @@ class Learner(NamedTuple):
         Predictions are ``log_probs [N, K, C]``, a `Gaussian` or a `Latent`.
     embed: ``state, x -> [N, K or 1, F]``, or a tree whose leaves lead with N.
     kernel: ``state, row, row -> scalar``, posterior covariance of two embedded rows.
+    host: True = plain Python on numpy arrays, which JAX cannot trace; `fit` then starts cold, whatever the state.
     """
 
     init: Callable[..., PyTree]
@@ -78,6 +79,7 @@ class Learner(NamedTuple):
     predict: Callable[..., PyTree]
     embed: Callable[..., PyTree] | None = None
     kernel: Callable[..., Array] | None = None
+    host: bool = False
 
     __repr__ = brief_repr
 

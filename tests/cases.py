@@ -271,7 +271,8 @@ def _small(**kwargs: Any) -> dict:
     return {"num_steps": 20, "minibatch_size": 8, **kwargs}
 
 
-PARTS = {  # names of `bal.learners` that are not learners
+PARTS = {  # names of `bal.learners` that are not learners, or not of JAX: tests/learners/test_adapters.py
+    *("from_functions", "from_sklearn"),
     *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mlp", "network"),
     *("shrink_and_perturb", "tapped_members", "warm"),
 }

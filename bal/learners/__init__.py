@@ -1,5 +1,6 @@
 """Learners: posteriors over functions, each a `bal.typing.Learner` of pure functions."""
 
+from bal.learners.adapters import from_functions, from_sklearn
 from bal.learners.ensemble import ensemble, tapped_members
 from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
@@ -12,6 +13,8 @@ __all__ = [
     "categorical",
     "cold",
     "ensemble",
+    "from_functions",
+    "from_sklearn",
     "gal_cnn",
     "gaussian",
     "lenet",
