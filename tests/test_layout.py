@@ -66,7 +66,7 @@ def test_what_sees_no_model(name):
 
 @pytest.mark.parametrize("library", ["flax", "numpyro", "gpjax", "sklearn"])
 def test_heavy_libraries_stay_in_their_places(library):
-    allowed = {"sklearn": {"datasets", "selection"}}.get(library, {"learners"})
+    allowed = {"sklearn": {"datasets", "selection", "learners"}}.get(library, {"learners"})
     for path in modules():
         if any(name.split(".")[0] == library for name in imports(path)):
             assert part(path) in allowed, f"{path} imports {library}"

@@ -30,7 +30,7 @@ from bal.loop.round import PROPOSE, Carry, begin, draw_start
 from bal.pool.arrays import as_rows
 from bal.pool.asked import Book, advance
 from bal.pool.labeled import holds_row, is_answered, is_pending
-from bal.pool.over import dense, num_rows, take
+from bal.pool.over import dense, num_rows, over_of, take
 from bal.query.synthesis import Proposal
 from bal.typing import SKIPPED, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
 
@@ -88,7 +88,7 @@ class Campaign:
         cost: Values | None = None,
         ids: Values | None = None,
         pool_capacity: int | None = None,
-        over: Over = dense,
+        over: Over | None = None,
         record: Any = None,
     ):
         """Open a campaign over the rows of `x`; nothing is fitted yet.
@@ -110,8 +110,8 @@ class Campaign:
           record: an open `bal.records.Record`: every event is on disk before a call returns, and opening a campaign
             with the record of an earlier one continues it. Hand in all rows then, those added later included, in
             their order; new ones may follow, and capacities may grow. Another learner or query is named in a warning
-            and goes on from the labels. A learner whose state is not made of arrays (``over=host()``) is fitted anew
-            from the labels, which is all the same where `fit` starts cold.
+            and goes on from the labels. A host learner is fitted anew from the labels, as is one whose state is not
+            made of arrays, which is all the same where `fit` starts cold.
 
         Raises:
           ValueError: rows that are not finite or do not share their leading axis, a capacity below 1, both classes and
@@ -119,7 +119,8 @@ class Campaign:
           TypeError: a learner, query, `over` or record that is something else.
         """
         check_key(key)
-        check_setup(learner, query, over)
+        check_setup(learner, query, dense if over is None else over)
+        over = over_of(learner, over)
         given, x = x, as_rows(x)
         check_rows(x)
         check_count("capacity", capacity)
@@ -229,7 +230,8 @@ class Campaign:
             event = {"kind": "ask", "rows": rows, "scores": scores, "queries": number, **self._signed(now, rows)}
             after = after._replace(book=self._told(now, event))
             if self._record is not None:
-                parts = {"state": (now.state, after.state), "memory": (now.memory, after.memory)}
+                states = (None, None) if self._learner.host else (now.state, after.state)
+                parts = {"state": states, "memory": (now.memory, after.memory)}
                 self._record.save_state(number, pack_parts(parts))
             self._put(event, after)
         return rows

@@ -138,7 +138,7 @@ def _to_numpy(leaf: Any) -> np.ndarray:
     if not _is_array(leaf):
         raise TypeError(
             f"only learners whose state is made of arrays can be resumed from a record, got a {type(leaf).__name__}; "
-            "run without a record, or keep the model as arrays"
+            "keep the model as arrays, or make it a host learner, Learner(..., host=True), which is fitted anew"
         )
     return np.asarray(jax.random.key_data(jnp.asarray(leaf))) if _is_key(leaf) else np.asarray(leaf)
 

@@ -20,7 +20,7 @@ from bal.learners.settings import check_count
 from bal.loop.checks import check_budget, check_distributions, check_labels, check_predictions, check_rows, kind_of
 from bal.loop.round import NO_START, label_shapes, measure
 from bal.pool.arrays import as_rows
-from bal.pool.over import dense, num_rows, take
+from bal.pool.over import dense, num_rows, over_of, take
 from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree, Query, Setup, Stage, Task
 
 _FEW = 8
@@ -69,8 +69,9 @@ def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
         )
     if axes is not None and not isinstance(axes, Task):
         raise TypeError(f"axes are a Task of 0 (leads with the seeds) and None (shared), got {_named(axes)}")
-    over = setup.over or dense
+    over = dense if setup.over is None else setup.over
     check_setup(setup.learner, setup.query, over)
+    over = over_of(setup.learner, setup.over)
     check_count("batch_size", setup.batch_size)
     check_count("num_rounds", setup.num_rounds, 0)
     if task.start is None and setup.num_initial is None:

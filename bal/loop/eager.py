@@ -1,6 +1,6 @@
 """An experiment as a Python loop over the same jitted pieces as `bal.loop.run`: same picks, any pool, any learner.
 
-For pools that are streamed from disk, models that JAX cannot trace (``over=host()``), labels that come from a
+For pools that are streamed from disk, host learners (`bal.learners.from_sklearn`), labels that come from any Python
 function, and runs that must survive being killed.
 """
 
@@ -22,7 +22,7 @@ from bal.loop.identity import check_recorded, run_identity, same_run
 from bal.loop.round import LABEL, Carry, acquire, begin, first_rows, fit, record_answers, round_key
 from bal.pool.arrays import as_rows
 from bal.pool.labeled import num_answered
-from bal.pool.over import dense, num_rows, take
+from bal.pool.over import num_rows, over_of, take
 from bal.records import Record
 from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Setup, Task
 
@@ -70,7 +70,7 @@ def run_eager(
     check_record(record)
     task = check_task(task, setup)
     pool, learner, num_rounds, batch_size = task.pool, setup.learner, setup.num_rounds, setup.batch_size
-    over = setup.over or dense
+    over = over_of(learner, setup.over)
     first = first_rows(key, task, setup)
     parts = run_parts(learner, setup.query, setup.evaluate or _nothing, over)
     events = [] if record is None else record.rounds(seed)
@@ -80,7 +80,7 @@ def run_eager(
     y = _reveal(key, task, setup, check, first, events, 0, None)
     capacity = len(first.indices) + num_rounds * batch_size
     carry = begin(key, learner._replace(init=parts.init), setup.query, pool, y, capacity)
-    resumed = rebuild(record, seed, events, carry, pool, y) if known else None
+    resumed = rebuild(record, seed, events, _lasting(carry, learner), pool, y) if known else None
     carry, picks, next_round = resumed or (carry, first, 0)
     picks_like, metrics = None, {}
     for number in range(next_round, num_rounds + 1):
@@ -101,7 +101,7 @@ def run_eager(
             carry, picks_like = carry._replace(memory=memory), picks
         _keep(events, event, record)
         if record is not None and number < num_rounds:
-            record.save_state(number, pack(carry, picks, seed))
+            record.save_state(number, pack(_lasting(carry, learner), picks, seed))
         if on_round is not None:
             on_round(event)
     if picks_like is None:
@@ -166,7 +166,7 @@ def _reveal(
     if before is not None and not len(asked):
         return jnp.zeros((len(rows), *before.shape[1:]), before.dtype)
     key = round_key(key, number, LABEL)
-    kind = np.asarray if setup.over is not None and setup.over.place == "host" else jnp.asarray
+    kind = np.asarray if over_of(setup.learner, setup.over).place == "host" else jnp.asarray
     y = as_rows(task.oracle(key, kind(asked), jax.tree.map(kind, take(task.pool.x, asked))), "labels")
     if len(y) != len(asked):
         raise ValueError(f"the oracle was asked for {len(asked)} labels and returned {len(y)}")
@@ -183,6 +183,11 @@ def _check_host(posterior: Posterior, pool: Pool, given: PyTree, labeled: Labele
     rows = np.asarray(labeled.indices)[answered] if given is None else np.flatnonzero(np.asarray(pool.present))
     check_answers(predictions, labeled.y[answered] if given is None else take(given, rows), rows)
     check_predictions(predictions, num_rows(some))
+
+
+def _lasting(carry: Carry, learner: Learner) -> Carry:
+    """What a record keeps: a host learner is fitted anew from the labels."""
+    return carry._replace(state=None) if learner.host else carry
 
 
 def _shapes(parts: Parts, pool: Pool, carry: Carry, batch_size: int, over: Over) -> Selection:

@@ -16,6 +16,7 @@ from bal.learners.settings import check_count
 from bal.loop.checks import check_keys
 from bal.loop.compiled import Log, run
 from bal.loop.doors import check_task, check_told, check_traced, seed_axes, warn_of_oddities
+from bal.pool.over import over_of
 from bal.typing import Setup, Task
 
 
@@ -136,9 +137,10 @@ def run_seeds(
     if not 0 <= skip < len(keys):
         raise ValueError(f"expected to skip fewer than the {len(keys)} seeds, got skip={skip}")
     task = check_task(task, setup, axes)
-    if setup.over is not None and setup.over.place != "device":
+    place = over_of(setup.learner, setup.over).place
+    if place != "device":
         raise ValueError(
-            f"run_seeds compiles whole experiments, got over={setup.over.place}; "
+            f"run_seeds compiles whole experiments, got over={place}; "
             "use run_eager for pools outside the device and host models"
         )
     asked = callable(task.oracle)

@@ -16,7 +16,7 @@ from jax.core import eval_jaxpr
 
 from bal.method import method
 from bal.numerics import in_row_blocks
-from bal.typing import Over, PyTree
+from bal.typing import Learner, Over, PyTree
 
 DEFAULT_BUDGET = 256 * 2**20
 """Bytes that the chunks in work may take when no chunk size is given: inputs, temporaries and results."""
@@ -107,6 +107,24 @@ def host(chunk_size: int = 10_000) -> Over:
         return jax.tree.map(lambda *leaves: jnp.concatenate([jnp.asarray(leaf) for leaf in leaves]), *pieces)
 
     return Over(map_host, "host")
+
+
+def over_of(learner: Learner, over: Over | None) -> Over:
+    """How a learner meets the pool: as told; if nothing is told on the host where it says so, else all rows at once.
+
+    Raises ValueError for a host learner that is to be traced.
+
+    >>> over_of(Learner(None, None, None), None) is dense
+    True
+    """
+    if not learner.host:
+        return over or dense
+    if over is not None and over.place != "host":
+        raise ValueError(
+            f"this learner is plain Python, which JAX cannot trace, but `over` is of place {over.place}; leave it out, "
+            "or use bal.pool.host()"
+        )
+    return over or host()
 
 
 def take(x: PyTree, indices: Any) -> PyTree:

@@ -22,8 +22,12 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from bal.learners import from_functions, from_sklearn
+from bal.loop import Campaign, run_eager, run_seeds, seed_keys
 from bal.loop.checks import check_predictions
-from bal.typing import Data, Gaussian
+from bal.pool import chunked, make_pool
+from bal.records import open_record
+from bal.strategies import entropy
+from bal.typing import Data, Gaussian, Setup, Task
 
 KEY, OTHER = jax.random.key(0), jax.random.key(1)
 RNG = np.random.default_rng(0)
@@ -193,3 +197,71 @@ def test_what_functions_return_is_checked():
         fitted(returns(shares), CLASSES, 0 * WEIGHT)
     with pytest.raises(TypeError, match="rows that are one array, got dict; use from_functions"):
         from_sklearn(LogisticRegression(), 5).predict(None, tree)
+
+
+def by_frequency(x, y, seed):
+    """A model that is an array, and random: of no use, but its state could be taken for one to keep."""
+    return np.bincount(y, minlength=5) + 0.1 + np.random.default_rng(seed).uniform(size=5)
+
+
+def shares(model, x):
+    weight = model[None] + x[:, :1] ** 2 * np.arange(5)[None]
+    return weight / weight.sum(1, keepdims=True)
+
+
+HOSTS = {
+    "sklearn": from_sklearn(RandomForestClassifier(3), num_classes=5),
+    "functions": from_functions(by_frequency, shares),
+}
+hosts = pytest.mark.parametrize("learner", HOSTS.values(), ids=HOSTS)
+
+
+class Stop(Exception):
+    pass
+
+
+@hosts
+def test_a_run_is_resumed_by_fitting_anew(learner, tmp_path):
+    setup = Setup(learner, entropy(), batch_size=2, num_rounds=3, num_initial=6)
+    task = Task(make_pool(X), CLASSES)
+
+    def stop(event):
+        if event["round"] == 1:
+            raise Stop
+
+    whole = run_eager(KEY, task, setup)
+    with open_record(tmp_path, "run", {}) as record, pytest.raises(Stop):
+        run_eager(KEY, task, setup, record=record, on_round=stop)
+    with open_record(tmp_path, "run", {}) as record:
+        resumed = run_eager(KEY, task, setup, record=record)
+    np.testing.assert_array_equal(resumed.indices, whole.indices)
+    np.testing.assert_array_equal(resumed.scores, whole.scores)
+
+
+@hosts
+def test_a_campaign_is_resumed_by_fitting_anew(learner, tmp_path):
+    open_campaign = lambda record: Campaign(KEY, learner, entropy(), X, capacity=12, num_classes=5, record=record)
+    told = lambda campaign, rows: campaign.tell(rows, CLASSES[rows])
+    alone = open_campaign(None)
+    for size in (6, 2, 2):
+        told(alone, alone.ask(size))
+    with open_record(tmp_path, "labels", {}) as record:
+        first = open_campaign(record)
+        for size in (6, 2):
+            told(first, first.ask(size))
+    with open_record(tmp_path, "labels", {}) as record:
+        again = open_campaign(record)
+        told(again, again.ask(2))
+    np.testing.assert_array_equal(again.indices, alone.indices)
+    np.testing.assert_array_equal(again.predict(X), alone.predict(X))
+
+
+def test_a_host_learner_is_not_traced():
+    setup = Setup(HOSTS["sklearn"], entropy(), batch_size=2, num_rounds=1, num_initial=6)
+    task = Task(make_pool(X), CLASSES)
+    with pytest.raises(ValueError, match="compiles whole experiments, got over=host; use run_eager"):
+        run_seeds(seed_keys(0, 2), task, setup)
+    with pytest.raises(
+        ValueError, match="is plain Python, which JAX cannot trace, but `over` is of place device; leave"
+    ):
+        run_eager(KEY, task, setup._replace(over=chunked(4)))
