@@ -4,12 +4,11 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import started
 
 from bal.records import acquired, table
 
@@ -45,13 +44,6 @@ SMALL = {
     "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1 --capacities 5",
 }
 """Every benchmark, with options for a run of seconds."""
-IN_ONE_PROCESS = (
-    ("whole_loop.py", "acquisition.py", "batch.py", "batch_diversity.py"),  # the first sets the number of devices
-    ("batch_information.py", "batch_kernels.py", "batch_sparse.py"),
-    ("conv.py",),
-    ("memory.py",),  # measures processes of its own
-    ("gp.py",),  # in float64
-)
 OTHERS = {"fuzz_selectors.py": "--arrays 1 --selectors best --dtypes float32"}
 """Scripts that are no study."""
 
@@ -61,21 +53,26 @@ def scripts(folder):
 
 
 def test_every_script_is_in_a_table():
-    assert set(scripts(EXPERIMENTS)) <= {*STUDIES, *OTHERS}
-    assert set(scripts(BENCHMARKS)) <= set(SMALL)
-    assert sorted(SMALL) == sorted(sum(IN_ONE_PROCESS, ()))
+    assert set(scripts(EXPERIMENTS)) == {*STUDIES, *OTHERS}
+    assert set(scripts(BENCHMARKS)) == set(SMALL)
 
 
-def run(command, folder, **environment):
-    """A Python process as a user starts it, in a terminal of 80 columns."""
-    environment = {**os.environ, "COLUMNS": "80", **environment}
-    return subprocess.run(
-        [sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, env=environment
-    )
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with started.server(tmp_path_factory.mktemp("processes")) as server:
+        yield server
 
 
-def study(name, options, folder, **environment):
-    return run([EXPERIMENTS / name, *options.split()], folder, **environment)
+@pytest.fixture
+def run(server, tmp_path):
+    """Run a Python process in an empty folder, in a terminal of 80 columns."""
+    return lambda *command, **environment: server.run(command, tmp_path, COLUMNS="80", **environment)
+
+
+@pytest.fixture
+def study(run):
+    """Run a script with options."""
+    return lambda name, options, **environment: run(EXPERIMENTS / name, *options.split(), **environment)
 
 
 def fits(text):
@@ -90,57 +87,49 @@ def test_the_docstring_names_the_command(path):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_help_explains_itself(name, tmp_path):
-    result = study(name, "--help", tmp_path)
+def test_help_explains_itself(name, study):
+    result = study(name, "--help")
     assert result.returncode == 0
     assert f"python experiments/{name}" in result.stdout
     assert "Folder of records" in result.stdout
     assert "--fresh" in result.stdout
 
 
-ONE_AFTER_THE_OTHER = """
+EACH_HELP = """
 import json, pathlib, runpy, sys
-for path, *options in json.loads(sys.argv[1]):
-    sys.argv, sys.path[0] = [path, *options], str(pathlib.Path(path).parent)
-    runpy.run_path(path, run_name="__main__")
+for path in json.loads(sys.argv[1]):
+    sys.argv, sys.path[0] = [path, "--help"], str(pathlib.Path(path).parent)
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as end:
+        assert not end.code
     print("finished", pathlib.Path(path).name, flush=True)
 """
 
 
-LONG = ("batch_information.py", "conv.py", "gp.py")  # the longest to compile; their options are read in every run
+LONG = {"batch_information.py", "conv.py", "gp.py"}  # the longest to compile; their options are read in every run
 
 
-def test_benchmarks_say_what_they_take(tmp_path):
+def test_benchmarks_say_what_they_take(run):
     """Every benchmark can be imported and reads its options, in one process."""
-    helped = ONE_AFTER_THE_OTHER.replace(
-        '    runpy.run_path(path, run_name="__main__")',
-        '    try:\n        runpy.run_path(path, run_name="__main__")\n    except SystemExit as end:\n'
-        "        assert not end.code",
-    )
-    commands = [[str(BENCHMARKS / name), "--help"] for name in SMALL]
-    result = run(["-c", helped, json.dumps(commands)], tmp_path)
+    result = run("-c", EACH_HELP, json.dumps([str(BENCHMARKS / name) for name in SMALL]))
     assert result.returncode == 0, result.stderr
     assert re.findall(r"finished (\S+)", result.stdout) == list(SMALL)
     for options in SMALL.values():
         assert all(option in result.stdout for option in re.findall(r"--[\w-]+", options))
 
 
-@pytest.mark.parametrize(
-    "names",
-    [pytest.param(names, marks=pytest.mark.slow if names[0] in LONG else ()) for names in IN_ONE_PROCESS],
-    ids=lambda names: names[0],
-)
-def test_benchmarks(names, tmp_path):
-    commands = [[str(BENCHMARKS / name), *SMALL[name].split()] for name in names]
-    result = run(["-c", ONE_AFTER_THE_OTHER, json.dumps(commands)], tmp_path)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in SMALL])
+def test_benchmarks(name, run):
+    result = run(BENCHMARKS / name, *SMALL[name].split())
     assert result.returncode == 0, result.stderr
-    assert re.findall(r"finished (\S+)", result.stdout) == list(names)
+    assert result.stdout
     assert fits(result.stdout), result.stdout
 
 
-@pytest.mark.parametrize("name", [name for name in OTHERS if (EXPERIMENTS / name).exists()])
-def test_other_scripts(name, tmp_path):
-    result = study(name, OTHERS[name], tmp_path)
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_scripts(name, study):
+    result = study(name, OTHERS[name])
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -213,10 +202,10 @@ for name, options in json.loads(sys.argv[1]):
 """
 
 
-def test_options_that_cannot_be_meant_are_refused_before_any_work(tmp_path):
+def test_options_that_cannot_be_meant_are_refused_before_any_work(run, tmp_path):
     cases = [(name.removesuffix(".py"), options.split()) for name, options in NONSENSE]
     path = os.pathsep.join(map(str, (EXPERIMENTS, BENCHMARKS, ROOT)))
-    result = run(["-c", REFUSE, json.dumps(cases)], tmp_path, PYTHONPATH=path)
+    result = run("-c", REFUSE, json.dumps(cases), PYTHONPATH=path)
     assert result.returncode == 0, result.stdout[-1000:] + result.stderr
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(answers) == len(NONSENSE)
@@ -237,30 +226,11 @@ def test_options_that_cannot_be_meant_are_refused_before_any_work(tmp_path):
         ("--seeds 0", "--seeds must be at least 1, got 0"),
     ],
 )
-def test_wrong_options_are_errors(options, message, tmp_path):
-    result = study("digits.py", options, tmp_path)
+def test_wrong_options_are_errors(options, message, study):
+    result = study("digits.py", options)
     assert result.returncode not in (0, 130)
     assert message in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
-
-
-def test_digits(tmp_path):
-    result = study("digits.py", STUDIES["digits.py"], tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert "baseline" in result.stdout
-    assert fits(result.stdout), result.stdout
-    drawn = [path.name for path in (tmp_path / "figures").iterdir()]
-    assert len(drawn) == 1
-    assert re.fullmatch(r"digits-[0-9a-f]{6}\.png", drawn[0])  # digits.png is that of the defaults
-    assert f"learning curves: figures/{drawn[0]}" in result.stdout
-    rows = table(tmp_path / "runs")
-    assert sorted(set(rows["seed"])) == [0, 1]
-    assert len(rows["round"]) == 2 * 2 * 3
-    assert sorted(set(rows["counts.training"])) == [10, 15, 20]
-    assert ((rows["metrics.accuracy"] >= 0) & (rows["metrics.accuracy"] <= 1)).all()
-    for log in (tmp_path / "runs" / "digits").iterdir():
-        assert all(len(set(ids.tolist())) == 20 for ids in acquired(log).values())
-        assert f"{log.relative_to(tmp_path)}" in result.stdout
 
 
 SAME_AGAIN = """
@@ -288,13 +258,15 @@ run("other query")
 """
 
 
-def test_a_study_grows_goes_on_is_read_back_and_runs_anew(tmp_path):
+def test_digits_grow_go_on_are_read_back_and_run_anew(run, tmp_path):
     path = os.pathsep.join(map(str, (EXPERIMENTS, ROOT)))
-    result = run(["-c", SAME_AGAIN, *STUDIES["digits.py"].split()], tmp_path, PYTHONPATH=path)
+    result = run("-c", SAME_AGAIN, *STUDIES["digits.py"].split(), PYTHONPATH=path)
     assert result.returncode == 0, result.stderr
+    assert fits(result.stdout), result.stdout
     one, grown, same, stopped, fresh, other = re.split(r"run: .*\n", result.stdout)[1:]
     assert "one seed: no intervals and no verdicts" in one
     assert "baseline" not in one
+    assert "baseline" in grown
     assert "random: compiling, 1 of 2 seeds" in grown
     assert "compiling" not in same + other
     assert "bald: on record, 2 of 2 seeds" in same
@@ -308,39 +280,43 @@ def test_a_study_grows_goes_on_is_read_back_and_runs_anew(tmp_path):
     assert line.startswith("bald: runs/digits/")
     assert "changed: another query (" in line
     assert line.endswith("; --fresh runs it anew")
+    pictures = [re.findall(r"learning curves: figures/(.*)", text) for text in (one, grown)]
+    assert sorted(pictures[0] + pictures[1]) == sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert len(pictures[0] + pictures[1]) == 2  # another number of seeds is another picture
+    assert all(re.fullmatch(r"digits-[0-9a-f]{6}\.png", name) for (name,) in pictures)  # the defaults: digits.png
     rows = table(tmp_path / "runs")
+    assert sorted(set(rows["seed"])) == [0, 1]
     assert len(rows["round"]) == 2 * 2 * 3
-    assert len(list((tmp_path / "figures").iterdir())) == 2  # another number of seeds is another picture
+    assert sorted(set(rows["counts.training"])) == [10, 15, 20]
+    assert ((rows["metrics.accuracy"] >= 0) & (rows["metrics.accuracy"] <= 1)).all()
+    logs = list((tmp_path / "runs" / "digits").glob("[!.]*"))  # hidden: what --fresh has set aside
+    assert len(logs) == 2
+    for log in logs:
+        assert all(len(set(ids.tolist())) == 20 for ids in acquired(log).values())
+        assert f"{log.relative_to(tmp_path)}" in grown
 
 
 @pytest.mark.parametrize(
     ("moment", "kept"), [("random: compiling, 0 of 6 seeds", "0 of 6"), ("random: running, 4 of 6 seeds", "4 of 6")]
 )
-def test_ctrl_c_says_how_to_go_on(moment, kept, tmp_path):
+def test_ctrl_c_says_how_to_go_on(moment, kept, server, tmp_path):
     """Where Python sees no signal: while XLA compiles, and while it runs the rest of the seeds."""
     options = ["--strategies", "random", "--seeds", "6", "--rounds", "1", "--members", "1", "--hidden", "9"]
-    process = subprocess.Popen(
-        [sys.executable, str(EXPERIMENTS / "digits.py"), *options, "--steps", "4000"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert any(moment in line for line in process.stdout)  # written as it happens, though no terminal
+    process = server.start([EXPERIMENTS / "digits.py", *options, "--steps", "4000"], tmp_path)
+    process.wait_for(moment)  # written as it happens, though no terminal
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
     begun = time.monotonic()
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said == f"stopped; type the same command again to go on: {kept} seeds are on record\n"
+    result = process.wait()
+    assert result.returncode == 130
+    assert result.stderr == f"stopped; type the same command again to go on: {kept} seeds are on record\n"
     assert time.monotonic() - begun < 5
     rows = table(tmp_path / "runs")
     assert len(rows["round"]) == int(kept[0]) * 2
 
 
 @pytest.mark.slow
-def test_a_record_that_is_being_written_ends_in_one_line(tmp_path):
+def test_a_record_that_is_being_written_ends_in_one_line(run):
     code = "import sys, common, digits; common.start(digits.main, digits.Config, '')"
     held = f"""
 import filelock, pathlib
@@ -352,8 +328,8 @@ lock.acquire()
 """
     options = ["--strategies", "random", "--seeds", "1", "--rounds", "1", "--members", "1", "--steps", "1"]
     path = os.pathsep.join(map(str, (EXPERIMENTS, ROOT)))
-    assert run(["-c", code, *options], tmp_path, PYTHONPATH=path).returncode == 0
-    result = run(["-c", held, *options], tmp_path, PYTHONPATH=path)
+    assert run("-c", code, *options, PYTHONPATH=path).returncode == 0
+    result = run("-c", held, *options, PYTHONPATH=path)
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert "being written" in result.stderr
@@ -362,8 +338,8 @@ lock.acquire()
 @pytest.mark.parametrize(
     ("name", "options", "way_out"), [("mnist.py", "", "--download"), ("gp_regression.py", "--data yacht", "BAL_DATA")]
 )
-def test_missing_data_says_how_to_get_it(name, options, way_out, tmp_path):
-    result = study(name, options, tmp_path, BAL_DATA=str(tmp_path))
+def test_missing_data_says_how_to_get_it(name, options, way_out, study, tmp_path):
+    result = study(name, options, BAL_DATA=str(tmp_path))
     assert result.returncode == 1
     assert "BAL_DATA" in result.stderr
     assert way_out in result.stderr
@@ -373,24 +349,24 @@ def test_missing_data_says_how_to_get_it(name, options, way_out, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "mnist.npz").exists(), reason="needs mnist.npz in BAL_DATA")
-def test_mnist(tmp_path):
-    result = study("mnist.py", STUDIES["mnist.py"], tmp_path)
+def test_mnist(study, tmp_path):
+    result = study("mnist.py", STUDIES["mnist.py"])
     assert result.returncode == 0, result.stderr
     assert fits(result.stdout), result.stdout
     rows = table(tmp_path / "runs")
     assert sorted(set(rows["counts.training"])) == [20, 30, 40]
 
 
-def test_repeated_digits(tmp_path):
-    result = study("repeated_digits.py", STUDIES["repeated_digits.py"], tmp_path)
+def test_repeated_digits(study, tmp_path):
+    result = study("repeated_digits.py", STUDIES["repeated_digits.py"])
     assert result.returncode == 0, result.stderr
     assert fits(result.stdout), result.stdout
     shares = re.findall(r"(random|power-bald) +(\d\.\d\d) +\[\d\.\d\d, \d\.\d\d\] +(\d\.\d\d)", result.stdout)
     assert shares == [("random", "1.00", "0.00"), ("power-bald", "1.00", "0.00")]  # no digit has a copy
 
 
-def test_gp_classification(tmp_path):
-    result = study("gp_classification.py", STUDIES["gp_classification.py"], tmp_path)
+def test_gp_classification(study, tmp_path):
+    result = study("gp_classification.py", STUDIES["gp_classification.py"])
     assert result.returncode == 0, result.stderr
     assert "epig" in result.stdout
     assert fits(result.stdout), result.stdout
@@ -401,8 +377,8 @@ def test_gp_classification(tmp_path):
 
 
 @pytest.mark.slow
-def test_gp_regression(tmp_path):
-    result = study("gp_regression.py", STUDIES["gp_regression.py"], tmp_path)
+def test_gp_regression(study, tmp_path):
+    result = study("gp_regression.py", STUDIES["gp_regression.py"])
     assert result.returncode == 0, result.stderr
     assert "> 12" not in result.stdout  # an error below 5 standard deviations is reached, since lower is better
     assert fits(result.stdout), result.stdout
@@ -410,7 +386,7 @@ def test_gp_regression(tmp_path):
     assert sorted(set(rows["counts.training"])) == [10, 11, 12]
     assert ((rows["metrics.rmse"] > 0.5) & (rows["metrics.rmse"] < 3)).all()
     assert ((rows["metrics.coverage"] > 0.2) & (rows["metrics.coverage"] <= 1)).all()
-    again = study("gp_regression.py", STUDIES["gp_regression.py"], tmp_path)
+    again = study("gp_regression.py", STUDIES["gp_regression.py"])
     assert again.returncode == 0, again.stderr
     assert "on record" in again.stdout
     assert "changed" not in again.stdout
