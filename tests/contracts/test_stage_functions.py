@@ -162,8 +162,8 @@ def test_alc_of_draws_is_the_drop_of_their_covariance():
 FEATURES = lambda state, x: jnp.tanh(x @ state[0, :, :3])[:, None]
 CLASSIFIER = of(draws, FEATURES)
 FITTED = Posterior(WEIGHTS, CLASSIFIER)
-LOG = ask(empty_log(2, jnp.zeros(1, jnp.int32)), jnp.array([4, 1]), jnp.array([True, True]))
-LOG = answer(LOG, jnp.array([0]), jnp.array([2]), jnp.ones(1))
+LOG = answer(empty_log(2, jnp.zeros(1, jnp.int32)), jnp.array([4]), jnp.ones(1) > 0, jnp.array([2]), jnp.ones(1), 0)
+LOG = ask(LOG, jnp.array([1]), jnp.array([True]))  # to come
 ROUND = Round(FITTED, make_pool(X, present=np.arange(N) != 5), LOG, None)
 PROCESS = ROUND._replace(posterior=Posterior(WEIGHTS, LEARNERS["gaussian, kernel"]))
 MEMBERS = lambda state, x, tap: tap(x, x @ state[0])
