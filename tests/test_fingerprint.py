@@ -159,6 +159,44 @@ def test_edits(tmp_path, old, new, where):
     assert bool(changed) == bool(where)
 
 
+LINEN = """
+from flax import linen
+
+class Net(linen.Module):
+    width: int
+
+    @linen.compact
+    def __call__(self, x):
+        return linen.Dense(3)(linen.Dense(self.width)(x))
+
+class Set(linen.Module):
+    def setup(self):
+        self.net = Net(8)
+
+    def __call__(self, x):
+        return self.net(x)
+
+method = (Net(4), Set())
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("Dense(3)", "Dense(5)", "method.0.type.__call__"),
+        ("self.net(x)", "self.net(x) + 1", "method.1.type.__call__"),
+        ("Net(8)", "Net(9)", "method.1.type.setup"),
+        ("Net(4)", "Net(5)", "method.0.width was 4, is 5"),
+        ("method", "others = [Net(i) for i in range(5)]\nmethod", ""),
+    ],
+)
+def test_edits_of_linen_modules(tmp_path, old, new, where):
+    assert LINEN.count(old) == 1
+    changed = difference(described(tmp_path / "a", LINEN), described(tmp_path / "b", LINEN.replace(old, new)))
+    assert where in changed
+    assert bool(changed) == bool(where)
+
+
 class Plain(nnx.Module):
     def __init__(self, width, rngs):
         self.layer = nnx.Linear(2, width, rngs=rngs)

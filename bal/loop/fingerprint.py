@@ -5,9 +5,11 @@ code and by everything that its closures, defaults and module-level names hold. 
 by name: their versions belong to the environment of a run.
 """
 
+import dataclasses
 import enum
 import functools
 import hashlib
+import inspect
 import sys
 import types
 import weakref
@@ -240,6 +242,8 @@ def _tell_object(value: Any) -> tuple[str, Iterable[tuple[str, Any]]]:
 def _fields(value: Any) -> list[tuple[str, Any]]:
     """Attributes of an object; not what it remembers of its own: hashes, cached properties, weak references."""
     found = dict(getattr(value, "__dict__", {}))
+    if any(kind.__module__.startswith("flax.linen") for kind in type(value).__mro__):  # which counts its modules
+        found = {field.name: found.get(field.name) for field in dataclasses.fields(value)}
     for kind in type(value).__mro__:
         slots = vars(kind).get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
@@ -257,7 +261,7 @@ def _class_parts(kind: type) -> list[tuple[str, Any]]:
     for name, part in sorted(vars(kind).items()):
         function = getattr(part, "fget", None) or getattr(part, "__func__", part)
         if isinstance(function, types.FunctionType):
-            function = unchecked(function)
+            function = inspect.unwrap(function)
             written = (
                 function.__globals__.get("__name__") == kind.__module__ and function.__code__.co_filename[0] != "<"
             )
