@@ -17,7 +17,7 @@ from cases import LEARNERS, SELECTORS
 from factories import ALL, recipes
 from flax import nnx
 from gpjax.kernels import RBF
-from problem import KEY, LEARNER, POOL, QUERY, N
+from problem import KEY, LEARNER, POOL, QUERY, SETUP, N
 from sklearn.ensemble import RandomForestClassifier
 
 from bal.acquisition import bald, predictive_entropy
@@ -25,9 +25,11 @@ from bal.learners import ensemble, mlp, network
 from bal.learners.gp import gp_regression, process
 from bal.loop import fingerprint
 from bal.loop.fingerprint import describe, difference, row_digests, rows_digest
-from bal.loop.identity import run_identity, same_run
+from bal.loop.identity import opening, run_identity, same_run
+from bal.loop.labels import LabelKind
 from bal.loop.opening import open_event, reopen
 from bal.query import by_score
+from bal.records import open_record
 from bal.selection import best, power, random_uniform
 from bal.typing import Selection
 
@@ -247,36 +249,27 @@ def test_a_method_that_was_used_is_still_the_same():
     assert describe(prior) == before != describe(dist.LogNormal(0.0, 2.0))
 
 
-class Kept:
-    """A record in memory."""
-
-    def __init__(self, events):
-        self.events, self.append = events, events.extend
-
-    def rounds(self, seed):
-        return []
-
-
 EARLIER = "python: 3.11\nmethod: bal.typing.Learner of 5\nmethod.init: bal.learners.ensemble.init 0123456789ab"
+START = Selection(jnp.array([1, 2]), jnp.zeros(2), jnp.ones(2, bool))
 
 
-def test_a_description_of_an_earlier_version_is_named_not_refused():
+def test_a_description_of_an_earlier_version_is_named_not_refused(tmp_path):
     """Records tell methods in other words than before; whose they are can then not be said, and is not guessed."""
-    start = Selection(jnp.array([1, 2]), jnp.zeros(2), jnp.ones(2, bool))
-    now = run_identity(KEY, POOL, start, LEARNER, QUERY, 2)
-    events = [{"kind": "open", "seed": 0, "run": {**now, "learner": EARLIER}}]
-    with pytest.warns(UserWarning, match="earlier version or another Python: its learner cannot be compared"):
-        assert same_run(Kept(events), 0, now)
-    opened = open_event(KEY, LEARNER, QUERY, POOL, N, 10, 3, None)
+    now = run_identity(KEY, POOL, START, SETUP)
+    with open_record(tmp_path, "earlier", {}) as record:
+        record.append([opening(0, {**now, "learner": EARLIER})])
+        with pytest.warns(UserWarning, match="earlier version or another Python: its learner cannot be compared"):
+            assert same_run(record, 0, now)
+    opened = open_event(KEY, SETUP.learner, SETUP.query, POOL, N, 10, LabelKind(3))
     with pytest.warns(UserWarning, match="another version: whether the query is the same could not be compared"):
         assert reopen([{**opened, "query": EARLIER}], opened, POOL) == {"query"}
 
 
-def test_a_method_made_anew_goes_on_and_another_is_refused():
-    make = lambda steps: ensemble(mlp((8,), num_outputs=3), 3, num_steps=steps)
-    start = Selection(jnp.array([1, 2]), jnp.zeros(2), jnp.ones(2, bool))
-    identity = lambda steps: run_identity(KEY, POOL, start, make(steps), QUERY, 2)
-    events = [{"kind": "open", "seed": 0, "run": identity(7)}]
-    assert same_run(Kept(events), 0, identity(7))
-    with pytest.raises(ValueError, match=r"another learner \(method.num_steps was 7, is 8\)"):
-        same_run(Kept(events), 0, identity(8))
+def test_a_method_made_anew_goes_on_and_another_is_refused(tmp_path):
+    setup = lambda steps: SETUP._replace(learner=ensemble(mlp((8,), num_outputs=3), 3, num_steps=steps))
+    identity = lambda steps: run_identity(KEY, POOL, START, setup(steps))
+    with open_record(tmp_path, "run", {}) as record:
+        record.append([opening(0, identity(7))])
+        assert same_run(record, 0, identity(7))
+        with pytest.raises(ValueError, match=r"another learner \(method.num_steps was 7, is 8\)"):
+            same_run(record, 0, identity(8))
