@@ -24,7 +24,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
 from bal.datasets import CorruptDataError, MissingDataError
 from bal.evaluation import (
@@ -79,17 +78,6 @@ def leave(fresh: bool) -> None:
             stream.write(text)
             stream.flush()
     os._exit(130)
-
-
-def use_all_cores() -> None:
-    """One host device a core, and a cache of compiled programs; call before any computation.
-
-    LAPACK gets one thread: its own threads would make the small factorizations of many seeds wait for one another.
-    """
-    threadpool_limits(1, "blas")
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "bal" / "xla"))
-    jax.config.update("jax_compilation_cache_dir", cache)
 
 
 def run_study(

@@ -21,10 +21,11 @@ from typing import Literal
 import numpy as np
 import optax
 from classification import STRATEGIES, evaluate, make_data
-from common import report, run_study, start, use_all_cores
+from common import report, run_study, start
 from options import at_least, check_pool, picture, positive, recorded, start_rows, with_random
 from rich.console import Console
 
+from bal import use_all_cores
 from bal.datasets import digits
 from bal.learners import ensemble, mlp
 

@@ -23,11 +23,11 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import report, run_study, start, use_all_cores
+from common import report, run_study, start
 from options import at_least, check_pool, picture, positive, recorded, start_rows, with_random
 from rich.console import Console
 
-from bal import strategies
+from bal import strategies, use_all_cores
 from bal.acquisition import houlsby_bald, probit_probability
 from bal.datasets import Dataset, two_bells
 from bal.evaluation import accuracy, brier, ece, nll

@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-from common import report, run_study, start, use_all_cores
+from common import report, run_study, start
 from options import at_least, check_pool, picture, positive, recorded, with_random
+
+from bal import strategies, use_all_cores
 
 jax.config.update("jax_enable_x64", True)
 use_all_cores()  # before gpjax, which starts the devices when it is imported
@@ -43,7 +45,6 @@ from numpyro.distributions import LogNormal
 from rich.console import Console
 from rich.table import Table
 
-from bal import strategies
 from bal.datasets import Dataset, diabetes, split, standardize, uci_regression
 from bal.evaluation import gaussian_nll, rmse
 from bal.learners.gp import gp_regression, maximum_likelihood, prior, process

@@ -22,10 +22,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import optax
 from classification import STRATEGIES, evaluate, make_data
-from common import report, run_study, start, use_all_cores
+from common import report, run_study, start
 from options import at_least, check_pool, picture, positive, with_random
 from rich.console import Console
 
+from bal import use_all_cores
 from bal.datasets import MissingDataError, fashion_mnist, mnist, start_set
 from bal.learners import gal_cnn, mc_dropout
 from bal.pool import chunked

@@ -21,12 +21,13 @@ import optax
 import scipy.stats
 from batch_strategies import Prepared, batch_strategies, prepare
 from classification import evaluate, make_data
-from common import report, run_study, start, use_all_cores
+from common import report, run_study, start
 from options import at_least, check_pool, picture, recorded, start_rows, with_random
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from bal import use_all_cores
 from bal.datasets import digits, repeated
 from bal.learners import ensemble, mlp
 

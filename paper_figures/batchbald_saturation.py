@@ -24,6 +24,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from bal import use_all_cores
 from bal.acquisition import expected_entropy
 from bal.datasets import digits, mnist, repeated, start_set
 from bal.evaluation.plots import COLORS
@@ -35,7 +36,7 @@ from bal.pool import make_pool
 from bal.query import Query, Stage, predictions
 from bal.selection import batch_information, batchbald
 from bal.typing import Learner, Pool, Setup, Task
-from experiments.common import start, use_all_cores
+from experiments.common import start
 from experiments.options import at_least
 from paper_figures import repeated_mnist
 from paper_figures.common import (

@@ -28,7 +28,7 @@ import numpy as np
 import optax
 from rich.console import Console
 
-from bal import strategies
+from bal import strategies, use_all_cores
 from bal.datasets import Dataset, MissingDataError, digits, mnist, split, start_set
 from bal.evaluation import accuracy, mixture_probabilities, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
@@ -36,7 +36,7 @@ from bal.learners import lenet, mc_dropout, mlp
 from bal.pool import chunked
 from bal.query import Query
 from bal.typing import Learner, Over, Pool, Posterior
-from experiments.common import run_study, start, use_all_cores
+from experiments.common import run_study, start
 from experiments.options import at_least
 from paper_figures.common import Claim, Options, above, interval, legend, near, picture, report
 

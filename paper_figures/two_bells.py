@@ -27,13 +27,14 @@ import scipy.stats
 from matplotlib.lines import Line2D
 from rich.console import Console
 
+from bal import use_all_cores
 from bal.acquisition import probit_probability
 from bal.datasets import start_set, two_bells
 from bal.evaluation import accuracy, area_under_curve, nll, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
 from bal.query import Query, sampled_targets
 from bal.typing import Learner, Pool, Posterior
-from experiments.common import run_study, start, use_all_cores
+from experiments.common import run_study, start
 from experiments.options import at_least
 from paper_figures.common import (
     Claim,

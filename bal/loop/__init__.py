@@ -2,9 +2,21 @@
 
 from bal.loop.campaign import Campaign
 from bal.loop.compiled import Log, run
+from bal.loop.devices import use_all_cores
 from bal.loop.eager import run_eager
 from bal.loop.round import seed_keys
 from bal.loop.seeds import SeedRuns, run_seeds
 from bal.loop.task import TableTasks, task
 
-__all__ = ["Campaign", "Log", "SeedRuns", "TableTasks", "run", "run_eager", "run_seeds", "seed_keys", "task"]
+__all__ = [
+    "Campaign",
+    "Log",
+    "SeedRuns",
+    "TableTasks",
+    "run",
+    "run_eager",
+    "run_seeds",
+    "seed_keys",
+    "task",
+    "use_all_cores",
+]

@@ -15,6 +15,7 @@ from jaxtyping import Array
 from bal.learners.settings import check_count
 from bal.loop.checks import check_keys
 from bal.loop.compiled import Log, run
+from bal.loop.devices import warn_of_one_device
 from bal.loop.doors import check_task, check_told, check_traced, seed_axes, warn_of_oddities
 from bal.pool.over import over_of
 from bal.typing import Setup, Task
@@ -34,8 +35,8 @@ class SeedRuns(NamedTuple):
 def device_mesh(num_devices: int | None = None) -> Mesh:
     """A one-axis mesh named "seeds" over the local devices.
 
-    On a CPU the number of devices is a setting, ``jax.config.update("jax_num_cpu_devices", 2)`` before any
-    computation: small trainings then run one a core; `experiments/benchmarks/whole_loop.py` shows what that is worth.
+    On a CPU the number of devices is a setting, `bal.use_all_cores` before any computation: small trainings then run
+    one a core; `experiments/benchmarks/whole_loop.py` shows what that is worth.
     """
     devices = jax.local_devices()[:num_devices]
     return Mesh(np.array(devices), ("seeds",), axis_types=(AxisType.Auto,))
@@ -145,6 +146,8 @@ def run_seeds(
         )
     asked = callable(task.oracle)
     task = check_traced(task, setup, axes) if asked else task
+    if mesh is None:
+        warn_of_one_device(len(keys) - skip)
     begun = time.perf_counter()
     mapped = over_seeds(partial(run, setup=setup), (keys, task), (0, axes), mesh)
     wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)

@@ -7,9 +7,10 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+from bal import __version__
 from bal.records.source import commit, fingerprint, package_files, script
 
-_PACKAGES = ("bal", "numpy", "scipy", "jax", "jaxlib", "flax", "optax", "equinox", "numpyro", "gpjax", "scikit-learn")
+_PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "flax", "optax", "equinox", "numpyro", "gpjax", "scikit-learn")
 VARIABLES = (
     "JAX_CPU_COLLECTIVES_IMPLEMENTATION",
     "JAX_DEFAULT_DTYPE_BITS",
@@ -75,7 +76,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "packages": {package: _version(package) for package in _PACKAGES},
+        "packages": {"bal": __version__, **{package: _version(package) for package in _PACKAGES}},
         "git": commit(),
         "source": fingerprint(package_files()),
         "script": script(),
