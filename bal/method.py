@@ -302,6 +302,6 @@ def _brief_tuple(value: tuple) -> str:
     parts = list(value)
     if not hasattr(value, "_fields"):
         return f"({', '.join(map(brief, parts))}{',' * (len(parts) == 1)})"
-    while parts and parts[-1] is None:
+    while parts and (parts[-1] is None or parts[-1] is False):
         parts.pop()
     return f"{type(value).__name__}({', '.join(map(brief, parts))})"

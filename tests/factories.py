@@ -10,6 +10,7 @@ import numpyro.distributions as dist
 import optax
 from cases import _by_rows, _noisy
 from flax import nnx
+from sklearn.ensemble import RandomForestClassifier
 
 from bal import acquisition, kernels, learners, pool, query, selection, strategies
 from bal.learners import gp
@@ -53,6 +54,17 @@ def lengthscale(process):
     return process.kernel.lengthscale
 
 
+def fit(x, y):
+    """What `from_functions` takes."""
+    return y.mean()
+
+
+def classify(model, x):
+    """Likewise."""
+    return np.full((len(x), 2), 0.5)
+
+
+FOREST = RandomForestClassifier(3)
 SCALE = dist.LogNormal(0.0, 1.0)
 rbf = lambda lengthscale=0.5: gp.process(gpjax.kernels.RBF(lengthscale=lengthscale), noise=0.1)
 matern = lambda: gp.process(gpjax.kernels.Matern32(lengthscale=0.5), noise=0.1)
@@ -95,6 +107,13 @@ FACTORIES = {
         "ensemble": Made(
             lambda: learners.ensemble(net(), 3, optimizer=optax.adam(1e-3), likelihood=learners.gaussian()),
             lambda: learners.ensemble(net(), 3, optimizer=optax.adam(1e-3), bootstrap=True),
+        ),
+        "from_functions": Made(
+            lambda: learners.from_functions(fit, classify), lambda: learners.from_functions(fit, classify, classify)
+        ),
+        "from_sklearn": Made(
+            lambda: learners.from_sklearn(FOREST, num_classes=3),
+            lambda: learners.from_sklearn(FOREST, num_classes=3, by_member=True),
         ),
         "gal_cnn": Made(lambda: learners.gal_cnn(), lambda: learners.gal_cnn(hidden=16)),
         "gaussian": Made(lambda: learners.gaussian(), lambda: learners.gaussian(0.1)),
