@@ -29,7 +29,7 @@ from bal.loop.proposing import check_box, propose_batch, scoring_stage
 from bal.loop.round import PROPOSE, Carry, begin, draw_start
 from bal.pool.arrays import as_rows
 from bal.pool.asked import Book, advance
-from bal.pool.labeled import holds_row, is_answered, is_pending
+from bal.pool.labeled import holds_row, is_answered, is_pending, training_set
 from bal.pool.over import dense, num_rows, over_of, take
 from bal.query.synthesis import Proposal
 from bal.typing import SKIPPED, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
@@ -138,6 +138,8 @@ class Campaign:
         self._learner, self._query_of, self._over = learner, query, over
         self._parts = run_parts(learner, query, Posterior.predict, over)
         carry = begin(key, learner._replace(init=self._parts.init), query, pool, kind.like(), capacity)
+        if soft and over.place != "host":  # a likelihood of class numbers says so here, not at the first fit
+            jax.eval_shape(learner.fit, key, carry.state, training_set(carry.labeled, pool))
         book = Book(jax.tree.map(np.asarray, carry.labeled))
         self._now = _Now(pool, n, own, book, carry.state, carry.memory, None)
         self._fitted: tuple[_Now, Carry] | None = None

@@ -21,6 +21,7 @@ from bal.pool import make_pool
 from bal.query import by_score
 from bal.records import acquired, answers, open_record, picks, table
 from bal.selection import best
+from bal.typing import Setup, Task
 
 SCHEMAS = sorted(path.name for path in (Path(__file__).parent / "schemas").iterdir())
 ROWS, LABELS = (
@@ -68,23 +69,13 @@ def test_a_campaign_is_resumed(root):
 
 
 def test_a_run_is_read_and_resumed(root):
-    query = by_score(epistemic_variance, best)
+    state = lambda posterior, test: {"state": posterior.state}
+    setup = Setup(COUNTING, by_score(epistemic_variance, best), 2, num_rounds=3, num_initial=3, evaluate=state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with open_record(root, "rounds", {"acquisition": "variance"}, "squares") as record:
             assert [ids.tolist() for ids in acquired(record.path).values()] == [[*chain(*ROUNDS)]]
-            log = run_eager(
-                KEY,
-                make_pool(X[:40]),
-                jnp.asarray(Y[:40]),
-                learner=COUNTING,
-                query=query,
-                evaluate=lambda posterior, test: {"state": posterior.state},
-                batch_size=2,
-                num_rounds=3,
-                num_initial=3,
-                record=record,
-            )
+            log = run_eager(KEY, Task(make_pool(X[:40]), jnp.asarray(Y[:40])), setup, record)
     assert [log.start.tolist(), *log.indices[:2].tolist()] == ROUNDS
     assert len(record.rounds()) == 4
 
