@@ -109,6 +109,8 @@ def test_a_score_about_targets_is_climbed_with_its_context():
     ("arguments", "message"),
     [
         (([0, 0], [1]), r"corners low and high of 2 finite numbers each, got shapes \[\(2,\), \(1,\)\]"),
+        ((0, 1), "2 finite numbers each"),
+        (([0, 0], ["a", "b"]), "expected the corners of the box as numbers"),
         (([0, 0], [1, np.inf]), "2 finite numbers each"),
         (([0, 2], [1, 1]), "expected low <= high"),
         (([0, 0], [1, 1], 0), "batch_size must be at least 1"),

@@ -44,6 +44,12 @@ OPENINGS = [
     ({"pool_capacity": 60.5}, f"pool_capacity {WHOLE}, got 60.5"),
     ({"pool_capacity": 0}, "pool_capacity must be at least 1, got 0"),
     ({"pool_capacity": 5}, "pool_capacity 5 is smaller than the 300 rows given"),
+    ({"classes": ["a", "a"]}, "expected distinct names of classes"),
+    ({"classes": []}, "expected distinct names of classes"),
+    ({"classes": ["a", "b"], "num_classes": 3}, "expected num_classes=3 names of classes, got 2"),
+    ({"classes": ["a", "b"]}, "this learner predicts real numbers (Gaussian), got num_classes=2"),
+    ({"soft": True}, "soft labels are distributions over classes"),
+    ({"ids": ["a"]}, "a different one for each of 300 rows"),
     *(({"num_classes": n}, f"num_classes must be at least 1, got {n}") for n in (0, -3)),
     *(({"num_classes": n}, f"num_classes {WHOLE}, got {n!r}") for n in ("3", 2.5, True)),
     *(({"num_outputs": n}, f"num_outputs must be at least 1, got {n}") for n in (0, -3)),
@@ -77,6 +83,12 @@ CALLS = [
     ("tell", ([7], [1j]), "expected the labels as numbers"),
     ("tell", ([7], [np.nan]), "that of row 7, nan, is not finite"),
     ("tell", ([7], [1e39]), "that of row 7, 1e+39, is too large for float32"),
+    ("correct", ([7], [0.0]), "row 7 has no label that could be corrected"),
+    ("correct", ([N], [0.0]), "row 300 is outside the pool"),
+    ("correct", (["7"], [0.0]), ROWS),
+    ("withdraw", ([7],), "row 7 has no label that could be withdrawn"),
+    ("withdraw", ([7, 7],), "row 7 is named twice"),
+    ("propose", ([0, 0], [1, 1], 2.0), f"batch_size {WHOLE}, got 2.0"),
     ("skip", ([7],), "row 7 is not pending"),
     ("skip", (["7"],), ROWS),
     ("add", (X[:21],), "the pool has room for 20 more rows, got 21"),
@@ -112,15 +124,47 @@ def going():
     return campaign, record
 
 
-@pytest.mark.parametrize(("name", "arguments", "sentence"), CALLS)
-def test_calls(going, name, arguments, sentence):
+def refuses(going, name, arguments, options, sentence):
     campaign, record = going
     before, events = campaign._now, list(record.events)
     with pytest.raises((ValueError, TypeError)) as refused:
-        inspect.unwrap(getattr(Campaign, name))(campaign, *arguments)
+        inspect.unwrap(getattr(Campaign, name))(campaign, *arguments, **options)
     assert sentence in str(refused.value)
     assert campaign._now is before
     assert record.events == events
+
+
+@pytest.mark.parametrize(("name", "arguments", "sentence"), CALLS)
+def test_calls(going, name, arguments, sentence):
+    refuses(going, name, arguments, {}, sentence)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"weight": 0.0}, "expected weight as one positive number"),
+        ({"weight": [1.0, 2.0]}, "one for each of 1 rows"),
+        ({"weight": "much"}, "expected the weights as numbers"),
+        ({"cost": -1.0}, "expected cost as one positive number"),
+        ({"cost": np.nan}, "expected cost as one positive number"),
+        ({"annotator": 3}, "expected annotator as a name"),
+        ({"annotator": ""}, "expected annotator as a name"),
+        ({"annotator": ["Ann", "Bob"]}, "a list of 1 names"),
+    ],
+)
+def test_what_is_given_with_an_answer(going, options, sentence):
+    refuses(going, "tell", ([7], [0.0]), options, sentence)
+
+
+def test_answers_that_are_there(going):
+    campaign, _ = going
+    row = int(campaign.indices[0])
+    known = f"row {row} has a label already; replace it by correct(rows, labels)"
+    refuses(going, "tell", ([row], [0.0]), {}, known)
+    refuses(going, "correct", ([row], [0.0]), {"annotator": "Eve"}, f"row {row} has no label of Eve")
+    refuses(going, "correct", ([row], [np.nan]), {}, f"that of row {row}, nan, is not finite")
+    refuses(going, "correct", ([row], []), {}, "expected 1 labels")
+    refuses(going, "withdraw", ([row],), {"annotator": "Eve"}, f"row {row} has no label of Eve")
 
 
 def test_no_rows_are_no_event(going):
@@ -128,6 +172,8 @@ def test_no_rows_are_no_event(going):
     events = list(record.events)
     campaign.tell([], [])
     campaign.skip([])
+    campaign.correct([], [])
+    campaign.withdraw([])
     campaign.tell(campaign.pending[:0], Y[:0])
     assert record.events == events
 

@@ -11,13 +11,13 @@ import pytest
 from campaigns import COUNTING, KEY, QUERY, Kept, N, X, Y, open_campaign, same, told
 
 import bal.loop.campaign
-from bal.loop import Campaign, checkpoint, growing
+from bal.loop import Campaign, checkpoint, giving, growing, labels
 from bal.pool import asked
 from bal.query import by_score
 from bal.records import open_record
 from bal.selection import random_uniform
 
-FILES = {module.__file__ for module in (bal.loop.campaign, asked, checkpoint, growing)}
+FILES = {module.__file__ for module in (bal.loop.campaign, asked, checkpoint, giving, growing, labels)}
 METHODS = {Kept.append.__code__, Kept.save_state.__code__}
 
 
@@ -67,6 +67,12 @@ CALLS = {
     "tell": (lambda c: None, lambda c: c.tell([(row := free_row(c))], Y[[row]])),
     "skip": (lambda c: c.ask(1), lambda c: c.skip(c.pending[-1:])),
     "add": (lambda c: None, lambda c: c.add(X[:1] + 5)),
+    "correct": (lambda c: None, lambda c: c.correct(c.indices[:1], Y[[free_row(c)]])),
+    "withdraw": (lambda c: c.tell([(row := free_row(c))], Y[[row]]), lambda c: c.withdraw(c.indices[-1:])),
+    "second opinion": (
+        lambda c: None,
+        lambda c: c.tell(c.indices[:1], [1.0], annotator=f"number {int(c._now.book.log.count)}", weight=0.5),
+    ),
 }
 
 
@@ -139,6 +145,34 @@ def test_two_threads_never_ask_for_a_row_twice(tmp_path, rounds, asks):
                 assert same(campaign, open_campaign(**options))
     finally:
         sys.setswitchinterval(switch)
+
+
+def test_two_threads_that_tell_and_correct_lose_no_answer():
+    """Each corrects its own rows over and over: every answer has its place, and replay ends where they ended."""
+    record = Kept()
+    campaign = open_campaign(record, capacity=300)
+    campaign.tell([0, 1], [0.0, 0.0])
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+
+    def work(row):
+        for number in range(30):
+            campaign.correct([row], [float(number)])
+            campaign.tell([row], [0.5], annotator=f"{row} {number}")
+            campaign.withdraw([row], annotator=f"{row} {number}")
+
+    try:
+        threads = [threading.Thread(target=work, args=(row,)) for row in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switch)
+    assert campaign.indices.tolist() == [0, 1]
+    assert campaign.labels.tolist() == [29, 29]
+    assert campaign._now.book.log.count == 2 + 4 * 30
+    assert same(campaign, open_campaign(record, capacity=300))
 
 
 def test_a_refused_add_leaves_no_trace():

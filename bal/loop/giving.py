@@ -38,7 +38,7 @@ def told(
 def check_answered(book: Book, rows: np.ndarray, annotator: Any, what: str, alone: bool) -> None:
     """Every row has an answer that stands, of the annotator if one is named; `alone`: of one annotator only."""
     if annotator is not None:
-        _names(annotator if isinstance(annotator, str) else [annotator], 1)
+        _names([annotator], 1)
     answered = standing(book.log, book.annotators)
     for row in rows.tolist():
         who = answered.get(row, set())
@@ -94,7 +94,9 @@ def taken_ids(old: np.ndarray | None, new: np.ndarray | None, num_old: int, num_
 
 
 def _names(annotator: Any, count: int) -> list[str | None]:
-    names = [annotator] * count if annotator is None or isinstance(annotator, str) else list(annotator)
+    names: list[Any] = [annotator] * count
+    if isinstance(annotator, list | tuple | np.ndarray):
+        names = list(annotator)
     if len(names) != count or not all(name is None or (isinstance(name, str) and name) for name in names):
         raise ValueError(f"expected annotator as a name, or a list of {count} names, got {annotator!r}; use text")
     return [None if name is None else str(name) for name in names]
