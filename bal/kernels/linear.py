@@ -32,12 +32,12 @@ def draw_covariance(of_draw: Callable[[Array], Array] = jnp.exp) -> KernelOf:
 
     Raises ValueError with fewer than two draws.
 
-    Kirsch 2023, "Black-Box Batch Active Learning for Regression" (TMLR); reconstructed from memory, with the sum over
-    classes of ours.
-
     >>> candidates = Candidates(jnp.array([[1.0, 3.0]]), jnp.arange(1), jnp.ones(1) > 0, jnp.ones(1))
     >>> draw_covariance(lambda f: f)(candidates).diag().tolist()
     [2.0]
+
+    Kirsch 2023, "Black-Box Batch Active Learning for Regression" (TMLR); reconstructed from memory, with the sum over
+    classes of ours.
     """
 
     def kernel(candidates: Candidates) -> Kernel:

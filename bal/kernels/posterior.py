@@ -29,13 +29,13 @@ def given_known(noise: float) -> Transform:
 
     Raises ValueError if σ² is not positive, or there is no labeled buffer.
 
-    Holzmüller, Zaverkin, Kästner and Steinwart 2023, "A Framework and Benchmark for Deep Batch Active Learning for
-    Regression" (JMLR); written from the formula.
-
     >>> one = jnp.ones((1, 1))
     >>> candidates = Candidates(one, jnp.arange(1), jnp.ones(1) > 0, jnp.ones(1), one, jnp.ones(1))
     >>> float(given_known(1.0)(jax.random.key(0), candidates).rows[0, 0] ** 2).__round__(4)
     0.5
+
+    Holzmüller, Zaverkin, Kästner and Steinwart 2023, "A Framework and Benchmark for Deep Batch Active Learning for
+    Regression" (JMLR); written from the formula.
     """
     if not noise > 0:
         raise ValueError(f"the posterior needs a positive noise variance, got {noise}; 1e-6 is nearly noise-free")

@@ -26,11 +26,11 @@ def sketch(num_features: int) -> Transform:
 
     Raises ValueError for less than one feature, or rows that are neither an array nor gradients.
 
-    Holzmüller et al. 2023; Kar and Karnick 2012, "Random Feature Maps for Dot Product Kernels".
-
     >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
     >>> sketch(5)(jax.random.key(0), candidates).rows.shape
     (2, 5)
+
+    Holzmüller et al. 2023; Kar and Karnick 2012, "Random Feature Maps for Dot Product Kernels".
     """
     check_length(num_features)
 
@@ -49,12 +49,12 @@ def acs_features(num_features: int, noise: float) -> Transform:
     prediction, as sparse subset approximation matches them. With ``m = ½ log(1 + s²/σ²) - s²/σ²`` inner products
     have the mean ``m m' + k(x, x')² / 2σ⁴``.
 
-    Pinsler, Gordon, Nalisnick and Hernández-Lobato 2019, "Bayesian Batch Active Learning as Sparse Subset
-    Approximation"; as a kernel transform in Holzmüller et al. 2023. Derived anew from the definition.
-
     >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
     >>> acs_features(5, 0.1)(jax.random.key(0), candidates).rows.shape
     (2, 5)
+
+    Pinsler, Gordon, Nalisnick and Hernández-Lobato 2019, "Bayesian Batch Active Learning as Sparse Subset
+    Approximation"; as a kernel transform in Holzmüller et al. 2023. Derived anew from the definition.
     """
     if num_features < 1 or not noise > 0:
         raise ValueError(f"expected num_features >= 1 and a positive noise, got {num_features} and {noise}")

@@ -51,12 +51,12 @@ def gaussian(noise: float | None = None) -> Likelihood:
 
     Raises ValueError for a noise that is not positive, outputs of another number, or labels that are not one a row.
 
-    Nix and Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution"; as members of an
-    ensemble in Lakshminarayanan et al. 2017.
-
     >>> prediction = gaussian(0.25).predictions(jnp.ones((3, 2, 1)))
     >>> prediction.mean.shape, float(prediction.noise[0, 0]), float(prediction.variance[0, 0])
     ((2, 3), 0.25, 0.0)
+
+    Nix and Weigend 1994, "Estimating the Mean and Variance of the Target Probability Distribution"; as members of an
+    ensemble in Lakshminarayanan et al. 2017.
     """
     if noise is not None and not 0 < noise < float("inf"):
         raise ValueError(f"noise is the variance of the labels and must be positive and finite, got {noise}")

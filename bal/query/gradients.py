@@ -22,14 +22,14 @@ def last_layer_gradients(posterior: Posterior, context: PyTree, x: PyTree) -> Gr
 
     Raises ValueError if the learner has no `embed`, or features for another number of draws than predictions.
 
-    Ash, Zhang, Krishnamurthy, Langford, Agarwal 2020, "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower
-    Bounds" (ICLR); the form for ensembles is ours.
-
     >>> from bal.typing import Learner
     >>> predict = lambda state, x: jnp.log(jnp.array([[[0.75, 0.25]]]))
     >>> learner = Learner(None, None, predict, lambda state, x: jnp.ones((1, 1, 3)))
     >>> last_layer_gradients(Posterior(None, learner), None, jnp.ones((1, 1)))[0].outer.tolist()
     [[-0.25, 0.25]]
+
+    Ash, Zhang, Krishnamurthy, Langford, Agarwal 2020, "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower
+    Bounds" (ICLR); the form for ensembles is ours.
     """
     del context
     return label_gradients(posterior.predict(x), posterior.embed(x))

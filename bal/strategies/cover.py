@@ -156,7 +156,7 @@ def confident_coreset() -> Query:
     >>> confident_coreset().stages[0].rows.__name__
     'scored'
 
-    In the spirit of Kim, Mushtaq and Navab 2020, "Confident Coreset for Active Learning in Medical Image Analysis".
+    Kim, Mushtaq and Navab 2020, "Confident Coreset for Active Learning in Medical Image Analysis", in spirit.
     """
     return Query((Stage(scored_features(acquisition.least_confidence), selection.confident_coreset()),))
 

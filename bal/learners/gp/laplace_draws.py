@@ -58,8 +58,8 @@ def laplace_draws(
     Raises:
       ValueError: fewer draws than 1, or fewer points than draws.
 
-    Laplace's method with importance weights, as Rue, Martino and Chopin 2009, "Approximate Bayesian inference for
-    latent Gaussian models", explore hyper-parameters on a grid; the proposal and resampling here are our choice.
+    Rue, Martino and Chopin 2009, "Approximate Bayesian inference for latent Gaussian models", explore hyper-parameters
+    on a grid with Laplace's method and importance weights; the proposal and resampling here are our choice.
     """
     if num_draws < 1 or num_points < num_draws:
         raise ValueError(f"expected at least 1 draw and as many points, got {num_draws} draws, {num_points} points")

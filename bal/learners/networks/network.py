@@ -195,12 +195,12 @@ def lenet(
     Raises ValueError if the inputs are not images, or too small for the kernels, a size is below 1, or a rate outside
     [0, 1).
 
-    Kirsch, van Amersfoort, Gal 2019, "BatchBALD: efficient and diverse batch acquisition for deep Bayesian
-    active learning".
-
     >>> params = jax.eval_shape(lenet().init, jax.random.key(0), jnp.ones((1, 28, 28, 1)))
     >>> params["dense"]["kernel"].shape
     (1024, 128)
+
+    Kirsch, van Amersfoort, Gal 2019, "BatchBALD: efficient and diverse batch acquisition for deep Bayesian
+    active learning".
     """
     _check_sizes((*channels, kernel, hidden), num_outputs, (dropout,))
     blocks = tuple(Block(size, kernel, True, dropout, True) for size in channels)
@@ -223,11 +223,11 @@ def gal_cnn(
     Raises ValueError if the inputs are not images, or too small for the kernels, a size is below 1, or a rate outside
     [0, 1).
 
-    Gal, Islam, Ghahramani 2017, "Deep Bayesian active learning with image data".
-
     >>> params = jax.eval_shape(gal_cnn().init, jax.random.key(0), jnp.ones((1, 28, 28, 1)))
     >>> params["dense"]["kernel"].shape
     (3872, 128)
+
+    Gal, Islam, Ghahramani 2017, "Deep Bayesian active learning with image data".
     """
     _check_sizes((*channels, kernel, hidden), num_outputs, dropout)
     first, second = channels

@@ -20,13 +20,13 @@ def k_center(kernel: KernelOf = linear) -> Select:
     is not finite has no distance: it is never picked, counts in ``info["num_nan"]``, and is no center where it is
     labeled. The picks cover the rows within at most twice the best possible radius. Cost: one column a center.
 
-    Sener and Savarese 2018, "Active Learning for Convolutional Neural Networks: A Core-Set Approach" (ICLR);
-    Gonzalez 1985, "Clustering to Minimize the Maximum Intercluster Distance".
-
     >>> import jax, jax.numpy as jnp
     >>> candidates = Candidates(jnp.array([[5.0], [6.0], [9.0]]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
     >>> k_center()(jax.random.key(0), candidates, 2).indices.tolist()
     [2, 0]
+
+    Sener and Savarese 2018, "Active Learning for Convolutional Neural Networks: A Core-Set Approach" (ICLR);
+    Gonzalez 1985, "Clustering to Minimize the Maximum Intercluster Distance".
     """
 
     def rule(key: PRNGKey, candidates: Candidates, batch_size: int) -> Greedy:
