@@ -7,7 +7,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from bal import __version__
+import bal
 from bal.records.source import commit, fingerprint, package_files, script
 
 _PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "flax", "optax", "equinox", "numpyro", "gpjax", "scikit-learn")
@@ -76,7 +76,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
-        "packages": {"bal": __version__, **{package: _version(package) for package in _PACKAGES}},
+        "packages": {"bal": getattr(bal, "__version__", None), **{package: _version(package) for package in _PACKAGES}},
         "git": commit(),
         "source": fingerprint(package_files()),
         "script": script(),
