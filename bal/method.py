@@ -43,6 +43,18 @@ class Made:
         """Hash of the key, found once."""
         return hash(self.key)
 
+    def __eq__(self, other: Any) -> bool:
+        if not isinstance(other, Made):
+            return False
+        if self is not other and self.key is not other.key:
+            if self.hashed != other.hashed or self.key != other.key:
+                return False
+            other.key = self.key  # compared once
+        return True
+
+    def __hash__(self) -> int:
+        return self.hashed
+
     def __repr__(self) -> str:
         parameters = inspect.signature(self.factory).parameters
         with_rest = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values())
@@ -85,12 +97,10 @@ class Method:
         return self.__wrapped__(*args, **kwargs)
 
     def __eq__(self, other: Any) -> bool:
-        if not isinstance(other, Method) or self.part != other.part:
-            return False
-        return self.made is other.made or (self.made.hashed == other.made.hashed and self.made.key == other.made.key)
+        return isinstance(other, Method) and self.part == other.part and self.made == other.made
 
     def __hash__(self) -> int:
-        return hash((self.made.hashed, self.part))
+        return hash((self.made, self.part))
 
     def __repr__(self) -> str:
         return f"{self.made}{self.part}"
