@@ -28,7 +28,7 @@ LEARNERS = {
 ANY, DRAWS, REAL = tuple(LEARNERS), ("classifier",), ("regression", "process")
 RECIPES = {  # what makes the query, and the learners that it is for
     "acs_fw": (strategies.acs_fw, ("classifier", "regression")),
-    "alc": (lambda: strategies.alc(TARGETS), REAL),
+    "alc": (lambda: strategies.alc(TARGETS), ("regression",)),
     "badge": (strategies.badge, DRAWS),
     "bait": (strategies.bait, DRAWS),
     "bald": (strategies.bald, ANY),
@@ -37,7 +37,7 @@ RECIPES = {  # what makes the query, and the learners that it is for
     "cluster_margin": (lambda: strategies.cluster_margin(jnp.zeros(N, jnp.int32)), DRAWS),
     "confident_coreset": (strategies.confident_coreset, DRAWS),
     "entropy": (strategies.entropy, ANY),
-    "epig": (lambda: strategies.epig(TARGETS), ANY),
+    "epig": (lambda: strategies.epig(TARGETS), DRAWS),
     "epig_batch": (lambda: strategies.epig_batch(TARGETS, 4), DRAWS),
     "gaussian_batch": (strategies.gaussian_batch, DRAWS),
     "gp_batch_bald": (strategies.gp_batch_bald, ("process",)),
@@ -50,7 +50,7 @@ RECIPES = {  # what makes the query, and the learners that it is for
     "max_det": (strategies.max_det, DRAWS),
     "mean_std": (strategies.mean_std, DRAWS),
     "mutual_information": (strategies.mutual_information, ("process",)),
-    "power_bald": (strategies.power_bald, ANY),
+    "power_bald": (strategies.power_bald, DRAWS),
     "probcover": (lambda: strategies.probcover(0.5), DRAWS),
     "random": (strategies.random, ("classifier",)),
     "ranked_batch": (strategies.ranked_batch, DRAWS),

@@ -156,7 +156,7 @@ def test_alc_of_draws_is_the_drop_of_their_covariance():
     f = np.asarray(np.concatenate([X, X_TARGET]) @ WEIGHTS[..., 0].T, np.float64)
     joint = np.cov(f, bias=True) + np.eye(len(f))
     drop = joint[:N, N:] ** 2 / (joint.diagonal()[:N] + 0.1)[:, None]
-    np.testing.assert_allclose(query.alc_scores(posterior, about, X), drop.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(query.alc_scores)(posterior, about, X), drop.mean(1), rtol=1e-5)
 
 
 FEATURES = lambda state, x: jnp.tanh(x @ state[0, :, :3])[:, None]
