@@ -317,17 +317,17 @@ class Linen(linen.Module):
 
 
 LEARNERS = {
-    "ensemble_flax": Case(learners.ensemble(learners.network(Flax, CLASSES), 3, **_small())),
-    "mc_dropout_flax": Case(learners.mc_dropout(learners.network(Flax, CLASSES), 4, **_small())),
-    "mc_dropout_linen": Case(learners.mc_dropout(learners.network(Linen()), 4, **_small(num_steps=3)), True),
+    "ensemble: flax": Case(learners.ensemble(learners.network(Flax, CLASSES), 3, **_small())),
+    "mc_dropout: flax": Case(learners.mc_dropout(learners.network(Flax, CLASSES), 4, **_small())),
+    "mc_dropout: linen": Case(learners.mc_dropout(learners.network(Linen()), 4, **_small(num_steps=3)), True),
     "ensemble": Case(learners.ensemble(learners.mlp((16,), num_outputs=CLASSES), 3, **_small())),
-    "ensemble_bootstrap": Case(
+    "ensemble: bootstrap": Case(
         learners.ensemble(learners.linear(CLASSES), 3, **_small(bootstrap=True, restart=learners.shrink_and_perturb()))
     ),
-    "ensemble_conv": Case(
+    "ensemble: convolutions": Case(
         learners.ensemble(learners.lenet(CLASSES, channels=(2, 3), kernel=3, hidden=8), 2, **_small(num_steps=3)), True
     ),
-    "ensemble_gaussian": Case(
+    "ensemble: gaussian": Case(
         learners.ensemble(learners.mlp((16,), num_outputs=2), 3, **_small(likelihood=learners.gaussian())),
         labels="real",
     ),
@@ -337,7 +337,7 @@ LEARNERS = {
     ),
     "gp_regression": Case(gp.gp_regression(_process), **_GIVEN),
     "gp_regression_draws": Case(gp.gp_regression_draws(_process, 4, _two_draws, num_features=64), labels="real"),
-    "gp_regression_mixture": Case(gp.gp_regression(_process, _two_draws), **_GIVEN),
+    "gp_regression: mixture": Case(gp.gp_regression(_process, _two_draws), **_GIVEN),
     "sparse_gp": Case(gp.sparse_gp(_process, 4, _two_draws), **_GIVEN),
     "mc_dropout": Case(
         learners.mc_dropout(learners.mlp((16,), num_outputs=CLASSES, dropout=0.5), 4, **_small(restart=learners.warm))
