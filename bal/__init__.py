@@ -23,7 +23,8 @@ __version__ = "0.1.0"
 _WHERE = {
     "pool": ("chunked", "dense", "host", "make_pool", "streamed"),
     "query": ("Query", "Stage", "by_score"),
-    "loop": ("Campaign", "run", "run_eager", "run_seeds", "seed_keys", "task", "use_all_cores"),
+    "loop": ("Campaign", "run", "run_eager", "run_seeds", "seed_keys", "study", "task", "use_all_cores"),
+    "typing": ("Setup", "Task"),
 }
 
 

@@ -1,15 +1,13 @@
-"""What the studies of classifiers share: strategies by name, metrics, and data of which every seed has its own pool."""
+"""What the studies of classifiers share: strategies by name, and tables of which every seed has its own pool."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bal import strategies
-from bal.evaluation import accuracy, brier, ece, mixture_nll, mixture_probabilities
-from bal.pool import dense
-from bal.typing import Over, Pool, Posterior, Query
+from bal.typing import Pool, Query, Task
 
 STRATEGIES: dict[str, Query] = {
     "random": strategies.random(),
@@ -22,29 +20,20 @@ STRATEGIES: dict[str, Query] = {
 }
 
 
-def evaluate(posterior: Posterior, test: tuple, over: Over = dense) -> dict[str, jax.Array]:
-    """Metrics of the marginal prediction on test rows. `test` is (inputs, labels, rows to take of them)."""
-    x, y, rows = test
-    log_probs = over.map(_predict, (posterior,), x[rows])
-    probs = mixture_probabilities(log_probs)
-    return {
-        "accuracy": accuracy(probs, y[rows]),
-        "nll": mixture_nll(log_probs, y[rows]),
-        "brier": brier(probs, y[rows]),
-        "ece": ece(probs, y[rows]),
-    }
+class Split(NamedTuple):
+    """Rows of a table in one seed: those of the pool as flags ``[N]``, those of the test, those of the start set."""
+
+    pool: np.ndarray
+    test: np.ndarray
+    start: np.ndarray
 
 
-def _predict(posterior: Posterior, x: jax.Array) -> jax.Array:
-    return posterior.predict(x)
+def own_pools(x: np.ndarray, y: np.ndarray, splits: Sequence[Split]) -> Callable[[int], Task]:
+    """The task of each seed: inputs and labels are those of all, its rows are its own."""
+    inputs, labels, cost = jnp.asarray(x), jnp.asarray(y, jnp.int32), jnp.ones(len(x))
 
+    def of_seed(seed: int) -> Task:
+        pool, test, start = splits[seed]
+        return Task(Pool(inputs, jnp.asarray(pool), cost), labels, (inputs, labels, test), start)
 
-def make_data(
-    x: np.ndarray, y: np.ndarray, pools: np.ndarray, tests: np.ndarray, starts: np.ndarray
-) -> tuple[tuple, tuple]:
-    """Arrays and axes for `run_study` when every seed has its own pool rows ``[S, N]`` (bool), test rows and start."""
-    pool = Pool(jnp.asarray(x), jnp.asarray(pools), jnp.ones(len(x)))
-    labels = jnp.asarray(y, jnp.int32)
-    data = (pool, labels, (pool.x, labels, jnp.asarray(tests)), jnp.asarray(starts, jnp.int32))
-    axes: Any = {"x": None, "present": 0, "cost": None}
-    return data, (Pool(**axes), None, (None, None, 0), 0)
+    return of_seed

@@ -20,14 +20,16 @@ from typing import Literal
 
 import numpy as np
 import optax
-from classification import STRATEGIES, evaluate, make_data
-from common import report, run_study, start
-from options import at_least, check_pool, picture, positive, recorded, start_rows, with_random
 from rich.console import Console
 
 from bal import use_all_cores
 from bal.datasets import digits
+from bal.evaluation import classification
 from bal.learners import ensemble, mlp
+from bal.typing import Setup
+from experiments.classification import STRATEGIES, Split, own_pools
+from experiments.common import report, run_study, start
+from experiments.options import at_least, check_pool, picture, positive, start_rows
 
 Strategy = Literal["random", "entropy", "margin", "bald", "power-bald", "variation-ratio", "mean-std"]
 
@@ -37,7 +39,7 @@ class Config:
     """Options of the study; the defaults are the published run."""
 
     strategies: tuple[Strategy, ...] = ("random", "entropy", "margin", "bald", "power-bald")
-    """Acquisition strategies; random is the baseline and must be among them."""
+    """Acquisition strategies; random, the baseline, is always among them."""
     seeds: int = 20
     """Paired repetitions."""
     rounds: int = 20
@@ -68,16 +70,12 @@ class Config:
     """Run everything anew, whatever is on record; old records are set aside."""
 
 
-def split(y: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pool rows (as flags), test rows and start rows of every seed."""
-    pools, tests, starts = [], [], []
-    for seed in range(config.seeds):
-        order = np.random.default_rng(seed).permutation(len(y))
-        test, pool = order[: config.test_size], np.sort(order[config.test_size :])
-        tests.append(np.sort(test))
-        pools.append(np.isin(np.arange(len(y)), pool))
-        starts.append(pool[start_rows(y[pool], config.start_size, seed)])
-    return np.stack(pools), np.stack(tests), np.stack(starts)
+def split(y: np.ndarray, config: Config, seed: int) -> Split:
+    """The rows of a seed."""
+    order = np.random.default_rng(seed).permutation(len(y))
+    test, pool = order[: config.test_size], np.sort(order[config.test_size :])
+    first = pool[start_rows(y[pool], config.start_size, seed)]
+    return Split(np.isin(np.arange(len(y)), pool), np.sort(test), first)
 
 
 def check(config: Config, num_rows: int) -> None:
@@ -86,14 +84,13 @@ def check(config: Config, num_rows: int) -> None:
     at_least(config, 1, "members", "hidden", "steps", "minibatch_size")
     positive(config, "learning_rate", "target")
     check_pool(num_rows - config.test_size, config.start_size, config.rounds, config.batch_size)
-    with_random(config.strategies)
 
 
 def main(config: Config) -> None:
     console, dataset = Console(), digits()
     check(config, len(dataset.y))
+    splits = [split(dataset.y, config, seed) for seed in range(config.seeds)]
     use_all_cores()
-    data, in_axes = make_data(dataset.x, dataset.y, *split(dataset.y, config))
     learner = ensemble(
         mlp((config.hidden,), num_outputs=10),
         config.members,
@@ -101,23 +98,9 @@ def main(config: Config) -> None:
         num_steps=config.steps,
         minibatch_size=config.minibatch_size,
     )
-    curves = run_study(
-        "digits",
-        recorded(config),
-        dataset.fingerprint,
-        {name: STRATEGIES[name] for name in config.strategies},
-        config.seeds,
-        data,
-        in_axes,
-        config.runs,
-        console,
-        fresh=config.fresh,
-        seeds_per_call=4,
-        learner=learner,
-        batch_size=config.batch_size,
-        num_rounds=config.rounds,
-        evaluate=evaluate,
-    )
+    setup = Setup(learner, STRATEGIES["random"], config.batch_size, config.rounds, evaluate=classification())
+    setups = {name: setup._replace(query=STRATEGIES[name]) for name in config.strategies}
+    curves = run_study("digits", own_pools(dataset.x, dataset.y, splits), setups, config, console)
     report("digits", curves, config.target, picture(config, "digits"), console)
 
 

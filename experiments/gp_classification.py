@@ -17,27 +17,27 @@ about remote points, the more so the larger the pool (`paper_figures/two_bells.p
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from common import report, run_study, start
-from options import at_least, check_pool, picture, positive, recorded, start_rows, with_random
 from rich.console import Console
 
 from bal import strategies, use_all_cores
-from bal.acquisition import houlsby_bald, probit_probability
-from bal.datasets import Dataset, two_bells
-from bal.evaluation import accuracy, brier, ece, nll
+from bal.acquisition import houlsby_bald
+from bal.datasets import two_bells
+from bal.evaluation import classification
+from bal.pool import make_pool
 from bal.query import Query, by_score
 from bal.selection import best
-from bal.typing import Learner, Pool, Posterior
+from bal.typing import Learner, Setup, Task
+from experiments.common import report, run_study, start
+from experiments.options import at_least, check_pool, picture, positive, start_rows
 
 Strategy = Literal["random", "entropy", "bald", "houlsby", "epig"]
 TARGET_SEED = 20  # whatever the number of seeds, so that a study can grow
-METRICS = {"accuracy": accuracy, "nll": nll, "brier": brier, "ece": ece}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Config:
     """Options of the study; the defaults are the published run."""
 
     strategies: tuple[Strategy, ...] = ("random", "entropy", "bald", "houlsby", "epig")
-    """Acquisition strategies; random is the baseline and must be among them."""
+    """Acquisition strategies; random, the baseline, is always among them."""
     seeds: int = 20
     """Paired repetitions."""
     rounds: int = 50
@@ -93,53 +93,25 @@ def learner(config: Config) -> Learner:
     return gp_classification(process(kernel, fixed=True))
 
 
-def evaluate(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
-    """Metrics of the marginal prediction on test points."""
-    x, y = test
-    latent = posterior.predict(x)
-    probs = jnp.stack([probit_probability(latent._replace(mean=sign * latent.mean)) for sign in (-1, 1)], 1)
-    return {name: metric(probs, y) for name, metric in METRICS.items()}
-
-
-def make_data(config: Config) -> tuple[tuple, tuple, str]:
-    """Pool, labels, test points and start rows of every seed, their axes, and a fingerprint of the first seed's."""
-    sets = [two_bells(config.pool_size, config.test_size, seed) for seed in range(config.seeds)]
-    every = Dataset(*(np.stack(part) for part in list(zip(*sets))[:4]), *sets[0][4:])  # type: ignore[arg-type]
-    starts = [start_rows(data.y, config.start_size, seed) for seed, data in enumerate(sets)]
-    x, x_test = (jnp.asarray(part, jnp.float64) for part in (every.x, every.x_test))
-    pool = Pool(x, jnp.ones(config.pool_size, bool), jnp.ones(config.pool_size))
-    data = (pool, jnp.asarray(every.y), (x_test, jnp.asarray(every.y_test)), jnp.asarray(np.stack(starts), jnp.int32))
-    axes: Any = {"x": 0, "present": None, "cost": None}
-    return data, (Pool(**axes), 0, 0, 0), sets[0].fingerprint
+def task(config: Config, seed: int) -> Task:
+    """The pool, test points and start rows of a seed."""
+    data = two_bells(config.pool_size, config.test_size, seed)
+    x, x_test = (jnp.asarray(part, jnp.float64) for part in (data.x, data.x_test))
+    first = jnp.asarray(start_rows(data.y, config.start_size, seed), jnp.int32)
+    return Task(make_pool(x), jnp.asarray(data.y), (x_test, jnp.asarray(data.y_test)), first)
 
 
 def main(config: Config) -> None:
     console = Console()
-    with_random(config.strategies)
     at_least(config, 1, "seeds", "rounds", "pool_size", "start_size", "test_size", "num_targets")
     positive(config, "lengthscale", "variance", "target")
     check_pool(config.pool_size, config.start_size, config.rounds, 1)
     jax.config.update("jax_enable_x64", True)  # before any array is made
     use_all_cores()
-    data, in_axes, fingerprint = make_data(config)
     every = queries(config)
-    curves = run_study(
-        "gp_classification",
-        recorded(config),
-        fingerprint,
-        {name: every[name] for name in config.strategies},
-        config.seeds,
-        data,
-        in_axes,
-        config.runs,
-        console,
-        fresh=config.fresh,
-        seeds_per_call=4,
-        learner=learner(config),
-        batch_size=1,
-        num_rounds=config.rounds,
-        evaluate=evaluate,
-    )
+    setup = Setup(learner(config), every["random"], 1, config.rounds, evaluate=classification())
+    setups = {name: setup._replace(query=every[name]) for name in config.strategies}
+    curves = run_study("gp_classification", partial(task, config), setups, config, console)
     report("gp_classification", curves, config.target, picture(config, "gp_classification"), console)
 
 

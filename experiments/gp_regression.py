@@ -21,15 +21,16 @@ absolute errors on these two with that in mind; comparisons between strategies s
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
-from common import report, run_study, start
-from options import at_least, check_pool, picture, positive, recorded, with_random
 
 from bal import strategies, use_all_cores
+from experiments.common import report, run_study, start
+from experiments.options import at_least, check_pool, picture, positive, recorded
 
 jax.config.update("jax_enable_x64", True)
 use_all_cores()  # before gpjax, which starts the devices when it is imported
@@ -48,8 +49,10 @@ from rich.table import Table
 from bal.datasets import Dataset, diabetes, split, standardize, uci_regression
 from bal.evaluation import gaussian_nll, rmse
 from bal.learners.gp import gp_regression, maximum_likelihood, prior, process
+from bal.loop import Curves
+from bal.pool import make_pool
 from bal.query import Query, pool_targets
-from bal.typing import Learner, Pool, Posterior
+from bal.typing import Learner, Posterior, Setup, Task
 
 Name = Literal[
     "diabetes", "bostonHousing", "concrete", "energy", "kin8nm", "naval", "power", "protein", "wine", "yacht"
@@ -64,7 +67,7 @@ class Config:
     data: tuple[Name, ...] = ("diabetes",)
     """Tables; all but diabetes need uci_regression.npz in the folder BAL_DATA."""
     strategies: tuple[Strategy, ...] = ("random", "variance", "alc", "epig")
-    """Acquisition strategies; random is the baseline and must be among them."""
+    """Acquisition strategies; random, the baseline, is always among them."""
     kernel: Literal["matern52", "rbf"] = "matern52"
     """Covariance function, with one length a feature."""
     seeds: int = 20
@@ -134,8 +137,8 @@ def load(name: str) -> Dataset:
     return parts._replace(x=x, y=y, x_test=None, y_test=None)
 
 
-def prepare(dataset: Dataset, config: Config) -> tuple[tuple, tuple]:
-    """Arrays and axes for `run_study`: every seed has its own pool, labels, test set and start set.
+def tasks(dataset: Dataset, config: Config) -> Callable[[int], Task]:
+    """The task of each seed: every seed has its own pool, labels and test set; the first rows are the start set.
 
     Test targets are in standard deviations of the table; with them come mean and scale, in the same unit, of the
     targets that the learner sees.
@@ -143,20 +146,19 @@ def prepare(dataset: Dataset, config: Config) -> tuple[tuple, tuple]:
     pool_size = min(config.pool_size, len(dataset.y) - config.test_size)
     check_pool(pool_size, config.start_size, config.rounds, config.batch_size)
     mean, scale = dataset.y.mean(dtype=np.float64), dataset.y.std(dtype=np.float64)
-    seeds = []
-    for seed in range(config.seeds):
+
+    def of_seed(seed: int) -> Task:
         parts = split(dataset, seed, config.test_size)
-        rows = np.random.default_rng(seed).permutation(len(parts.y))[:pool_size]  # the first are the start set
+        rows = np.random.default_rng(seed).permutation(len(parts.y))[:pool_size]
         parts = parts._replace(x=parts.x[rows], y=parts.y[rows])
         y, y_test = ((some - mean) / scale for some in (parts.y, parts.y_test))
         parts, _ = standardize(parts)
         shift, spread = y[: config.start_size].mean(), y[: config.start_size].std() or 1.0
-        seeds.append((parts.x, (y - shift) / spread, parts.x_test, y_test, shift, spread))
-    x, labels, *test = (jnp.asarray(np.stack(leaves), jnp.float64) for leaves in zip(*seeds, strict=True))
-    pool = Pool(x, jnp.ones(pool_size, bool), jnp.ones(pool_size))
-    start = jnp.tile(jnp.arange(config.start_size, dtype=jnp.int32), (config.seeds, 1))
-    axes: Any = {"x": 0, "present": None, "cost": None}
-    return (pool, labels, tuple(test), start), (Pool(**axes), 0, 0, 0)
+        arrays = (parts.x, (y - shift) / spread, parts.x_test, y_test, shift, spread)
+        x, labels, *test = (jnp.asarray(leaf, jnp.float64) for leaf in arrays)
+        return Task(make_pool(x), labels, tuple(test), jnp.arange(config.start_size, dtype=jnp.int32))
+
+    return of_seed
 
 
 def evaluate(posterior: Posterior, test: tuple) -> dict[str, Array]:
@@ -168,42 +170,30 @@ def evaluate(posterior: Posterior, test: tuple) -> dict[str, Array]:
     return {"rmse": rmse(mean[:, 0], y), "nll": gaussian_nll(mean, variance, y), "coverage": inside.mean()}
 
 
-def final(curves: dict[str, dict[str, np.ndarray]], title: str) -> Table:
+def final(curves: Curves, title: str) -> Table:
     """Means over seeds after the last label."""
     table = Table("strategy", "RMSE", "NLL", "coverage of 95 %", title=title)
-    for strategy, values in curves.items():
-        table.add_row(strategy, *(f"{values[name][:, -1].mean():.3f}" for name in ("rmse", "nll", "coverage")))
+    for strategy in curves.acquired:
+        values = (curves.metrics[name][strategy] for name in ("rmse", "nll", "coverage"))
+        table.add_row(strategy, *(f"{value[:, -1].mean():.3f}" for value in values))
     return table
 
 
 def main(config: Config) -> None:
     console = Console()
-    with_random(config.strategies)
     at_least(config, 1, "seeds", "rounds", "batch_size", "start_size", "pool_size", "test_size", "targets", "steps")
     positive(config, "target")
     for name in config.data:
         dataset = load(name)
-        data, in_axes = prepare(dataset, config)
-        curves = run_study(
-            f"gp-{name}",
-            {**recorded(config), "data": name},
-            dataset.fingerprint,
-            {strategy: queries(config.targets)[strategy] for strategy in config.strategies},
-            config.seeds,
-            data,
-            in_axes,
-            config.runs,
-            console,
-            fresh=config.fresh,
-            seeds_per_call=4,
-            learner=learner(config, dataset.x.shape[1]),
-            batch_size=config.batch_size,
-            num_rounds=config.rounds,
-            evaluate=evaluate,
-        )
+        model = learner(config, dataset.x.shape[1])
+        setup = Setup(model, strategies.random(), config.batch_size, config.rounds, evaluate=evaluate)
+        chosen = {strategy: queries(config.targets)[strategy] for strategy in config.strategies}
+        setups = {strategy: setup._replace(query=query) for strategy, query in chosen.items()}
+        options = {**recorded(config), "data": name}
+        curves = run_study(f"gp-{name}", tasks(dataset, config), setups, config, console, options=options)
         drawn = picture(replace(config, data=Config.data), f"gp-{name}")
         report(f"gp-{name}", curves, config.target, drawn, console, metric="rmse", higher_is_better=False)
-        console.print(final(curves, f"{name}: after {curves['random']['labels'][0, -1]} labels"))
+        console.print(final(curves, f"{name}: after {curves.labels[-1]} labels"))
 
 
 if __name__ == "__main__":

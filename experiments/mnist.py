@@ -15,23 +15,24 @@ on 100 more labels. The paper's own counts are of acquired labels only, see pape
 
 import os
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import optax
-from classification import STRATEGIES, evaluate, make_data
-from common import report, run_study, start
-from options import at_least, check_pool, picture, positive, with_random
 from rich.console import Console
 
 from bal import use_all_cores
 from bal.datasets import MissingDataError, fashion_mnist, mnist, start_set
+from bal.evaluation import classification
 from bal.learners import gal_cnn, mc_dropout
 from bal.pool import chunked
 from bal.query import Query, Stage
 from bal.selection import random_uniform, shortlist
+from bal.typing import Setup
+from experiments.classification import STRATEGIES, Split, own_pools
+from experiments.common import report, run_study, start
+from experiments.options import at_least, check_pool, picture, positive
 
 Strategy = Literal["random", "bald", "variation-ratio", "entropy", "mean-std"]
 
@@ -68,7 +69,7 @@ class Config:
     download: bool = False
     """Fetch the images from OpenML if they are not found locally."""
     strategies: tuple[Strategy, ...] = ("random", "bald", "variation-ratio", "entropy", "mean-std")
-    """Acquisition strategies; random is the baseline and must be among them."""
+    """Acquisition strategies; random, the baseline, is always among them."""
     seeds: int | None = None
     """Paired repetitions, if not those of the scale."""
     batch_size: int = 10
@@ -90,10 +91,8 @@ def candidates_first(query: Query, size: int) -> Query:
     return query._replace(stages=(Stage(None, shortlist(size, random_uniform)), *query.stages))
 
 
-def images(
-    config: Config, size: Size, num_seeds: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, str]:
-    """Inputs and labels of pool and test rows together; per seed the pool flags, test rows and start rows."""
+def images(config: Config, size: Size, num_seeds: int) -> tuple[np.ndarray, np.ndarray, list[Split]]:
+    """Inputs and labels of pool and test rows together, and the rows of every seed."""
     load, file = (mnist, "mnist.npz") if config.data == "mnist" else (fashion_mnist, "fashion_mnist.npz")
     try:
         dataset = load(download=config.download)
@@ -112,23 +111,19 @@ def images(
     test = np.random.default_rng(1).permutation(len(dataset.x_test))[: size.test]
     x = np.concatenate([dataset.x[keep], dataset.x_test[test]])
     y = np.concatenate([dataset.y[keep], dataset.y_test[test]])
-    pools = np.tile(np.arange(len(x)) < size.pool, (num_seeds, 1))
-    tests = np.tile(np.arange(size.pool, len(x)), (num_seeds, 1))
-    starts = np.stack([start_set(y[: size.pool], 20, seed) for seed in range(num_seeds)])
-    return x, y, pools, tests, starts, dataset.fingerprint
+    pool, held_out = np.arange(len(x)) < size.pool, np.arange(size.pool, len(x))
+    return x, y, [Split(pool, held_out, start_set(y[: size.pool], 20, seed)) for seed in range(num_seeds)]
 
 
 def main(config: Config) -> None:
     console, size = Console(), SIZES[config.scale]
-    with_random(config.strategies)
     at_least(config, 0, "weight_decay")
     at_least(config, 1, "batch_size", "seeds")
     positive(config, "target")
     check_pool(size.pool, 20, size.rounds, config.batch_size)
     use_all_cores()
     num_seeds = config.seeds or size.seeds
-    *arrays, fingerprint = images(config, size, num_seeds)
-    data, in_axes = make_data(*arrays)
+    x, y, splits = images(config, size, num_seeds)
     learner = mc_dropout(
         gal_cnn(10, size.channels, hidden=size.hidden),
         size.draws,
@@ -139,23 +134,12 @@ def main(config: Config) -> None:
     sizes = {name: value for name, value in size._asdict().items() if name != "seeds"}
     options = {name: getattr(config, name) for name in ("scale", "data", "batch_size", "weight_decay")}
     name = f"{config.data}-{config.scale}"
-    curves = run_study(
-        name,
-        {**options, **sizes},
-        fingerprint,
-        {strategy: candidates_first(STRATEGIES[strategy], size.candidates) for strategy in config.strategies},
-        num_seeds,
-        data,
-        in_axes,
-        config.runs,
-        console,
-        fresh=config.fresh,
-        seeds_per_call=2,
-        learner=learner,
-        batch_size=config.batch_size,
-        num_rounds=size.rounds,
-        evaluate=partial(evaluate, over=chunked(200)),
-    )
+    query = lambda strategy: candidates_first(STRATEGIES[strategy], size.candidates)
+    measure = classification(chunked(200))
+    setup = Setup(learner, query("random"), config.batch_size, size.rounds, evaluate=measure)
+    setups = {strategy: setup._replace(query=query(strategy)) for strategy in config.strategies}
+    options = {**options, **sizes}
+    curves = run_study(name, own_pools(x, y, splits), setups, config, console, num_seeds, 2, options)
     unnamed = replace(config, scale=Config.scale, data=Config.data, download=False)  # as `name` has them, or no matter
     report(name, curves, config.target, picture(unnamed, name), console)
 

@@ -1,7 +1,6 @@
 """What every script asks of its options: refused in one sentence before any work, or turned into names of files."""
 
 import math
-from collections.abc import Collection
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,6 @@ def positive(config: Any, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and not 0 < value < math.inf:
             raise SystemExit(f"--{name.replace('_', '-')} must be above 0, got {value:g}")
-
-
-def with_random(strategies: Collection[str]) -> None:
-    """Refuse a study without its baseline."""
-    if "random" not in strategies:
-        raise SystemExit("--strategies must name random: every other strategy is compared with it")
 
 
 def check_pool(size: int, start_size: int, rounds: int, batch_size: int) -> None:

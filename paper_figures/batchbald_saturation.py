@@ -31,11 +31,12 @@ from bal.evaluation.plots import COLORS
 from bal.learners import lenet, mc_dropout, mlp
 from bal.loop import run_seeds, seed_keys
 from bal.loop.round import acquire, begin, fit, given_start, record_answers
+from bal.loop.stacked import stacked
 from bal.numerics import logmeanexp
 from bal.pool import make_pool
 from bal.query import Query, Stage, predictions
 from bal.selection import batch_information, batchbald
-from bal.typing import Learner, Pool, Setup, Task
+from bal.typing import Learner, Pool, Setup
 from experiments.common import start
 from experiments.options import at_least
 from paper_figures import repeated_mnist
@@ -185,10 +186,10 @@ def published_data(config: Config, num_seeds: int) -> Float[np.ndarray, "S R B"]
 
     def two_seeds(place: int) -> dict[str, np.ndarray]:
         both = keys[place : place + 2]
-        arrays, in_axes, _ = repeated_mnist.prepare(data, sizes, len(both), config.seed + place)
+        task, axes = stacked(lambda seed: repeated_mnist.of_seed(data, sizes, config.seed + place + seed), len(both))
         model, query = repeated_mnist.learner("conv", sizes), repeated_mnist.queries(sizes)["batchbald"]
         setup = Setup(model, query, batch_size=10, num_rounds=sizes.num_rounds, over=repeated_mnist.few_rows())
-        runs = run_seeds(both, Task(*arrays), setup, Task(*in_axes))
+        runs = run_seeds(both, task, setup, axes)
         return {"saturation": np.asarray(runs.log.info["saturation"])}
 
     part = {"data": "Repeated MNIST", "K": 10, "sizes": sizes._replace(num_seeds=0)._asdict(), "root": config.seed}

@@ -21,7 +21,7 @@ from bal.evaluation import mean_interval
 from bal.evaluation.plots import UNBOUNDED, figure_settings
 from bal.evaluation.statistics import Bounds
 from bal.records import open_record
-from experiments.common import ON_RECORD, WRITING
+from experiments.common import ON_RECORD
 
 Scale = Literal["smoke", "cpu", "paper"]
 """smoke: does it run; cpu: minutes on two cores; paper: the published sizes."""
@@ -137,8 +137,7 @@ def on_record(
         Console().print(f"{figure}: {shown}: {found}", markup=False, highlight=False, soft_wrap=True)
         if not record.events:
             arrays = {name: np.asarray(values) for name, values in compute().items()}
-            with WRITING:
-                record.append([{"kind": "part", **arrays}])
+            record.append([{"kind": "part", **arrays}])
         if not record.done:
             record.finish({})
         ON_RECORD[figure, ""] = finished + num_seeds, of

@@ -20,22 +20,22 @@ in 6 of 6 seeds, BatchBALD no better than random, and takes copies too, 9 of 120
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from rich.console import Console
 
 from bal import strategies, use_all_cores
 from bal.datasets import Dataset, MissingDataError, digits, mnist, split, start_set
-from bal.evaluation import accuracy, mixture_probabilities, strategy_styles
+from bal.evaluation import classification, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
 from bal.learners import lenet, mc_dropout, mlp
-from bal.pool import chunked
+from bal.pool import chunked, make_pool
 from bal.query import Query
-from bal.typing import Learner, Over, Pool, Posterior
+from bal.typing import Learner, Over, Setup, Task
 from experiments.common import run_study, start
 from experiments.options import at_least
 from paper_figures.common import Claim, Options, above, interval, legend, near, picture, report
@@ -96,24 +96,23 @@ def load() -> tuple[Dataset, bool]:
         return split(digits(), seed=0, num_test=597), False
 
 
-def seed_data(data: Dataset, sizes: Sizes, seed: int) -> tuple[np.ndarray, ...]:
-    """Pool of noisy copies and its labels, the image of every row, test rows and their labels, start rows."""
+def of_seed(data: Dataset, sizes: Sizes, seed: int) -> Task:
+    """The task of a seed: noisy copies of its images for a pool, other images for a test, and a start set."""
     assert data.x_test is not None
     assert data.y_test is not None
     random = np.random.default_rng(seed)
     images = random.permutation(len(data.x))[: sizes.num_images]
-    original = np.tile(np.arange(len(images)), COPIES)
-    x, y = data.x[images][original], data.y[images][original]
-    x = x + NOISE * random.standard_normal(x.shape, np.float32)
+    copied = images[original(len(images))]
+    x = data.x[copied] + NOISE * random.standard_normal((len(copied), *data.x.shape[1:]), np.float32)
+    y = data.y[copied].astype(np.int32)
     test = random.permutation(len(data.x_test))[: sizes.num_test]
-    return (
-        x,
-        y.astype(np.int32),
-        original,
-        data.x_test[test],
-        data.y_test[test].astype(np.int32),
-        start_set(y, START, seed),
-    )
+    held_out = data.x_test[test], data.y_test[test].astype(np.int32)
+    return Task(make_pool(x), y, held_out, np.asarray(start_set(y, START, seed), np.int32))
+
+
+def original(num_images: int) -> np.ndarray:
+    """The image of every row of a pool."""
+    return np.tile(np.arange(num_images), COPIES)
 
 
 def learner(network: str, sizes: Sizes) -> Learner:
@@ -127,14 +126,7 @@ def few_rows() -> Over:
     return chunked(50 if jax.default_backend() == "cpu" else 1_000)
 
 
-def evaluate(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
-    """Accuracy of the mean prediction on the test images, a few of them at a time."""
-    x, y = test
-    log_probs = few_rows().map(lambda posterior, x: posterior.predict(x), (posterior,), x)
-    return {"accuracy": accuracy(mixture_probabilities(log_probs), y)}
-
-
-class Curves(NamedTuple):
+class Found(NamedTuple):
     """accuracy ``[S, R + 1]``; repeats: picks so far whose image was labeled already, in any copy ``[S, R + 1]``."""
 
     accuracy: np.ndarray
@@ -153,33 +145,25 @@ def count_repeats(start: np.ndarray, picks: np.ndarray) -> np.ndarray:
     return np.array(repeats)
 
 
-def prepare(data: Dataset, sizes: Sizes, num_seeds: int, first: int = 0) -> tuple[tuple, tuple, np.ndarray]:
-    """Arrays and axes of all seeds from `first` on for `run_seeds`, and the image of every row ``[S, N]``."""
-    parts = [seed_data(data, sizes, seed) for seed in range(first, first + num_seeds)]
-    x, y, original, x_test, y_test, start = (np.stack(part) for part in zip(*parts, strict=True))
-    axes: Any = Pool(x=0, present=None, cost=None)  # type: ignore[arg-type]
-    pool = Pool(jnp.asarray(x), jnp.ones(x.shape[1], bool), jnp.ones(x.shape[1]))
-    test = jnp.asarray(x_test), jnp.asarray(y_test)
-    return (pool, jnp.asarray(y), test, jnp.asarray(start, jnp.int32)), (axes, 0, 0, 0), original
-
-
-def run_all(config: Config, sizes: Sizes, data: Dataset) -> dict[str, Curves]:
+def run_all(config: Config, sizes: Sizes, data: Dataset) -> dict[str, Found]:
     """Every strategy over all seeds."""
-    num_seeds = config.seeds or sizes.num_seeds
-    arrays, in_axes, original = prepare(data, sizes, num_seeds)
-    found = run_study(
-        f"repeated-mnist-{config.network}", sizes._replace(num_seeds=0)._asdict(), data.fingerprint, queries(sizes),
-        num_seeds, arrays, in_axes, config.runs, Console(), seeds_per_call=2, fresh=config.fresh,
-        learner=learner(config.network, sizes), batch_size=BATCH, num_rounds=sizes.num_rounds, evaluate=evaluate,
-        over=few_rows(),
-    )  # fmt: skip
-    repeats = lambda start, acquired: np.stack(
-        [count_repeats(images[first], images[picks]) for images, first, picks in zip(original, start, acquired)]
+    num_seeds, model = config.seeds or sizes.num_seeds, learner(config.network, sizes)
+    setup = lambda query: Setup(
+        model, query, BATCH, sizes.num_rounds, evaluate=classification(few_rows()), over=few_rows()
     )
-    return {name: Curves(one["accuracy"], repeats(one["start"], one["acquired"])) for name, one in found.items()}
+    setups = {name: setup(query) for name, query in queries(sizes).items()}
+    options = {**sizes._asdict(), "num_seeds": 0}
+    name, task = f"repeated-mnist-{config.network}", partial(of_seed, data, sizes)
+    curves = run_study(name, task, setups, config, Console(), num_seeds, 2, options)
+    images = original(min(sizes.num_images, len(data.x)))
+    repeats = lambda start, acquired: np.stack(
+        [count_repeats(images[first], images[picks]) for first, picks in zip(start, acquired)]
+    )
+    accuracy = curves.metrics["accuracy"]
+    return {name: Found(accuracy[name], repeats(curves.start[name], curves.acquired[name])) for name in setups}
 
 
-def claims(found: dict[str, Curves], config: Config, is_mnist: bool) -> list[Claim]:
+def claims(found: dict[str, Found], config: Config, is_mnist: bool) -> list[Claim]:
     """Ours beside the published statements."""
     judge = lambda holds: None if config.scale == "smoke" or not is_mnist or holds is None else bool(holds)
     final = {name: curves.accuracy[:, -1] for name, curves in found.items()}
@@ -228,7 +212,7 @@ def claims(found: dict[str, Curves], config: Config, is_mnist: bool) -> list[Cla
     return rows + accuracies(found, config, is_mnist)
 
 
-def accuracies(found: dict[str, Curves], config: Config, is_mnist: bool) -> list[Claim]:
+def accuracies(found: dict[str, Found], config: Config, is_mnist: bool) -> list[Claim]:
     """Ours beside the published numbers, which only the published size is held to."""
     rows = []
     num_rounds = found["random"].accuracy.shape[1] - 1
@@ -244,7 +228,7 @@ def accuracies(found: dict[str, Curves], config: Config, is_mnist: bool) -> list
     return rows
 
 
-def draw(found: dict[str, Curves], config: Config, is_mnist: bool) -> None:
+def draw(found: dict[str, Found], config: Config, is_mnist: bool) -> None:
     """Two panels."""
     styles = strategy_styles(found)
     name = f"repeated_{'mnist' if is_mnist else 'digits'}_{config.network}_{config.scale}"

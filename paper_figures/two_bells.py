@@ -18,7 +18,8 @@ reproduced: ours are 0.04 to 0.06 lower, further below random.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +28,13 @@ import scipy.stats
 from matplotlib.lines import Line2D
 from rich.console import Console
 
-from bal import use_all_cores
-from bal.acquisition import probit_probability
+from bal import strategies, use_all_cores
 from bal.datasets import start_set, two_bells
-from bal.evaluation import accuracy, area_under_curve, nll, strategy_styles
+from bal.evaluation import area_under_curve, classification, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
+from bal.pool import make_pool
 from bal.query import Query, sampled_targets
-from bal.typing import Learner, Pool, Posterior
+from bal.typing import Learner, Setup, Task
 from experiments.common import run_study, start
 from experiments.options import at_least
 from paper_figures.common import (
@@ -88,7 +89,7 @@ SIZES = {
 }
 
 
-class Curves(NamedTuple):
+class Found(NamedTuple):
     """One strategy on one pool: accuracy ``[S, R + 1]``, median distance of the acquired points ``[S]``."""
 
     accuracy: np.ndarray
@@ -122,46 +123,34 @@ def queries(num_targets: int) -> dict[str, Query]:
     }
 
 
-def evaluate(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
-    """Accuracy and negative log likelihood of the mean prediction."""
-    x, y = test
-    latent = posterior.predict(x)
-    probs = jnp.stack([probit_probability(latent._replace(mean=sign * latent.mean)) for sign in (-1, 1)], 1)
-    return {"accuracy": accuracy(probs, y), "nll": nll(probs, y)}
-
-
-def seed_data(size: int, sizes: Sizes, seed: int) -> tuple[np.ndarray, ...]:
-    """Pool, its labels, test rows, their labels, and a start set among the rows that all pools of the seed share."""
+def of_seed(size: int, sizes: Sizes, seed: int) -> Task:
+    """Pool and test rows of a seed, and a start set among the rows that all its pools share."""
     data = two_bells(size, sizes.num_test, seed)
-    assert data.x_test is not None
-    assert data.y_test is not None
+    x, x_test = (jnp.asarray(part, np.float64) for part in (data.x, data.x_test))
     first = start_set(data.y[: sizes.pools[0]], START, seed)
-    return data.x.astype(np.float64), data.y, data.x_test.astype(np.float64), data.y_test, first.astype(np.int32)
+    test = (x_test, jnp.asarray(data.y_test))
+    return Task(make_pool(x), jnp.asarray(data.y), test, jnp.asarray(first, jnp.int32))
 
 
-def run_pool(config: Config, size: int, sizes: Sizes, names: list[str], console: Console) -> dict[str, Curves]:
+def run_pool(config: Config, size: int, sizes: Sizes, names: list[str], console: Console) -> dict[str, Found]:
     """All seeds of some strategies on pools of one size."""
-    parts = [seed_data(size, sizes, seed) for seed in range(sizes.num_seeds)]
-    x, y, x_test, y_test, first = (jnp.asarray(np.stack(part)) for part in zip(*parts, strict=True))
-    axes: Any = Pool(x=0, present=None, cost=None)  # type: ignore[arg-type]
-    data = Pool(x, jnp.ones(size, bool), jnp.ones(size)), y, (x_test, y_test), first
-    every = queries(sizes.num_targets)
+    every, task = queries(sizes.num_targets), partial(of_seed, size, sizes)
     console.print(f"pool of {size:,}")
-    found = run_study(
-        "two-bells", {**sizes._replace(num_seeds=0, pools=())._asdict(), "pool": size, "start from": sizes.pools[0]},
-        two_bells(size, sizes.num_test, 0).fingerprint, {name: every[name] for name in names},
-        sizes.num_seeds, data, (axes, 0, 0, 0), config.runs, console, seeds_per_call=4, fresh=config.fresh,
-        learner=learner(), evaluate=evaluate, batch_size=1, num_rounds=sizes.num_rounds,
-    )  # fmt: skip
-    picks = {
-        name: np.take_along_axis(np.asarray(x), one["acquired"].reshape(len(x), -1, 1), 1)
-        for name, one in found.items()
-    }
-    distance = {name: np.median(np.linalg.norm(rows, axis=-1), 1) for name, rows in picks.items()}
-    return {name: Curves(one["accuracy"], distance[name]) for name, one in found.items()}
+    setup = Setup(learner(), every["random"], 1, sizes.num_rounds, evaluate=classification())
+    setups = {name: setup._replace(query=every[name]) for name in names}
+    options = {**sizes._asdict(), "num_seeds": 0, "pools": (), "pool": size, "start from": sizes.pools[0]}
+    curves = run_study("two-bells", task, setups, config, console, sizes.num_seeds, options=options)
+    rows = [np.asarray(task(seed).pool.x) for seed in range(sizes.num_seeds)]
+
+    def distance(acquired: np.ndarray) -> np.ndarray:
+        far = [np.linalg.norm(x[picks.ravel()], axis=-1) for x, picks in zip(rows, acquired)]
+        return np.median(far, 1)
+
+    accuracy = curves.metrics["accuracy"]
+    return {name: Found(accuracy[name], distance(curves.acquired[name])) for name in names}
 
 
-def run_all(config: Config, sizes: Sizes, console: Console) -> dict[tuple[str, int], Curves]:
+def run_all(config: Config, sizes: Sizes, console: Console) -> dict[tuple[str, int], Found]:
     """Random, which a pool does not concern, on 10,000 rows; the others on every pool."""
     found = {}
     for size in sizes.pools:
@@ -175,17 +164,17 @@ def middle(sizes: Sizes) -> int:
     return min(10_000, sizes.pools[-1])
 
 
-def at(curves: Curves, num_labels: int) -> np.ndarray:
+def at(curves: Found, num_labels: int) -> np.ndarray:
     """Accuracy of every seed at a number of labels, or at the last."""
     return curves.accuracy[:, min(num_labels - START, curves.accuracy.shape[1] - 1)]
 
 
-def area(curves: Curves) -> np.ndarray:
+def area(curves: Found) -> np.ndarray:
     """Area under each seed's accuracy curve, an average over the budget."""
     return area_under_curve(START + np.arange(curves.accuracy.shape[1]), curves.accuracy)
 
 
-def claims(found: dict[tuple[str, int], Curves], sizes: Sizes, scale: Scale) -> list[Claim]:
+def claims(found: dict[tuple[str, int], Found], sizes: Sizes, scale: Scale) -> list[Claim]:
     """Ours beside the published statements, then beside the numbers of a prototype."""
     judge = lambda holds: None if scale == "smoke" or holds is None else bool(holds)
     size, random = middle(sizes), found["random", middle(sizes)]
@@ -208,7 +197,7 @@ def claims(found: dict[tuple[str, int], Curves], sizes: Sizes, scale: Scale) -> 
     return rows + numbers(found, scale)
 
 
-def falls_with_the_pool(found: dict[tuple[str, int], Curves], sizes: Sizes, judge: Callable) -> Claim:
+def falls_with_the_pool(found: dict[tuple[str, int], Found], sizes: Sizes, judge: Callable) -> Claim:
     """Page's test of the order of three or more pools."""
     areas = np.stack([area(found["bald", size]) for size in sizes.pools], 1)
     trend = scipy.stats.page_trend_test(areas[:, ::-1])
@@ -222,7 +211,7 @@ def falls_with_the_pool(found: dict[tuple[str, int], Curves], sizes: Sizes, judg
     )
 
 
-def numbers(found: dict[tuple[str, int], Curves], scale: Scale) -> list[Claim]:
+def numbers(found: dict[tuple[str, int], Found], scale: Scale) -> list[Claim]:
     """Accuracies and distances beside those of the prototype, at the label counts that were reached."""
     rows = []
     for key, curves in found.items():
@@ -243,12 +232,12 @@ def numbers(found: dict[tuple[str, int], Curves], scale: Scale) -> list[Claim]:
     return rows
 
 
-def distance(curves: Curves) -> Interval:
+def distance(curves: Found) -> Interval:
     """Mean over seeds of the median distance of the picks from the center."""
     return interval(curves.distance, (0, np.inf))
 
 
-def draw(found: dict[tuple[str, int], Curves], config: Config) -> None:
+def draw(found: dict[tuple[str, int], Found], config: Config) -> None:
     """Two panels; the color tells the strategy, the line the pool."""
     pools = sorted({size for _, size in found})
     lines = dict(zip(pools, ("dotted", "dashdot", "dashed", "solid")[-len(pools) :]))

@@ -1,9 +1,12 @@
 """Arrays in, arrays out: metrics, learning curves, statistics over paired seeds, tables, plots. Imports no JAX.
 
+The `evaluate` of a set-up is `classification` or `regression`.
+
 The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.
 """
 
 from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target
+from bal.evaluation.measures import classification, regression
 from bal.evaluation.metrics import (
     accuracy,
     brier,
@@ -34,6 +37,7 @@ __all__ = [
     "area_under_curve",
     "brier",
     "censored_quantile",
+    "classification",
     "compare",
     "comparison_table",
     "detectable_difference",
@@ -49,6 +53,7 @@ __all__ = [
     "mixture_probabilities",
     "nll",
     "paired_difference",
+    "regression",
     "rmse",
     "strategy_styles",
     "verdict",

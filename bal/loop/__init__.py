@@ -6,10 +6,12 @@ from bal.loop.devices import use_all_cores
 from bal.loop.eager import run_eager
 from bal.loop.round import seed_keys
 from bal.loop.seeds import SeedRuns, run_seeds
+from bal.loop.study import Curves, study
 from bal.loop.task import TableTasks, task
 
 __all__ = [
     "Campaign",
+    "Curves",
     "Log",
     "SeedRuns",
     "TableTasks",
@@ -17,6 +19,7 @@ __all__ = [
     "run_eager",
     "run_seeds",
     "seed_keys",
+    "study",
     "task",
     "use_all_cores",
 ]

@@ -6,7 +6,7 @@ Values are read once; shapes come from tracing; one small prediction is computed
 import inspect
 import warnings
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from jaxtyping import Array
 from bal.learners.convergence import ADVICE
 from bal.learners.settings import check_count
 from bal.loop.checks import check_budget, check_distributions, check_labels, check_predictions, check_rows, kind_of
-from bal.loop.round import NO_START, label_shapes, measure
+from bal.loop.round import NO_START, measure
 from bal.pool.arrays import as_rows
 from bal.pool.over import dense, num_rows, over_of, take
 from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree, Query, Setup, Stage, Task
@@ -52,6 +52,12 @@ def check_setup(learner: Any, query: Any, over: Any) -> None:
         _check_select(stage.select)
 
 
+def check_is_task(task: Any) -> None:
+    """A `Task`."""
+    if not isinstance(task, Task):
+        raise TypeError(f"expected a Task, got {_named(task)}; make one: Task(make_pool(x), y)")
+
+
 def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
     """A simulated experiment makes sense; returns the task as arrays, its oracle as a tree if it is a function.
 
@@ -61,8 +67,7 @@ def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
     Raises:
       ValueError, TypeError: named in one sentence: what was expected, what came, what to do.
     """
-    if not isinstance(task, Task):
-        raise TypeError(f"expected a Task, got {_named(task)}; make one: Task(make_pool(x), y)")
+    check_is_task(task)
     if not isinstance(setup, Setup):
         raise TypeError(
             f"expected a Setup, got {_named(setup)}; make one: Setup(learner, query, batch_size, num_rounds)"
@@ -79,13 +84,13 @@ def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
     num_start = check_count("num_initial", setup.num_initial, 0) if task.start is None else 0
     if not (setup.evaluate is None or callable(setup.evaluate)):
         raise TypeError(f"evaluate is called with a posterior and the test set, got {_named(setup.evaluate)}")
-    task = _arrays(task, over)
+    task = arrays_of(task, over)
     per_seed = seed_axes(axes, task)
     if task.start is not None and np.ndim(task.start) != 1 + bool(per_seed.start):
         shape, way = ("[seeds, rows], or axes that share it,", "") if per_seed.start else ("[rows]", _OWN_START)
         raise ValueError(f"expected a start set of row ids {shape} got shape {np.shape(task.start)}{way}")
     predictions = None
-    for number, seen in enumerate(_views(task, per_seed)):
+    for number, seen in enumerate(views(task, per_seed)):
         if number == 0 or any(jax.tree.leaves(per_seed.pool.x)):
             _check_pool(seen.pool)
         if not callable(seen.oracle):
@@ -93,7 +98,7 @@ def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
         if callable(seen.oracle) or over.place == "host":
             continue  # labels are checked as they come, and what a host model predicts once it is fitted
         if number == 0:
-            predictions = _check_first(seen, seen.oracle, setup)
+            predictions = check_first(seen, seen.oracle, setup)
         rows = np.flatnonzero(np.asarray(seen.pool.present))
         given = jax.tree.map(lambda leaf, rows=rows: np.asarray(leaf)[rows], seen.oracle)
         checked = check_answers(predictions, given, rows)
@@ -104,40 +109,22 @@ def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
     return task
 
 
-def check_traced(task: Task, setup: Setup, axes: Any) -> Task:
-    """An oracle that is a function can be compiled and answers as the learner needs it; returns the task with labels
-    of the type that they are stored in.
-
-    Raises:
-      ValueError, TypeError: it cannot be traced, or its labels have another shape or type than the predictions ask for.
-    """
-    seen = _views(task, seed_axes(axes, task))[0]
-    try:
-        like = label_shapes(seen)
-    except jax.errors.JAXTypeError as error:
-        raise TypeError(
-            f"this oracle cannot be compiled ({type(error).__name__}); write it with jax.numpy, or use run_eager, "
-            "which asks any Python"
-        ) from None
-    some = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
-    stored = check_answers(_check_first(seen, like, setup), some, [0])
-    dtypes = jax.tree.map(lambda leaf: jax.dtypes.canonicalize_dtype(leaf.dtype), stored)
-    return task._replace(oracle=Partial(partial(_stored, dtypes), task.oracle))
-
-
-def check_told(log: Any, task: Task, setup: Setup, axes: Any) -> None:
-    """What an oracle that is a function told in a compiled run (a `Log` of several seeds) fits the predictions."""
-    seen = _views(task, seed_axes(axes, task))[0]
-    predictions = predicted(setup.learner, seen.pool.x, label_shapes(seen))[1]
-    valid = np.asarray(log.valid)
-    answered = lambda leaf: np.asarray(leaf)[valid]
-    check_answers(predictions, jax.tree.map(answered, log.y), answered(log.indices))
-    rows = lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:])
-    check_answers(predictions, jax.tree.map(rows, log.y_start), rows(log.start))
-
-
-def _stored(dtypes: PyTree, oracle: Callable, *asked: Any) -> PyTree:
-    return jax.tree.map(lambda dtype, leaf: jnp.asarray(leaf, dtype), dtypes, oracle(*asked))
+def arrays_of(task: Task, over: Over = dense) -> Task:
+    """The parts of a task as arrays, and an oracle that is a function as a tree, for maps over seeds."""
+    pool, oracle, test = task.pool, task.oracle, task.test
+    if not isinstance(pool, Pool):
+        raise TypeError(f"expected a Pool, got {_named(pool)}; use bal.pool.labeled.make_pool(x)")
+    pool = Pool(as_rows(pool.x), as_rows(pool.present), as_rows(pool.cost))
+    if not callable(oracle):
+        oracle = as_rows(oracle, "labels")
+    else:
+        _check_oracle(oracle)
+        oracle = Partial(oracle) if jax.tree_util.all_leaves([oracle]) else oracle
+    if over.place != "host":
+        test = jax.tree.map(lambda leaf: as_rows(leaf, "test set"), test)  # here a list is a tree
+    if any(0 in np.shape(leaf)[:1] for leaf in jax.tree.leaves(test)):
+        raise ValueError("the test set is empty: expected at least 1 row to evaluate on, or test=None without evaluate")
+    return Task(pool, oracle, test, as_rows(task.start, "start set"))
 
 
 def seed_axes(axes: Any, args: Any) -> Any:
@@ -227,24 +214,7 @@ def warn_of_oddities(info: dict[str, Array], valid: Any) -> None:
         warnings.warn(f"some scores were NaN ({most} at most in a query); such rows are never picked", stacklevel=3)
 
 
-def _arrays(task: Task, over: Over) -> Task:
-    pool, oracle, test = task.pool, task.oracle, task.test
-    if not isinstance(pool, Pool):
-        raise TypeError(f"expected a Pool, got {_named(pool)}; use bal.pool.labeled.make_pool(x)")
-    pool = Pool(as_rows(pool.x), as_rows(pool.present), as_rows(pool.cost))
-    if not callable(oracle):
-        oracle = as_rows(oracle, "labels")
-    else:
-        _check_oracle(oracle)
-        oracle = Partial(oracle) if jax.tree_util.all_leaves([oracle]) else oracle
-    if over.place != "host":
-        test = jax.tree.map(lambda leaf: as_rows(leaf, "test set"), test)  # here a list is a tree
-    if any(0 in np.shape(leaf)[:1] for leaf in jax.tree.leaves(test)):
-        raise ValueError("the test set is empty: expected at least 1 row to evaluate on, or test=None without evaluate")
-    return Task(pool, oracle, test, as_rows(task.start, "start set"))
-
-
-def _views(task: Task, per_seed: Any) -> list[Task]:
+def views(task: Task, per_seed: Any) -> list[Task]:
     """What one seed sees; seeds that share rows and labels are seen as one, with the rows that any of them has."""
     lengths = {leaf.shape[0] for leaf, own in zip(*map(jax.tree.leaves, (task, per_seed)), strict=True) if own}
     if len(lengths) > 1:
@@ -271,7 +241,7 @@ def _check_length(y: PyTree, n: int) -> None:
         raise ValueError(f"expected one label for each of {n} pool rows, got labels of length {got}")
 
 
-def _check_first(task: Task, y: PyTree, setup: Setup) -> PyTree:
+def check_first(task: Task, y: PyTree, setup: Setup) -> PyTree:
     """Metrics have names, and a first prediction is normalised; returns the shapes of predictions."""
     state, predictions = predicted(setup.learner, task.pool.x, y)
     kind_of(predictions)

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from bal.loop.compiled import Log
 from bal.loop.round import given_start
@@ -60,12 +59,13 @@ def log_events(log: Log, seed: int) -> list[dict]:
     return events
 
 
-def events_log(events: list[dict], y_like: Array, picks_like: Selection, metrics_like: dict) -> Log:
+def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_like: dict) -> Log:
     """Stack the events of all rounds: entry r + 1 holds the picks of round r.
 
     Shapes and dtypes are those of one round's labels, picks and metrics, also where there are no rounds to stack.
     """
     start, *rest = events
+    dtype_of = lambda like: like.dtype if hasattr(like, "dtype") else np.asarray(like).dtype
     stack = lambda values, like: jnp.asarray(np.array(values, like.dtype).reshape(len(rest), *like.shape))
     pick = lambda name, like: stack([event[name] for event in rest], like)
     told = {
@@ -84,7 +84,7 @@ def events_log(events: list[dict], y_like: Array, picks_like: Selection, metrics
         log_q=None if log_q is None else stack([event["info"]["log_q"] for event in rest], log_q),
         info=told,
         metrics={
-            name: jnp.asarray(np.array([event["metrics"][name] for event in events], np.asarray(like).dtype))
+            name: jnp.asarray(np.array([event["metrics"][name] for event in events], dtype_of(like)))
             for name, like in metrics_like.items()
         },
         num_training=jnp.asarray(np.array([event["counts"]["training"] for event in events], np.int32)),

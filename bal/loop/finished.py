@@ -1,6 +1,5 @@
 """Finished seeds on record: which there are, whether they are of this experiment, and as logs again."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from bal.loop.compiled import Log, run
+from bal.loop.compiled import Log
 from bal.loop.events import events_log, log_events
 from bal.loop.fingerprint import rows_digest
 from bal.loop.identity import check_recorded, opening, run_identity, same_run
@@ -55,9 +54,11 @@ def num_finished(record: Record, own: list[dict[str, Any]], num_rounds: int) -> 
     return len(own)
 
 
-def read_back(record: Record, keys: Array, task: Task, setup: Setup, per_seed: Task, num_seeds: int) -> Log:
-    """The logs of the first seeds, from the record; their labels are compared with those that are given."""
-    like = jax.eval_shape(partial(run, setup=setup), keys[0], one_seed(task, per_seed, 0))
+def read_back(record: Record, like: Log, task: Task, setup: Setup, per_seed: Task, num_seeds: int) -> Log:
+    """The logs of the first seeds, from the record; their labels are compared with those that are given.
+
+    `like` has the shapes and types of one seed.
+    """
     one_round = lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
     picks = Selection(like.indices, like.scores, like.valid, like.log_q, like.info)
     picks_like, metrics_like = jax.tree.map(one_round, (picks, like.metrics))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 from jaxtyping import Array, Int
 
 from bal.pool.labeled import answer, empty_log, training_set
@@ -94,9 +95,10 @@ def reveal(key: PRNGKey, number: Any, task: Task, picks: Selection) -> PyTree:
 def label_shapes(task: Task) -> PyTree:
     """Shape and type of one label of an oracle that is a function, ``[1, ...]``; it is traced, not asked."""
     one = lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
-    answer = lambda key, rows, x: jax.tree.map(jnp.asarray, task.oracle(key, rows, x))
+    answer = lambda oracle, key, rows, x: jax.tree.map(jnp.asarray, oracle(key, rows, x))
+    oracle = task.oracle if isinstance(task.oracle, Partial) else Partial(task.oracle)
     rows = jax.ShapeDtypeStruct((1,), jnp.int32)
-    return jax.eval_shape(answer, jax.random.key(0), rows, jax.tree.map(one, task.pool.x))
+    return jax.eval_shape(answer, oracle, jax.random.key(0), rows, jax.tree.map(one, task.pool.x))
 
 
 def draw_start(key: PRNGKey, pool: Pool, num_initial: int) -> Selection:

@@ -13,11 +13,14 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array
 
 from bal.learners.settings import check_count
-from bal.loop.checks import check_keys
+from bal.loop.checks import check_keys, check_record
 from bal.loop.compiled import Log, run
 from bal.loop.devices import warn_of_one_device
-from bal.loop.doors import check_task, check_told, check_traced, seed_axes, warn_of_oddities
+from bal.loop.doors import check_task, seed_axes, warn_of_oddities
+from bal.loop.finished import identities, num_finished, one_seed, read_back, write_down
+from bal.loop.oracles import check_told, check_traced, stored_as
 from bal.pool.over import over_of
+from bal.records import Record
 from bal.typing import Setup, Task
 
 
@@ -86,7 +89,8 @@ class OverSeeds(NamedTuple):
 class SeedsInterrupted(KeyboardInterrupt):
     """Ctrl-C between two calls of `run_seeds`; `runs` holds the seeds that were finished, if any.
 
-    They are not lost: give ``skip=len(error.runs.log.start)`` to go on behind them.
+    They are not lost: on a record the same call goes on behind them, and without one that with
+    ``skip=len(error.runs.log.start)``.
     """
 
     def __init__(self, runs: SeedRuns | None, num_seeds: int):
@@ -101,6 +105,7 @@ def run_seeds(
     setup: Setup,
     axes: Task | None = None,
     *,
+    record: Record | None = None,
     mesh: Mesh | None = None,
     seeds_per_call: int | None = None,
     on_compiled: Callable[[float], None] | None = None,
@@ -117,18 +122,21 @@ def run_seeds(
       task, setup: as in `run`.
       axes: a `Task` with 0 for what leads with the seeds and None for what they share, each for a part of the task or
         for the leaves in it: ``Task(Pool(None, present=0, cost=None), None, start=0)``. By default all is shared.
+      record: an open `bal.records.Record`. Finished seeds are on disk as soon as they are there; those that are on
+        record already, seed 0 first, are read back and not run again.
       mesh: devices to use, by default all local ones.
       seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
         devices. Fewer take less memory and let `on_seeds` report more often.
       on_compiled: called once with the seconds that compiling took, before the first seeds run.
-      on_seeds: called with the logs of the seeds finished since the last call, for a record or a progress bar.
-      skip: seeds at the front that are not run, say because they are on record; the logs begin after them.
+      on_seeds: called with the logs of the seeds finished since the last call, for a progress bar.
+      skip: seeds at the front that are not run; the logs begin after them.
 
     Raises:
       ValueError, TypeError: whatever cannot be right, in one sentence: keys, inputs that are not finite, labels that do
         not fit the pool or the predictions, a start set that repeats a row or leaves the pool, no start set, more rows
         asked for than are present, predictions that are not normalised, an `over` that cannot be compiled; per-seed
-        arguments of different lengths; no seed left to run.
+        arguments of different lengths; no seed left to run; a record of other seeds: other keys, rows, start sets,
+        labels, batch size, learner or query.
       SeedsInterrupted: Ctrl-C; it holds the seeds that were finished.
     """
     check_keys(keys)
@@ -137,6 +145,9 @@ def run_seeds(
         check_count("seeds_per_call", seeds_per_call)
     if not 0 <= skip < len(keys):
         raise ValueError(f"expected to skip fewer than the {len(keys)} seeds, got skip={skip}")
+    check_record(record)
+    if record is not None and skip:
+        raise ValueError("a record says which seeds are finished; give a record or skip, not both")
     task = check_task(task, setup, axes)
     place = over_of(setup.learner, setup.over).place
     if place != "device":
@@ -144,12 +155,23 @@ def run_seeds(
             f"run_seeds compiles whole experiments, got over={place}; "
             "use run_eager for pools outside the device and host models"
         )
-    asked = callable(task.oracle)
-    task = check_traced(task, setup, axes) if asked else task
+    asked, per_seed, one = callable(task.oracle), seed_axes(axes, task), partial(run, setup=setup)
+    if asked:
+        dtypes = check_traced(task, setup, axes)
+        one = lambda key, task: run(key, stored_as(dtypes, task), setup)
+    logs, own = [], []
+    if record is not None:
+        own = identities(keys, task, setup, per_seed)
+        skip = num_finished(record, own, setup.num_rounds)
+        if skip:
+            like = jax.eval_shape(one, keys[0], one_seed(task, per_seed, 0))
+            logs.append(read_back(record, like, task, setup, per_seed, skip))
+        if skip == len(keys):
+            return SeedRuns(logs[0], 0.0, 0.0)
     if mesh is None:
         warn_of_one_device(len(keys) - skip)
     begun = time.perf_counter()
-    mapped = over_seeds(partial(run, setup=setup), (keys, task), (0, axes), mesh)
+    mapped = over_seeds(one, (keys, task), (0, axes), mesh)
     wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
     size = -(-wanted // mapped.num_devices) * mapped.num_devices
     firsts = range(skip, mapped.num_seeds, size)
@@ -157,7 +179,6 @@ def run_seeds(
     ready = time.perf_counter()
     if on_compiled is not None:
         on_compiled(ready - begun)
-    logs = []
     together = lambda: SeedRuns(
         jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *logs), ready - begun, time.perf_counter() - ready
     )
@@ -167,11 +188,13 @@ def run_seeds(
             done = jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done)
             if asked:
                 check_told(done, task, setup, axes)
+            if record is not None:
+                write_down(record, own, done, first)
             logs.append(done)
             if on_seeds is not None:
                 on_seeds(done)
     except KeyboardInterrupt:
-        raise SeedsInterrupted(together() if logs else None, mapped.num_seeds - skip) from None
+        raise SeedsInterrupted(together() if logs else None, mapped.num_seeds - (0 if own else skip)) from None
     runs = together()
     warn_of_oddities(runs.log.info, runs.log.valid)
     return runs

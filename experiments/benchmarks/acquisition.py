@@ -14,10 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from rich.console import Console
-from timing import at_least, compiled, least_seconds, start, table
 
 from bal import acquisition
 from bal.typing import Gaussian, Latent
+from experiments.benchmarks.timing import at_least, compiled, least_seconds, start, table
 
 SLOW = ("hyperparameter_bald", "mixture_bald")
 """Quadratures over pairs of draws, timed on a hundredth of the rows."""

@@ -23,12 +23,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
-from timing import Program, at_least, compiled, least_seconds, picture, start
 
 from bal.acquisition import epig
 from bal.kernels import Factors
 from bal.selection import SparseRows, badge, batchbald, frank_wolfe, k_center, lcmd, sum_rows
 from bal.typing import Candidates
+from experiments.benchmarks.timing import Program, at_least, compiled, least_seconds, picture, start
 
 Part = Literal["information", "kernels", "sparse", "diversity", "scaling"]
 Method = Literal["batchbald", "epig", "k_center", "badge", "lcmd", "frank_wolfe"]

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 from rich.console import Console
-from timing import at_least, compiled, least_seconds, start, table
 
 from bal.numerics import in_row_blocks
 from bal.selection import ScoredFeatures, cluster_margin, k_means, k_medoids, probcover, ranked_batch, typiclust
 from bal.typing import Candidates
+from experiments.benchmarks.timing import at_least, compiled, least_seconds, start, table
 
 
 @dataclass(frozen=True)

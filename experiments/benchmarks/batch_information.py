@@ -14,11 +14,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from rich.console import Console
-from timing import Program, at_least, compiled, least_seconds, start, table
 
 from bal.acquisition import epig, epig_by_entropies
 from bal.selection import batchbald, epig_batch, gaussian_batch
 from bal.typing import Candidates
+from experiments.benchmarks.timing import Program, at_least, compiled, least_seconds, start, table
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from rich.console import Console
-from timing import at_least, compiled, least_seconds, start, table
 
 from bal.kernels import Factors, given_known, linear, noisy, sketch
 from bal.selection import badge, k_center, kmeans_pp, lcmd, max_det, transformed
 from bal.typing import Candidates
+from experiments.benchmarks.timing import at_least, compiled, least_seconds, start, table
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from rich.console import Console
-from timing import at_least, compiled, least_seconds, start, table
 
 from bal.selection import (
     SparseRows,
@@ -28,6 +27,7 @@ from bal.selection import (
     sum_rows,
 )
 from bal.typing import Candidates
+from experiments.benchmarks.timing import at_least, compiled, least_seconds, start, table
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ import optax
 from flax import nnx
 from rich.console import Console
 from rich.table import Table
-from timing import at_least, start
 
 from bal.learners import categorical
 from bal.learners.ensemble import ensemble
 from bal.learners.networks import Network, lenet, network
 from bal.typing import Data
+from experiments.benchmarks.timing import at_least, start
 
 
 @dataclass(frozen=True)

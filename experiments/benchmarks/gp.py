@@ -26,13 +26,13 @@ from gpjax.parameters import PositiveReal
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
-from timing import compiled, least_seconds
 
 from bal.kernels import posterior_covariance
 from bal.learners.gp import GPState, Process, given, gp_regression, maximum_likelihood, process
 from bal.numerics import in_row_blocks
 from bal.selection import max_det
 from bal.typing import Candidates, Data, Learner, Posterior, Selection
+from experiments.benchmarks.timing import compiled, least_seconds
 
 FEATURES, NOISE = 5, 0.01
 

@@ -1,18 +1,15 @@
 """How every benchmark measures: compiled ahead of time, timed in turn, and the least of several calls."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import rich.box
 from rich.table import Table
 
-sys.path.append(str(Path(__file__).parents[1]))  # a benchmark starts and stops as the scripts in that folder do
-from common import start
-from options import at_least, picture
+from experiments.common import start
+from experiments.options import at_least, picture
 
 __all__ = ["Program", "at_least", "compiled", "least_seconds", "picture", "start", "table"]
 

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import optax
 from rich.console import Console
 from rich.table import Table
-from timing import at_least, start
 
 from bal.acquisition import bald
 from bal.datasets import digits
@@ -30,6 +29,7 @@ from bal.pool import make_pool
 from bal.query import by_score
 from bal.selection import best
 from bal.typing import Posterior, Setup, Task
+from experiments.benchmarks.timing import at_least, start
 
 MEMBERS, MINIBATCH, WEIGHTS = 10, 64, 64 * 128 + 128 * 10
 QUERY = by_score(bald, best)

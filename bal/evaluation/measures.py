@@ -1,0 +1,89 @@
+"""What to measure of a posterior on a test set: the `evaluate` of a `bal.typing.Setup`, in one word."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from bal.evaluation.metrics import accuracy, brier, ece, gaussian_nll, mixture_nll, mixture_probabilities, rmse
+
+Evaluate = Callable[[Any, tuple], dict[str, Any]]
+
+
+@cache
+def classification(over: Any = None) -> Evaluate:
+    """``evaluate(posterior, test)`` for classifiers: accuracy, nll (nats), brier and ece of the mean over draws.
+
+    Log probabilities ``[M, K, C]`` are taken as they are, a `bal.typing.Latent` as that of a binary probit model. The
+    test is ``(x, y)``, or ``(x, y, rows)`` where seeds share `x` and `y` and have rows of their own.
+
+    Use it when labels are class numbers. Two calls with the same arguments return the same function, so that nothing
+    is compiled twice.
+
+    Args:
+      over: how predictions meet many test rows, as ``chunked(1000)`` of `bal.pool`; all at once by default.
+
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> sure = SimpleNamespace(predict=lambda x: np.log(np.tile([[0.2, 0.8]], (len(x), 1, 1))))
+    >>> found = classification()(sure, (np.zeros((4, 1)), np.array([1, 1, 1, 0])))
+    >>> {name: round(float(value), 3) for name, value in found.items()}
+    {'accuracy': 0.75, 'nll': 0.57, 'brier': 0.38, 'ece': 0.05}
+    """
+
+    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+        found, y = _predicted(posterior, test, over)
+        log_probs = _of_latent(found) if hasattr(found, "mean") and hasattr(found, "variance") else found
+        probs = mixture_probabilities(log_probs)
+        return {
+            "accuracy": accuracy(probs, y),
+            "nll": mixture_nll(log_probs, y),
+            "brier": brier(probs, y),
+            "ece": ece(probs, y),
+        }
+
+    return evaluate
+
+
+@cache
+def regression(over: Any = None) -> Evaluate:
+    """``evaluate(posterior, test)`` for one real number a row: rmse of the mean over draws, and nll (nats) of a label.
+
+    Both are in the units of the labels. The test and `over` are as in `classification`.
+
+    Use it when the learner predicts a `bal.typing.Gaussian`; nll counts its noise, so it judges the variances too.
+
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> gaussian = SimpleNamespace(mean=np.zeros((3, 1)), variance=np.ones((3, 1)), noise=np.zeros((3, 1)))
+    >>> posterior, y = SimpleNamespace(predict=lambda x: gaussian), np.array([1.0, -1.0, 1.0])
+    >>> found = regression()(posterior, (np.zeros((3, 1)), y))
+    >>> {name: round(float(value), 3) for name, value in found.items()}
+    {'rmse': 1.0, 'nll': 1.419}
+    """
+
+    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+        found, y = _predicted(posterior, test, over)
+        return {"rmse": rmse(found.mean.mean(1), y), "nll": gaussian_nll(found.mean, found.variance + found.noise, y)}
+
+    return evaluate
+
+
+def _predicted(posterior: Any, test: tuple, over: Any) -> tuple[Any, Any]:
+    """Predictions for the test rows, and their labels."""
+    x, y, *rows = test
+    if rows:
+        x, y = x[rows[0]], y[rows[0]]
+    return (posterior.predict(x) if over is None else over.map(_predict, (posterior,), x)), y
+
+
+def _predict(posterior: Any, x: Any) -> Any:
+    return posterior.predict(x)
+
+
+def _of_latent(latent: Any) -> Any:
+    """Log probabilities ``[M, K, 2]`` of a probit model, ``log Φ(± m / √(1 + s²))``."""
+    import jax.numpy as jnp
+    from jax.scipy.special import log_ndtr
+
+    standardized = latent.mean / jnp.sqrt(1 + latent.variance)
+    return log_ndtr(jnp.stack([-standardized, standardized], -1))

@@ -1,0 +1,224 @@
+"""A study: several set-ups on several tasks over paired seeds, recorded, so that only what is missing is run."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from bal.learners.settings import check_count
+from bal.loop.compiled import Log
+from bal.loop.doors import seed_axes
+from bal.loop.fingerprint import describe
+from bal.loop.finished import identities, num_finished
+from bal.loop.progress import progress
+from bal.loop.round import seed_keys
+from bal.loop.seeds import run_seeds
+from bal.loop.stacked import stacked, task_digest
+from bal.method import brief
+from bal.records import Record, open_record
+from bal.records.environment import environment
+from bal.records.writers import written_by
+from bal.selection import random_uniform
+from bal.typing import Query, Setup, Stage, Task
+
+BASELINE = "random"
+TaskOf = Task | Callable[[int], Task]
+"""A task that all seeds share, or a function from the number of a seed to its task."""
+
+
+class Curves(NamedTuple):
+    """What the set-ups of one task came to over S seeds: R rounds of B picks, E = R + 1 evaluations.
+
+    labels: labels in the training set at each evaluation; metrics: ``[S, E]`` by metric and set-up, as
+    `bal.evaluation.comparison_table` and `learning_curves` take them; acquired, start: rows of the pool by set-up.
+    """
+
+    labels: Int[np.ndarray, "E"]
+    metrics: dict[str, dict[str, Float[np.ndarray, "S E"]]]
+    acquired: dict[str, Int[np.ndarray, "S R B"]]
+    start: dict[str, Int[np.ndarray, "S S0"]]
+
+
+def study(
+    root: str | Path,
+    tasks: Mapping[str, TaskOf],
+    setups: Mapping[str, Setup],
+    num_seeds: int,
+    *,
+    seed: int = 0,
+    seeds_per_call: int = 4,
+    fresh: bool = False,
+    options: Mapping[str, Any] | None = None,
+    console: Any = None,
+    on_progress: Callable[[str, str, int], None] | None = None,
+) -> dict[str, Curves]:
+    """Run every set-up on every task for the same seeds, or read back what is on record.
+
+    There is one record for each task and set-up, ``root/<task>/<digits>``, on which seeds are as soon as they are
+    finished: a study that was killed goes on where it stopped, and grows with `num_seeds`. The digits stand for the
+    data of the task, learner, query and sizes; change one of them and the set-up is run anew beside the old record.
+
+    Use it when a table or a figure is to come of it, for one comparison or for many.
+
+    Args:
+      root: folder of records.
+      tasks: by name, which is the name of a folder; a `Task` that all seeds share, or a function that makes that of a
+        seed from its number (0, 1, ...), to have other pools, tests and start sets. What is the same array, or equal,
+        in all of them is shared and kept once.
+      setups: by name. One named "random" is the baseline; if there is none, the first set-up with a random query is
+        added as such.
+      num_seeds: seeds of every set-up, paired: seed s has the same task and the same key in all of them.
+      seed: root of the keys.
+      seeds_per_call: seeds that are run, and written down, together; rounded up to a multiple of the devices.
+      fresh: nothing is read back; the records that are there are set aside.
+      options: more to be said of a record, as ``config.*`` of `bal.records.table`; part of what it stands for.
+      console: a `rich.console.Console` for progress: bars in a terminal, lines in a log file. Standard output by
+        default.
+      on_progress: called with task, set-up and number of seeds on record, whenever that changes.
+
+    Returns:
+      `Curves` by task.
+
+    Raises:
+      ValueError, TypeError: as `run_seeds`; a task whose seeds do not have one structure; a record of other seeds.
+
+    >>> import tempfile
+    >>> from rich.console import Console
+    >>> from bal.learners import ensemble, mlp
+    >>> from bal.evaluation import classification, compare
+    >>> from bal.pool import make_pool
+    >>> from bal.strategies import margin
+    >>> x = np.linspace(-1, 1, 30, dtype=np.float32)[:, None]
+    >>> task = Task(make_pool(x), (x[:, 0] > 0).astype(int), (x, (x[:, 0] > 0).astype(int)))
+    >>> setup = Setup(ensemble(mlp((4,), num_outputs=2), 2, num_steps=5), margin(), 1, 1, 2, classification())
+    >>> found = study(tempfile.mkdtemp(), {"line": task}, {"margin": setup}, 2, console=Console(quiet=True))
+    >>> found["line"].labels.tolist(), sorted(compare(found["line"].labels, found["line"].metrics["accuracy"]))
+    ([2, 3], ['margin', 'random'])
+    """
+    check_count("num_seeds", num_seeds)
+    if not tasks or not setups:
+        raise ValueError("a study needs at least one task and one set-up, by name: {'digits': Task(...)}")
+    if BASELINE not in setups:
+        setups = {BASELINE: next(iter(setups.values()))._replace(query=Query((Stage(None, random_uniform),))), **setups}
+    show_all = on_progress or (lambda task, setup, finished: None)
+    for task_name, name in itertools.product(tasks, setups):
+        show_all(task_name, name, 0)
+    keys, found = seed_keys(seed, num_seeds), {}
+    for task_name, task_of in tasks.items():
+        task, axes = stacked(task_of, num_seeds)
+        told = {}
+        with progress(console, task_name if len(tasks) > 1 else "", num_seeds) as (show, say):
+
+            def shown(name: str, finished: int, doing: str, task_name: str = task_name, show: Callable = show) -> None:
+                show(name, finished, doing)
+                show_all(task_name, name, finished)
+
+            for name, setup in setups.items():
+                config = {**(options or {}), **in_words(name, setup, seed)}
+                with open_record(root, task_name, config, task_digest(task, axes), fresh) as record:
+                    words = _origin(record)
+                    _run_rest(record, keys, task, setup, axes, seeds_per_call, partial(shown, name))
+                    told[name] = [record.rounds(number)[: setup.num_rounds + 1] for number in range(num_seeds)]
+                say(name, f"{record.path}{words}")
+        found[task_name] = _curves(told)
+    return found
+
+
+def in_words(name: str, setup: Setup, seed: int) -> dict[str, Any]:
+    """What a record stands for beside its data: a set-up in words, and a digest of all that they stand for."""
+    methods = (setup.learner, setup.query, setup.evaluate)
+    text = "\n".join(describe(method).split("\n", 1)[-1] for method in methods)  # the first line is of versions
+    return {
+        "strategy": name,
+        "learner": brief(setup.learner),
+        "query": brief(setup.query),
+        "batch_size": setup.batch_size,
+        "num_rounds": setup.num_rounds,
+        "num_initial": setup.num_initial,
+        "evaluate": brief(setup.evaluate),
+        "root": seed,
+        "methods": hashlib.sha256(text.encode()).hexdigest()[:12],
+    }
+
+
+def _run_rest(
+    record: Record,
+    keys: Array,
+    task: Task,
+    setup: Setup,
+    axes: Task | None,
+    seeds_per_call: int,
+    show: Callable[[int, str], None],
+) -> None:
+    """Run the seeds that are not on record."""
+    num_seeds = len(keys)
+    finished = num_finished(record, identities(keys, task, setup, seed_axes(axes, task)), setup.num_rounds)
+    if finished < num_seeds:
+        if record.done:
+            record.reopen()
+        known = [finished]
+
+        def kept(log: Log) -> None:
+            known[0] += len(log.start)
+            show(known[0], "running" if known[0] < num_seeds else "done")
+
+        show(finished, "compiling")
+        runs = run_seeds(
+            keys,
+            task,
+            setup,
+            axes,
+            record=record,
+            seeds_per_call=seeds_per_call,
+            on_compiled=lambda seconds: show(finished, "running"),
+            on_seeds=kept,
+        )
+        seconds = {"compile_seconds": runs.compile_seconds, "run_seconds": runs.run_seconds}
+        record.append([{"kind": "timing", **seconds, "num_seeds": num_seeds - finished}])
+    else:
+        show(num_seeds, "on record")
+    if not record.done:
+        record.finish({"num_seeds": num_seeds})
+
+
+def _origin(record: Record) -> str:
+    """Who recorded what is there, and what has changed since, in words; nothing of an empty record."""
+    if not record.events:
+        return ""
+    words = f", recorded by {record.written_by}"
+    if not record.changes:
+        return words
+    return f"{words}; this is {_present()}, changed: {', '.join(record.changes)}; fresh=True (--fresh) runs it anew"
+
+
+@cache
+def _present() -> str:
+    return written_by([environment()])
+
+
+def _curves(told: dict[str, list[list[dict[str, Any]]]]) -> Curves:
+    """From the events of every seed by set-up."""
+    gather = lambda seeds, part: np.array([[part(event) for event in events] for events in seeds])
+    labels = {name: gather(seeds, lambda event: event["counts"]["training"]) for name, seeds in told.items()}
+    counts = next(iter(labels.values()))[0]
+    for name, found in labels.items():
+        if not (found.shape[1:] == counts.shape and (found == counts).all()):
+            raise ValueError(
+                f"the set-ups have other numbers of labels ({name}: {found[0].tolist()}, not {counts.tolist()}), and "
+                "such curves cannot be compared; give all one batch size, and see `valid` for rows that were not picked"
+            )
+    metrics: dict[str, dict[str, np.ndarray]] = {}
+    for name, seeds in told.items():
+        for metric in seeds[0][0]["metrics"]:
+            values = gather(seeds, lambda event, metric=metric: event["metrics"][metric])
+            metrics.setdefault(metric, {})[name] = values
+    acquired = {
+        name: gather([events[1:] for events in seeds], lambda event: event["acquired"]) for name, seeds in told.items()
+    }
+    start = {name: np.array([events[0]["acquired"] for events in seeds]) for name, seeds in told.items()}
+    return Curves(counts, metrics, acquired, start)

@@ -1,0 +1,86 @@
+"""`evaluate` functions against scikit-learn and SciPy, on numpy arrays and inside a compiled program."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+import sklearn.metrics
+
+from bal.evaluation import classification, ece, regression
+from bal.pool import chunked
+from bal.typing import Gaussian, Latent
+
+RANDOM = np.random.default_rng(0)
+M, K, C = 40, 3, 4
+LOG_PROBS = np.log(RANDOM.dirichlet(np.ones(C), size=(M, K)))
+Y = RANDOM.integers(0, C, M)
+X = np.arange(M)
+
+
+def knowing(rows):
+    """A posterior whose predictions for row m are those of a table."""
+    return SimpleNamespace(predict=lambda x: jax.tree.map(lambda leaf: leaf[x], rows))
+
+
+def agree(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)
+
+
+def of_classes(probs, y):
+    return {
+        "accuracy": sklearn.metrics.accuracy_score(y, probs.argmax(1)),
+        "nll": sklearn.metrics.log_loss(y, probs, labels=np.arange(probs.shape[1])),
+        "brier": ((probs - np.eye(probs.shape[1])[y]) ** 2).sum(1).mean(),
+        "ece": float(ece(probs, y)),
+    }
+
+
+def test_classification():
+    expected = of_classes(np.exp(LOG_PROBS).mean(1), Y)
+    agree(classification()(knowing(LOG_PROBS), (X, Y)), expected)
+    traced = jax.jit(lambda log_probs, test: classification()(knowing(log_probs), test))
+    agree(traced(jnp.asarray(LOG_PROBS), (X, jnp.asarray(Y))), expected)
+
+
+def test_rows_of_a_shared_test_set_and_chunks():
+    rows = RANDOM.permutation(M)[:11]
+    expected = of_classes(np.exp(LOG_PROBS[rows]).mean(1), Y[rows])
+    agree(classification()(knowing(LOG_PROBS), (X, Y, rows)), expected)
+    posterior = jax.tree_util.Partial(lambda table, x: table[x], jnp.asarray(LOG_PROBS))
+    posterior.predict = posterior
+    agree(classification(chunked(4))(posterior, (jnp.asarray(X), jnp.asarray(Y), jnp.asarray(rows))), expected)
+
+
+def test_a_binary_process_is_read_as_a_probit_model():
+    latent = Latent(jnp.asarray(RANDOM.normal(size=(M, K))), jnp.asarray(RANDOM.gamma(1.0, size=(M, K))))
+    one = scipy.stats.norm.cdf(latent.mean / np.sqrt(1 + latent.variance)).mean(1)
+    agree(classification()(knowing(latent), (X, jnp.asarray(Y % 2))), of_classes(np.stack([1 - one, one], 1), Y % 2))
+    far = Latent(jnp.full((1, 1), -40.0), jnp.zeros((1, 1)))
+    found = classification()(knowing(far), (np.zeros(1, int), jnp.ones(1, int)))
+    np.testing.assert_allclose(found["nll"], -scipy.special.log_ndtr(-40.0), rtol=1e-6)  # a probability of 0 in float32
+
+
+def test_regression():
+    moments = Gaussian(RANDOM.normal(size=(M, K)), RANDOM.gamma(1.0, size=(M, K)), np.full((M, K), 0.3))
+    y = RANDOM.normal(size=M)
+    density = scipy.stats.norm.pdf(y[:, None], moments.mean, np.sqrt(moments.variance + 0.3)).mean(1)
+    expected = {
+        "rmse": sklearn.metrics.root_mean_squared_error(y, moments.mean.mean(1)),
+        "nll": -np.log(density).mean(),
+    }
+    agree(regression()(knowing(moments), (X, y)), expected)
+    traced = jax.jit(lambda moments, test: regression()(knowing(moments), test))
+    agree(traced(jax.tree.map(jnp.asarray, moments), (X, jnp.asarray(y))), expected)
+
+
+@pytest.mark.parametrize("factory", [classification, regression])
+def test_made_alike_is_the_same_function(factory):
+    assert factory() is factory()
+    assert factory(chunked(4)) is factory(chunked(4))
+    assert factory(chunked(4)) is not factory()

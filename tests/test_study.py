@@ -1,0 +1,203 @@
+"""Studies on record: whole, grown, cut off, read back; what a record stands for; and seeds recorded by `run_seeds`."""
+
+import sys
+from inspect import unwrap
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problem import CENTERS, CLASSES, POOL, QUERY, SIZES, TEST, N, X, Y
+from rich.console import Console
+
+from bal.acquisition import margin
+from bal.evaluation import classification, comparison_table, learning_curves
+from bal.loop import run_eager, run_seeds, seed_keys, study
+from bal.loop.stacked import stacked
+from bal.pool import make_pool
+from bal.query import by_score
+from bal.records import open_record, table
+from bal.selection import best
+from bal.typing import Pool, Setup, Task
+
+QUIET = Console(quiet=True)
+SETUP = Setup(CENTERS, QUERY, **{**SIZES, "num_rounds": 2}, evaluate=classification())
+SETUPS = {"bald": SETUP, "margin": SETUP._replace(query=by_score(margin, best))}
+TASK = Task(POOL, Y, TEST)
+
+
+def of_seed(seed):
+    """Every seed has its own rows and start set; inputs, labels and test set are shared."""
+    rows = np.random.default_rng(seed).permutation(N)[:30]
+    return Task(Pool(X, jnp.isin(jnp.arange(N), rows), POOL.cost), Y, TEST, jnp.asarray(rows[:3]))
+
+
+def numbers(curves):
+    return jax.tree.map(np.ndarray.tolist, curves)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    return folder, study(folder, {"own": of_seed}, SETUPS, 3, console=QUIET)["own"]
+
+
+def lines(folder, name):
+    (path,) = [
+        path for path in folder.glob("*/*/events.jsonl") if f'"{name}"' in (path.parent / "config.json").read_text()
+    ]
+    return path
+
+
+def test_curves_are_those_of_the_seeds(whole):
+    """Random is added first; what `run_eager` says of one seed is what the study says of it."""
+    curves = whole[1]
+    assert list(curves.acquired) == ["random", *SETUPS]
+    assert curves.labels.tolist() == [3, 5, 7]
+    assert set(curves.metrics) == {"accuracy", "nll", "brier", "ece"}
+    setup = SETUPS["margin"]
+    alone = run_eager(seed_keys(0, 3)[2], of_seed(2), setup)
+    assert curves.acquired["margin"][2].tolist() == alone.indices.tolist()
+    assert curves.start["margin"][2].tolist() == alone.start.tolist()
+    np.testing.assert_allclose(curves.metrics["nll"]["margin"][2], alone.metrics["nll"], rtol=1e-5)
+    assert not np.array_equal(curves.acquired["random"], curves.acquired["margin"])
+
+
+def test_curves_are_drawn_and_compared_as_they_are(whole, tmp_path):
+    curves = whole[1]
+    assert comparison_table(curves.labels, curves.metrics["accuracy"]).row_count == 3
+    learning_curves(tmp_path / "curves.png", curves.labels, curves.metrics["accuracy"], "accuracy", bounds=(0, 1))
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_a_study_is_read_back_without_running(whole, monkeypatch, capsys):
+    folder, curves = whole
+    monkeypatch.setattr(sys.modules["bal.loop.study"], "run_seeds", None)
+    told = []
+    again = study(folder, {"own": of_seed}, SETUPS, 3, on_progress=lambda *now: told.append(now))["own"]
+    assert numbers(again) == numbers(curves)
+    assert told[:3] == [("own", name, 0) for name in ("random", "bald", "margin")]
+    assert told[3:] == [("own", name, 3) for name in ("random", "bald", "margin")]
+    printed = capsys.readouterr().out
+    assert "bald: on record, 3 of 3 seeds" in printed
+    assert printed.count(", recorded by bal") == 3
+
+
+def test_a_study_grows_and_goes_on_inside_a_setup(whole, tmp_path):
+    """One seed, then three; then cut off in the second seed, which is run again and its rounds on record are kept."""
+    one = study(tmp_path, {"own": of_seed}, SETUPS, 1, console=QUIET)["own"]
+    assert numbers(one.metrics["nll"])["bald"] == numbers(whole[1].metrics["nll"])["bald"][:1]
+    assert numbers(study(tmp_path, {"own": of_seed}, SETUPS, 3, console=QUIET)["own"]) == numbers(whole[1])
+    log = lines(tmp_path, "bald")
+    (log.parent / "done.json").unlink()
+    events = log.read_bytes().splitlines(True)
+    second = next(place for place, line in enumerate(events) if b'"seed":1' in line and b'"round":1' in line)
+    log.write_bytes(b"".join(events[: second + 1]))
+    assert numbers(study(tmp_path, {"own": of_seed}, SETUPS, 3, console=QUIET)["own"]) == numbers(whole[1])
+    assert len(table(tmp_path)["round"]) == 3 * 3 * 3
+
+
+def test_another_method_or_data_is_another_record(tmp_path):
+    """The numbers of one query are never read back as those of another, whatever the set-up is called."""
+    first = study(tmp_path, {"t": TASK}, {"random": SETUP}, 1, console=QUIET)["t"]
+    for task, setup in (
+        (TASK, SETUP._replace(query=by_score(lambda log_probs: -margin(log_probs), best))),
+        (TASK, SETUP._replace(batch_size=3)),
+        (TASK, SETUP._replace(num_initial=5)),
+        (TASK._replace(pool=POOL._replace(present=jnp.arange(N) < 39)), SETUP),
+        (TASK._replace(test=(X, Y)), SETUP),
+        (TASK._replace(oracle=(Y + 1) % CLASSES), SETUP),
+    ):
+        before = len(list(tmp_path.glob("t/*")))
+        study(tmp_path, {"t": task}, {"random": setup}, 1, console=QUIET)
+        assert len(list(tmp_path.glob("t/*"))) == before + 1
+    before = len(list(tmp_path.glob("t/*")))
+    again = study(tmp_path, {"t": TASK}, {"random": SETUP}, 1, console=QUIET)["t"]
+    assert numbers(again) == numbers(first)
+    assert len(list(tmp_path.glob("t/*"))) == before
+    study(tmp_path, {"t": TASK}, {"random": SETUP}, 1, console=QUIET, fresh=True)
+    assert len(list(tmp_path.glob("t/.replaced/*"))) == 1
+
+
+def test_seeds_share_what_is_equal():
+    task, axes = stacked(of_seed, 2)
+    assert axes == Task(Pool(None, 0, None), None, (None, None), 0)
+    assert task.pool.x.shape == X.shape
+    assert task.pool.present.shape == (2, N)
+    assert task.start.shape == (2, 3)
+
+
+def look_up(labels, key, indices, x):
+    return labels[indices]
+
+
+def test_an_oracle_may_be_a_function_of_the_seed(tmp_path):
+    shifted = lambda seed: Task(POOL, jax.tree_util.Partial(look_up, (Y + seed) % CLASSES), TEST)
+    curves = study(tmp_path, {"t": shifted}, {"bald": SETUP}, 2, console=QUIET)["t"]
+    expected = [run_eager(seed_keys(0, 2)[1], shifted(1), SETUP).indices.tolist()]
+    assert curves.acquired["bald"][1:].tolist() == expected
+    with pytest.raises(ValueError, match="another function in every seed; make it once"):
+        stacked(lambda seed: Task(POOL, lambda key, indices, x: Y[indices]), 2)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "setups", "message"),
+    [
+        ({}, SETUPS, "at least one task and one set-up"),
+        ({"t": POOL}, SETUPS, "expected a Task, got Pool"),
+        ({"t": lambda seed: POOL}, SETUPS, "expected a Task, got Pool"),
+        (
+            {"t": lambda seed: TASK._replace(start=np.arange(2 + seed))},
+            SETUPS,
+            "arrays of all seeds must have one shape",
+        ),
+        ({"t": lambda seed: TASK if seed else Task(POOL, Y)}, SETUPS, "must have one structure"),
+        ({"t": TASK}, {"random": SETUP, "more": SETUP._replace(batch_size=3)}, "other numbers of labels"),
+        ({"a/b": TASK}, SETUPS, "makes one folder"),
+    ],
+)
+def test_what_makes_no_study_is_refused(tasks, setups, message, tmp_path):
+    with pytest.raises((ValueError, TypeError), match=message):
+        unwrap(study)(tmp_path, tasks, setups, 2, console=QUIET)
+
+
+def test_seeds_on_record_are_those_without_one(tmp_path):
+    keys, alone = seed_keys(0, 3), run_seeds(seed_keys(0, 3), TASK, SETUP).log
+    done = []
+    with open_record(tmp_path, "seeds", {}) as record:
+        run_seeds(keys[:2], TASK, SETUP, record=record, seeds_per_call=2)
+        runs = run_seeds(keys, TASK, SETUP, record=record, on_seeds=done.append)
+        assert [len(log.start) for log in done] == [1]
+        jax.tree.map(np.testing.assert_array_equal, runs.log, alone)
+        assert jax.tree.map(jnp.result_type, runs.log) == jax.tree.map(jnp.result_type, alone)
+        again = run_seeds(keys, TASK, SETUP, record=record)
+        assert (again.compile_seconds, again.run_seconds) == (0.0, 0.0)
+        jax.tree.map(np.testing.assert_array_equal, again.log, alone)
+        longer = run_seeds(keys, TASK, SETUP._replace(num_rounds=3), record=record)
+        np.testing.assert_array_equal(longer.log.indices[:, :2], alone.indices)
+        assert [len(record.rounds(seed)) for seed in range(3)] == [4, 4, 4]
+        eager = run_eager(keys[1], TASK, SETUP, record, seed=1)
+        assert eager.indices.tolist() == alone.indices[1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keys": seed_keys(1, 2)}, "made with another key"),
+        ({"task": TASK._replace(pool=make_pool(X[::-1]))}, "inputs of the pool are not those of the record"),
+        ({"task": TASK._replace(oracle=(Y + 1) % CLASSES)}, r"round 0 of the record has label \d for row \d+"),
+        ({"task": TASK._replace(start=jnp.arange(4))}, "the start set is not that of the record"),
+        ({"setup": SETUP._replace(batch_size=3)}, "another batch_size"),
+        ({"setup": SETUPS["margin"]}, "another query .*bald.*margin"),
+        ({"skip": 1}, "a record or skip, not both"),
+        ({"record": "runs"}, "expected an open record, got str"),
+    ],
+)
+def test_seeds_of_another_experiment_are_refused(change, message, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "seeds"
+    given = {"keys": seed_keys(0, 2), "task": TASK, "setup": SETUP}
+    with open_record(folder, "seeds", {}) as record:
+        if not record.events:
+            run_seeds(**given, record=record)
+        with pytest.raises((ValueError, TypeError), match=message):
+            unwrap(run_seeds)(**{**given, "record": record, **change})
