@@ -13,6 +13,7 @@ from rich.console import Console
 from bal.acquisition import margin
 from bal.evaluation import classification, comparison_table, learning_curves
 from bal.loop import run_eager, run_seeds, seed_keys, study
+from bal.loop.seeds import SeedsInterrupted
 from bal.loop.stacked import stacked
 from bal.pool import make_pool
 from bal.query import by_score
@@ -189,6 +190,7 @@ def test_seeds_on_record_are_those_without_one(tmp_path):
         ({"task": TASK._replace(start=jnp.arange(4))}, "the start set is not that of the record"),
         ({"setup": SETUP._replace(batch_size=3)}, "another batch_size"),
         ({"setup": SETUPS["margin"]}, "another query .*bald.*margin"),
+        ({"setup": SETUP._replace(num_rounds=3, evaluate=lambda posterior, test: {"two": jnp.ones(2)})}, "are numbers"),
         ({"skip": 1}, "a record or skip, not both"),
         ({"record": "runs"}, "expected an open record, got str"),
     ],
@@ -201,3 +203,14 @@ def test_seeds_of_another_experiment_are_refused(change, message, tmp_path_facto
             run_seeds(**given, record=record)
         with pytest.raises((ValueError, TypeError), match=message):
             unwrap(run_seeds)(**{**given, "record": record, **change})
+
+
+def test_seeds_that_are_stopped_are_on_record(tmp_path):
+    def stop(log):
+        raise KeyboardInterrupt
+
+    with open_record(tmp_path, "seeds", {}) as record:
+        with pytest.raises(SeedsInterrupted, match="stopped after 2 of 3 seeds; the same call goes on") as caught:
+            run_seeds(seed_keys(0, 3), TASK, SETUP, record=record, seeds_per_call=2, on_seeds=stop)
+        assert len(record.rounds(1)) == 3
+        assert caught.value.runs.log.indices.shape == (2, 2, 2)

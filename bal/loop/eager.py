@@ -17,7 +17,7 @@ from bal.loop.checkpoint import pack, rebuild
 from bal.loop.checks import check_key, check_predictions, check_record
 from bal.loop.compiled import Log
 from bal.loop.doors import CHECKED_ROWS, check_answers, check_task, predicted, warn_of_oddities
-from bal.loop.events import events_log, round_event
+from bal.loop.events import check_recordable, events_log, round_event
 from bal.loop.identity import check_recorded, run_identity, same_run
 from bal.loop.round import LABEL, Carry, acquire, begin, first_rows, fit, record_answers, round_key
 from bal.pool.arrays import as_rows
@@ -92,8 +92,8 @@ def run_eager(
             given = None if callable(task.oracle) or number > next_round else task.oracle
             _check_host(Posterior(state, learner), pool, given, labeled)
         metrics = parts.evaluate(state, task.test)
-        if record is not None and any(np.ndim(value) for value in metrics.values()):
-            raise ValueError("a record holds metrics that are numbers, but evaluate returned arrays; run without one")
+        if record is not None:
+            check_recordable(metrics)
         event = round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
         carry = Carry(labeled, state, carry.memory)
         if number < num_rounds:

@@ -41,6 +41,12 @@ def round_event(seed: int, number: int, picks: Selection, y: Any, metrics: dict,
     }
 
 
+def check_recordable(metrics: dict) -> None:
+    """Metrics of one evaluation that a record can hold."""
+    if any(np.ndim(value) for value in metrics.values()):
+        raise ValueError("a record holds metrics that are numbers, but evaluate returned arrays; run without one")
+
+
 def log_events(log: Log, seed: int) -> list[dict]:
     """The events of one seed's log (an unbatched `Log`)."""
     log = jax.tree.map(np.asarray, log)

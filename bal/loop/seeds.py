@@ -93,9 +93,10 @@ class SeedsInterrupted(KeyboardInterrupt):
     ``skip=len(error.runs.log.start)``.
     """
 
-    def __init__(self, runs: SeedRuns | None, num_seeds: int):
+    def __init__(self, runs: SeedRuns | None, num_seeds: int, on_record: bool = False):
         num_finished = 0 if runs is None else len(runs.log.start)
-        super().__init__(f"stopped after {num_finished} of {num_seeds} seeds; go on with skip={num_finished}")
+        how = "the same call goes on" if on_record else f"go on with skip={num_finished}"
+        super().__init__(f"stopped after {num_finished} of {num_seeds} seeds; {how}")
         self.runs = runs
 
 
@@ -194,7 +195,8 @@ def run_seeds(
             if on_seeds is not None:
                 on_seeds(done)
     except KeyboardInterrupt:
-        raise SeedsInterrupted(together() if logs else None, mapped.num_seeds - (0 if own else skip)) from None
+        num_asked = mapped.num_seeds if own else mapped.num_seeds - skip
+        raise SeedsInterrupted(together() if logs else None, num_asked, bool(own)) from None
     runs = together()
     warn_of_oddities(runs.log.info, runs.log.valid)
     return runs
