@@ -1,5 +1,8 @@
 """NaN and infinity pass through every numerical helper, in loops of every size that XLA compiles in its own way."""
 
+import re
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,3 +77,68 @@ def test_nan_never_passes_the_door_to_a_ranking():
     masked = numerics.mask_scores(scores, jnp.arange(9_000) != 3)
     assert np.flatnonzero(np.isneginf(masked)).tolist() == [3, 5]
     assert int(numerics.first_argmax(masked)) == 0
+
+
+RAW = {
+    "dot": (r'precision="highest"', 'jnp.matmul(a, b, precision="highest")'),
+    "centered_draws": (r"(\w[\w.]*) - \1\[(:, )?:1\]", "x.mean - x.mean[:, :1]"),
+    "normalized": (r"(\S*weight) / \1\.sum\(\)", "found.weight / found.weight.sum()"),
+    "rounding_error": (r"8 \* jnp\.finfo", "8 * jnp.finfo(x.dtype).eps"),
+    "LOG_FLOOR": (r"-1e3\b", "jnp.maximum(x, -1e3)"),
+    "rows_per_block": (r"max\(\w+ // .*, 1\)", "max(budget // row_bytes, 1)"),
+    "positions_at": (r"cumsum\(.*(weight|mass)", "jnp.cumsum(mass)"),
+    "inverse_root": (r"rsqrt\(.*pivot", "jax.lax.rsqrt(pivot)"),
+    "in_float64": (r"enable_x64\(", "with jax.enable_x64(True):"),
+}
+"""Raw forms of what `bal.numerics` has a name for, each with an example of what is not to be written anew."""
+
+
+@pytest.mark.parametrize("home", RAW)
+def test_a_numerical_trick_has_one_home(home):
+    raw, example = RAW[home]
+    assert hasattr(numerics, home)
+    assert re.search(raw, example)
+    bal = Path(numerics.__file__).parent.parent
+    files = [
+        file
+        for part in ("acquisition", "kernels", "learners", "query", "selection")
+        for file in (bal / part).rglob("*.py")
+    ]
+    files = [file for file in files if file.parent.name != "networks"]
+    copies = [
+        f"{file.name}: {line}" for file in files for line in file.read_text().splitlines() if re.search(raw, line)
+    ]
+    assert not copies, f"use bal.numerics.{home}: {copies}"
+
+
+def test_dot_is_matmul_of_any_rank():
+    """Vectors, matrices and batches of them, in float64; compiled and mapped inside `in_float64` it stays float64."""
+    rng = np.random.RandomState(0)
+    for left, right in [
+        ((3,), (3,)),
+        ((2, 3), (3,)),
+        ((3,), (3, 2)),
+        ((2, 3), (3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((5, 2, 3), (5, 3, 4)),
+    ]:
+        a, b = rng.randn(*left).astype(np.float32), rng.randn(*right).astype(np.float32)
+        np.testing.assert_allclose(
+            numerics.dot(jnp.asarray(a), jnp.asarray(b)), a.astype(float) @ b, rtol=1e-5, atol=1e-6
+        )
+    third = lambda x: numerics.dot(x.astype(jnp.float64) / 3, x.astype(jnp.float64)) - 1 / 3
+    found = jax.vmap(jax.jit(numerics.in_float64(lambda x: 1e9 * jax.jit(third)(x))))(jnp.eye(2))
+    assert np.abs(found).max() < 1e-6
+
+
+def test_positions_of_shares_follow_the_weights():
+    """As often as the weights say, never a row of weight 0, also where a float32 cumulative sum stands still."""
+    weight = jnp.ones(300_000).at[:100_000].set(0.0).at[0].set(2e7)
+    share = (np.arange(1000) + 0.5) / 1000
+    found = np.asarray(numerics.positions_at(weight, jnp.asarray(share, jnp.float32)))
+    exact = np.searchsorted(
+        np.cumsum(np.asarray(weight, np.float64)), share.astype(np.float32).astype(float) * (2e7 + 2e5), "right"
+    )
+    np.testing.assert_array_equal(found, exact)
+    assert (found > 0).sum() == 10
+    assert numerics.positions_at(jnp.array([1.0, 0.0]), jnp.array([1.0])).tolist() == [0]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_matrix, check_shape, target_weights
-from bal.numerics import defined, in_row_blocks
+from bal.numerics import defined, dot, in_row_blocks
 
 
 def alc(
@@ -36,7 +36,7 @@ def alc(
     for what, x in (("variances", variance), ("noises", noise)):
         check_shape("alc", what, x, (num_rows,))
     weight = target_weights("alc", weight, num_targets, covariance.dtype)
-    mean_square = lambda some: jnp.matmul(some**2, weight, precision="highest")
+    mean_square = lambda some: dot(some**2, weight)
     total = in_row_blocks(mean_square, covariance)
     return defined(total / (variance + noise), total, variance, noise)
 
@@ -74,5 +74,5 @@ def covariance_epig(
     own, away = variance + noise, target_variance + target_noise
     weight = defined(target_weights("covariance_epig", weight, num_targets, covariance.dtype), away)
     scale = jnp.sqrt(own)[:, None] * jnp.sqrt(away)[None]
-    information = lambda some: -0.5 * jnp.matmul(jnp.log1p(-(some**2)), weight, precision="highest")
+    information = lambda some: -0.5 * dot(jnp.log1p(-(some**2)), weight)
     return defined(in_row_blocks(information, covariance / scale), own)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
 from bal.acquisition.kinds import check_log_probs, check_matrix, check_moments, check_shape, target_weights
-from bal.numerics import centered_draws, entropy, in_row_blocks, mean_log_probs
+from bal.numerics import centered_draws, dot, entropy, in_row_blocks, mean_log_probs, rows_per_block
 from bal.numerics.divergence import JOINT_BYTES, event_block, mean_divergence, relative, rows_in_block, sum_classes
 from bal.typing import Gaussian
 
@@ -99,9 +99,9 @@ def epig_by_entropies(
         rows = jnp.exp(some).transpose(1, 0, 2).reshape(num_draws, -1) / num_draws
 
         def add(total: Array, event: tuple) -> tuple[Array, None]:
-            joint = jnp.matmul(event[0], rows, precision="highest")
+            joint = dot(event[0], rows)
             term = joint * jnp.log(jnp.maximum(joint, jnp.finfo(joint.dtype).tiny))
-            return total - jnp.matmul(event[1], term, precision="highest"), None
+            return total - dot(event[1], term), None
 
         together, _ = jax.lax.scan(add, jnp.zeros_like(rows[0]), (targets, weight))
         return entropy(mean_log_probs(some)) + apart - sum_classes(together, some.shape[-1])
@@ -134,10 +134,10 @@ def gaussian_epig(
     away = (_standard(target) / num_draws).T
 
     def block(some: Float[Array, "r K"]) -> Float[Array, "r"]:
-        correlation = jnp.matmul(some, away, precision="highest")
-        return -0.5 * jnp.matmul(jnp.log1p(-(correlation**2)), weight, precision="highest")
+        correlation = dot(some, away)
+        return -0.5 * dot(jnp.log1p(-(correlation**2)), weight)
 
-    rows = max(budget // (num_targets * target.mean.dtype.itemsize), 1)
+    rows = rows_per_block(num_targets * target.mean.dtype.itemsize, budget)
     return in_row_blocks(block, _standard(prediction), rows)
 
 

@@ -5,6 +5,7 @@ Every function takes ``log_probs [N, K, C]``, is row-wise, and higher means: lab
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import entr
 from jaxtyping import Array, Float
 
 from bal.acquisition.information import bald
@@ -72,7 +73,7 @@ def vote_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
     """
     check_log_probs("vote_entropy", log_probs)
     shares = _vote_shares(log_probs)
-    return -jnp.sum(shares * jnp.log(jnp.where(shares > 0, shares, 1.0)), -1)
+    return entr(shares).sum(-1)
 
 
 def consensus_kl(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:

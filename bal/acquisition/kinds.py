@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
+from bal.numerics import normalized
 from bal.typing import Gaussian, Latent
 
 _INSTEAD = {
@@ -49,8 +50,7 @@ def target_weights(name: str, weight: ArrayLike | None, num_targets: int, dtype:
     if weight is None:
         return jnp.full(num_targets, 1.0 / num_targets, dtype)
     check_shape(name, "one weight per target, an array", weight, (num_targets,))
-    weight = jnp.asarray(weight)
-    return (weight / weight.sum()).astype(dtype)
+    return normalized(jnp.asarray(weight)).astype(dtype)
 
 
 def _check_array(needs: str, x: Any, rank: int, hints: dict[int, str]) -> None:

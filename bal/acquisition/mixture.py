@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
 from bal.acquisition.kinds import check_moments
-from bal.numerics import defined, in_row_blocks
+from bal.numerics import centered_draws, defined, in_row_blocks, rows_per_block
 from bal.numerics.divergence import JOINT_BYTES, divergence
 from bal.typing import Gaussian
 
@@ -47,8 +47,8 @@ def b_qbc(prediction: Gaussian) -> Float[Array, "N"]:
     Riis et al. 2022, "Bayesian Active Learning with Fully Bayesian Gaussian Processes".
     """
     check_moments("b_qbc", prediction)
-    shifted = prediction.mean - prediction.mean[:, :1]  # agreeing draws then cancel exactly
-    return defined(jnp.var(shifted, -1), shifted.sum(-1), prediction.variance.sum(-1), prediction.noise.sum(-1))
+    variance = jnp.mean(centered_draws(prediction.mean) ** 2, -1)
+    return defined(variance, prediction.mean.sum(-1), prediction.variance.sum(-1), prediction.noise.sum(-1))
 
 
 def qb_mgp(prediction: Gaussian) -> Float[Array, "N"]:
@@ -103,10 +103,10 @@ def hyperparameter_bald(prediction: Gaussian) -> Float[Array, "N"]:
     """
     check_moments("hyperparameter_bald", prediction)
     deviation = jnp.sqrt(prediction.variance + prediction.noise)
-    centered = prediction.mean - prediction.mean[:, :1]
+    centered = centered_draws(prediction.mean)
     num_draws = centered.shape[1]
     row_bytes = len(_OFFSETS) * len(_NODES) * num_draws**2 * centered.dtype.itemsize
-    return in_row_blocks(_information, jnp.stack([centered, deviation], -1), max(JOINT_BYTES // row_bytes, 1))
+    return in_row_blocks(_information, jnp.stack([centered, deviation], -1), rows_per_block(row_bytes, JOINT_BYTES))
 
 
 _TAIL = np.array([1.0, 2.0, 3.0, 4.5, 6.0, 8.0])

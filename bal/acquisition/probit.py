@@ -8,19 +8,17 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import ndtr
+from jax.scipy.special import entr, ndtr
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_moments, target_weights
-from bal.numerics import at_least, at_most, defined, in_row_blocks
+from bal.numerics import at_least, at_most, defined, dot, in_row_blocks, normal_excess, rows_per_block
 from bal.numerics.divergence import JOINT_BYTES, divergence
 from bal.typing import Latent
 
 _BUMP = math.sqrt(math.pi * math.log(2) / 2)  # h(Φ(f)) is close to log 2 · exp(-f² / (2 _BUMP²))
 _CERTAIN = 8.0  # Φ(-8) = 6e-16: what an event this rare can tell is below 1e-13
-_CUTOFF = 15.0  # integrands below exp(-15) of their scale are left out
 _BUMP_RULE = np.polynomial.hermite_e.hermegauss(16)
-_ANGLE_RULE = np.polynomial.legendre.leggauss(14)
 
 
 def probit_probability(prediction: Latent) -> Float[Array, "N"]:
@@ -46,7 +44,7 @@ def probit_entropy(prediction: Latent) -> Float[Array, "N"]:
     """
     check_moments("probit_entropy", prediction, Latent)
     mean = _standardized(prediction)
-    return _entropy(ndtr(mean).mean(-1)) + _entropy(ndtr(-mean).mean(-1))
+    return entr(ndtr(mean).mean(-1)) + entr(ndtr(-mean).mean(-1))
 
 
 def probit_bald(prediction: Latent) -> Float[Array, "N"]:
@@ -133,9 +131,9 @@ def probit_epig(
         mean, scale = _moments(some[0])
         correlation = some[1] / (scale[:, None] * away[1][None])
         information = _information(mean[:, None], away[0][None], correlation)
-        return jnp.matmul(information, weight, precision="highest")
+        return dot(information, weight)
 
-    rows = max(budget // (num_targets * covariance.dtype.itemsize), 1)
+    rows = rows_per_block(num_targets * covariance.dtype.itemsize, budget)
     return in_row_blocks(block, (prediction, covariance), rows)
 
 
@@ -152,11 +150,6 @@ def _moments(prediction: Latent) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
     return defined(mean / scale, scale), scale
 
 
-def _entropy(probability: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """``-p log p``, its limit 0 at p = 0; what `maximum` does to NaN is undone by the factor."""
-    return -probability * jnp.log(jnp.maximum(probability, jnp.finfo(probability.dtype).tiny))
-
-
 def _expected_entropy(moments: Float[Array, "n K 2"]) -> Float[Array, "n"]:
     """``mean_k E h(Φ(f))``; bump and density together resemble a normal, whose Gauss-Hermite nodes are used."""
     mean, variance = moments.transpose(2, 1, 0)
@@ -166,7 +159,7 @@ def _expected_entropy(moments: Float[Array, "n K 2"]) -> Float[Array, "n"]:
     f = (mean * (_BUMP**2 / total))[None] + jnp.sqrt(variance)[None] * ratio[None] * nodes
     away = nodes * ratio[None] - (mean * jnp.sqrt(variance) / total)[None]  # (f - mean) / s, at s = 0 too
     rare, common = ndtr(-jnp.abs(f)), ndtr(jnp.abs(f))
-    bump = _entropy(rare) - common * jnp.log1p(-rare)
+    bump = entr(rare) - common * jnp.log1p(-rare)
     factor = jnp.exp(0.5 * (nodes * nodes - away * away)) * weights
     return jnp.mean(ratio * jnp.sum(factor * bump, 0), 0) / math.sqrt(2 * math.pi)
 
@@ -175,31 +168,10 @@ def _information(a: Float[Array, "n 1"], b: Float[Array, "1 M"], correlation: Fl
     """Mutual information of ``u <= a`` and ``v <= b``, as a sum of divergences over the four cells of their table."""
     a, b = (at_most(at_least(x, -_CERTAIN), _CERTAIN) for x in (a, b))
     rows, targets = (ndtr(a), ndtr(-a)), (ndtr(b), ndtr(-b))
-    excess = _excess(a, b, correlation)
+    excess = normal_excess(a, b, correlation)
     total = jnp.zeros_like(excess)
     for i in (0, 1):
         for j in (0, 1):
             ratio = (excess if i == j else -excess) * ((1 / rows[i]) * (1 / targets[j]))
             total = total + rows[i] * targets[j] * divergence(ratio)
     return defined(total, correlation)
-
-
-def _excess(a: Float[Array, "n 1"], b: Float[Array, "1 M"], correlation: Float[Array, "n M"]) -> Array:
-    """``P(u <= a, v <= b) - Φ(a) Φ(b)``.
-
-    With ``w = √((1 - sin θ) / (1 + sin θ)) = exp(-atanh sin θ)`` the integrand in log w is
-    ``2 / (w + 1/w) exp(-(a - b)² (1 + 1/w²) / 8 - (a + b)² (1 + w²) / 8)``: smooth, and negligible where w is below
-    ``|a - b| / √(8 _CUTOFF)``. Nodes come in pairs with ``w w' = lowest``, which share an exponential and a division.
-    """
-    sign, size = jnp.sign(correlation), at_most(jnp.abs(correlation), 1 - jnp.finfo(a.dtype).eps)
-    gap, near = jnp.abs(a - sign * b), a + sign * b
-    low, high = gap * gap / 8, near * near / 8
-    lowest = at_most(at_least(jnp.sqrt((1 - size) / (1 + size)), gap / math.sqrt(8 * _CUTOFF)), 1.0)
-    length, inverse = -jnp.log(lowest), 1 / lowest
-    total = jnp.zeros_like(lowest)
-    for node, weight in list(zip(*(x.tolist() for x in _ANGLE_RULE)))[: len(_ANGLE_RULE[0]) // 2]:
-        root = jnp.exp(length * (-0.5 * (1 + node)))
-        other = 1 / root
-        for w, v in ((root, other), (lowest * other, inverse * root)):  # v = 1 / w
-            total = total + weight * jnp.exp(-(low * (1 + v * v) + high * (1 + w * w))) / (w + v)
-    return sign * length * total / (2 * math.pi)

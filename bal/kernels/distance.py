@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.method import method
-from bal.numerics import in_row_blocks
+from bal.numerics import in_row_blocks, rounding_error
 from bal.typing import Kernel, PyTree
 
 _SAMPLE = 256
@@ -45,7 +45,7 @@ def kernel_distances(
     """
     total = size + size_other
     squared = total - 2 * column
-    rounding = 8 * jnp.finfo(squared.dtype).eps * (total + 2 * slack * jnp.sqrt(size_other))
+    rounding = rounding_error(total + 2 * slack * jnp.sqrt(size_other))
     return jnp.where(squared <= rounding, 0.0, squared)
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels.kernel import make_kernel
-from bal.kernels.linear import dot
+from bal.numerics import dot
 from bal.typing import Candidates, Kernel, PyTree
 
 
@@ -41,17 +41,26 @@ def gradient(candidates: Candidates) -> Kernel:
     return make_kernel(candidates, lambda rows: rows, None, _pair)
 
 
+def label_residual(probs: Float[Array, "n *K C"]) -> Float[Array, "n *K C"]:
+    """``p_k - e_ŷ``: the derivative of the loss at the outputs, for the label ``ŷ = argmax_c p̄`` the model would give.
+
+    >>> label_residual(jnp.array([[0.75, 0.25]])).tolist()
+    [[-0.25, 0.25]]
+    """
+    mean = probs if probs.ndim == 2 else probs.mean(1, keepdims=True)
+    return probs - jax.nn.one_hot(mean.argmax(-1), probs.shape[-1], dtype=probs.dtype)
+
+
 def label_gradients(log_probs: Float[Array, "n K C"], features: Float[Array, "n M F"]) -> Gradients:
     """Factors ``(p_k - e_ŷ, h_k)`` of the hypothetical label ``ŷ = argmax_c p̄``; see `last_layer_gradients`."""
     probs = jnp.exp(log_probs)
-    mean = probs.mean(1, keepdims=True)
     if features.shape[1] == 1:
-        probs = mean
+        probs = probs.mean(1, keepdims=True)
     elif features.shape[1] != probs.shape[1]:
         raise ValueError(
             f"expected features of every draw or one for all, got {features.shape[1]} for {probs.shape[1]} draws"
         )
-    outer = probs - jax.nn.one_hot(mean.argmax(-1), mean.shape[-1], dtype=probs.dtype)
+    outer = label_residual(probs)
     return tuple(Factors(outer[:, k], features[:, k]) for k in range(features.shape[1]))
 
 
@@ -64,5 +73,5 @@ def check_gradients(rows: PyTree) -> None:
 
 
 def _pair(params: PyTree, a: Gradients, b: Gradients) -> Array:
-    products = (dot(params, x.outer, y.outer) * dot(params, x.inner, y.inner) for x, y in zip(a, b))
+    products = (dot(x.outer, y.outer) * dot(x.inner, y.inner) for x, y in zip(a, b))
     return reduce(jnp.add, products)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from bal.kernels.kernel import make_kernel
-from bal.kernels.linear import dot, flat
+from bal.kernels.linear import flat
 from bal.method import method
+from bal.numerics import dot
 from bal.typing import Candidates, Kernel, KernelOf, PyTree
 
 
@@ -65,7 +66,7 @@ def _infinite_width(num_hidden: int, weight_variance: float, bias_variance: floa
 def _recursion(num_hidden: int, tangent: bool) -> Callable[..., Array]:
     def pair(params: PyTree, a: PyTree, b: PyTree) -> Array:
         (w, bias), (x, xx), (y, yy) = params, a, b
-        k, k_x, k_y = (bias + w * value for value in (dot(None, x, y), xx, yy))
+        k, k_x, k_y = (bias + w * value for value in (dot(x, y), xx, yy))
         theta = k
         for _ in range(num_hidden):
             size = jnp.sqrt(k_x * k_y)

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from bal.kernels.kernel import make_kernel
 from bal.method import method
+from bal.numerics import centered_draws, dot
 from bal.typing import Candidates, Kernel, KernelOf, PyTree
 
 
@@ -19,7 +20,7 @@ def linear(candidates: Candidates) -> Kernel:
     >>> linear(candidates).column(jnp.array([3.0, 4.0])).tolist()
     [3.0, 4.0]
     """
-    return make_kernel(candidates, flat, None, dot, moves=True)
+    return make_kernel(candidates, flat, None, _inner, moves=True)
 
 
 @method
@@ -41,7 +42,7 @@ def draw_covariance(of_draw: Callable[[Array], Array] = jnp.exp) -> KernelOf:
     """
 
     def kernel(candidates: Candidates) -> Kernel:
-        return make_kernel(candidates, lambda rows: flat(covariance_features(of_draw(rows))), None, dot, moves=True)
+        return make_kernel(candidates, lambda rows: flat(covariance_features(of_draw(rows))), None, _inner, moves=True)
 
     return kernel
 
@@ -56,7 +57,7 @@ def covariance_features(draws: Float[Array, "n *KC"]) -> Float[Array, "n K *C"]:
     num_draws = draws.shape[1]
     if num_draws < 2:
         raise ValueError(f"a covariance over draws needs at least 2 draws, got {num_draws}")
-    return (draws - draws.mean(1, keepdims=True)) / jnp.sqrt(num_draws - 1.0)
+    return centered_draws(draws) / jnp.sqrt(num_draws - 1.0)
 
 
 def flat(rows: PyTree) -> Float[Array, "n F"]:
@@ -74,7 +75,5 @@ def flat(rows: PyTree) -> Float[Array, "n F"]:
     return rows.reshape(rows.shape[0], -1)
 
 
-def dot(params: PyTree, a: Float[Array, "F"], b: Float[Array, "F"]) -> Float[Array, ""]:
-    """Inner product in full precision: reduced-precision matrix units lose what distances need."""
-    del params
-    return jnp.vdot(a, b, precision="highest")
+def _inner(params: PyTree, a: Float[Array, "F"], b: Float[Array, "F"]) -> Float[Array, ""]:
+    return dot(a, b)

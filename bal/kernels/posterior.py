@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 from bal.kernels.kernel import float_type
 from bal.kernels.transforms import check_features
 from bal.method import method
-from bal.numerics import in_float64, in_row_blocks
+from bal.numerics import dot, in_float64, in_row_blocks
 from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, PyTree, Transform
 
 
@@ -43,13 +43,17 @@ def given_known(noise: float) -> Transform:
     def transform(key: PRNGKey, candidates: Candidates) -> Candidates:
         del key
         rows, known, real = check_features(candidates), *_labeled(candidates.known, candidates.known_weight)
-        with jax.enable_x64(True):
+
+        def posterior_features(rows: Array, known: Array, real: Array) -> tuple[Array, Array]:
             phi = jnp.where(real[:, None], known, 0).astype(jnp.float64)
             identity = jnp.eye(phi.shape[1], dtype=jnp.float64)
-            factor = jnp.linalg.cholesky(identity + _matmul(phi.T, phi) / noise)
+            factor = jnp.linalg.cholesky(identity + dot(phi.T, phi) / noise)
             whiten = solve_triangular(factor, identity, lower=True).T
-            apply = lambda block: _matmul(block.astype(jnp.float64), whiten).astype(block.dtype)
-            return candidates._replace(rows=in_row_blocks(apply, rows), known=in_row_blocks(apply, known))
+            apply = lambda block: dot(block.astype(jnp.float64), whiten).astype(block.dtype)
+            return in_row_blocks(apply, rows), in_row_blocks(apply, known)
+
+        rows, known = in_float64(posterior_features)(rows, known, real)
+        return candidates._replace(rows=rows, known=known)
 
     return transform
 
@@ -87,11 +91,6 @@ def _labeled(known: PyTree, known_weight: Array | None) -> tuple[PyTree, Array]:
     return known, known_weight > 0
 
 
-def _matmul(a: Float[Array, "a b"], b: Float[Array, "b c"]) -> Float[Array, "a c"]:
-    # Not jnp.matmul: it asks for an output dtype, which `vmap` of a compiled function would truncate to float32.
-    return jax.lax.dot(a, b, precision="highest")
-
-
 def _whitened(pair: Callable) -> Callable:
     """``v = L⁻¹ k(X, x)`` of candidates and of labeled rows, in the dtype of the rows; call it `in_float64`."""
 
@@ -109,7 +108,7 @@ def _whitened(pair: Callable) -> Callable:
 
         def whiten(block: PyTree) -> Float[Array, "b L"]:
             cross = jnp.where(real[None], with_known(params, _double(block), labeled), 0.0)
-            return _matmul(cross, inverse.T).astype(narrow)
+            return dot(cross, inverse.T).astype(narrow)
 
         return in_row_blocks(whiten, rows), in_row_blocks(whiten, known)
 
@@ -123,6 +122,6 @@ def _double(tree: PyTree) -> PyTree:
 @method
 def _posterior_pair(pair: Callable) -> Callable:
     def posterior_pair(params: PyTree, a: PyTree, b: PyTree) -> Array:
-        return pair(params, a[0], b[0]) - jnp.vdot(a[1], b[1], precision="highest")
+        return pair(params, a[0], b[0]) - dot(a[1], b[1])
 
     return posterior_pair

@@ -8,7 +8,7 @@ from bal.kernels.gradient import check_gradients
 from bal.kernels.linear import flat
 from bal.kernels.transforms import check_features, map_rows
 from bal.method import method
-from bal.numerics import in_row_blocks
+from bal.numerics import dot, in_row_blocks
 from bal.typing import Candidates, PRNGKey, PyTree, Transform
 
 
@@ -63,7 +63,7 @@ def acs_features(num_features: int, noise: float) -> Transform:
         check_features(candidates)
 
         def features(rows: Float[Array, "n F"]) -> Float[Array, "n J"]:
-            draws = _product(rows, _matrix(key, rows, num_features))
+            draws = dot(rows, _matrix(key, rows, num_features))
             ratio = jnp.sum(rows * rows, 1, keepdims=True) / noise
             return (0.5 * (jnp.log1p(ratio) - ratio) - draws * draws / (2 * noise)) / jnp.sqrt(num_features)
 
@@ -77,7 +77,7 @@ def sketch_rows(key: PRNGKey, rows: PyTree, num_features: int) -> Float[Array, "
     if hasattr(rows, "reshape"):
         rows = flat(rows)
         matrix = _matrix(key, rows, num_features)
-        project = lambda block: _product(block, matrix)
+        project = lambda block: dot(block, matrix)
     else:
         check_gradients(rows)
         keys = [jax.random.split(jax.random.fold_in(key, layer)) for layer in range(len(rows))]
@@ -86,18 +86,13 @@ def sketch_rows(key: PRNGKey, rows: PyTree, num_features: int) -> Float[Array, "
             for k, layer in zip(keys, rows)
         ]
         project = lambda block: sum(
-            _product(layer.outer, outer) * _product(layer.inner, inner)
-            for layer, (outer, inner) in zip(block, matrices)
+            dot(layer.outer, outer) * dot(layer.inner, inner) for layer, (outer, inner) in zip(block, matrices)
         )
     return in_row_blocks(lambda block: project(block) / jnp.sqrt(num_features), rows)
 
 
 def _matrix(key: PRNGKey, rows: Float[Array, "n F"], num_features: int) -> Float[Array, "F m"]:
     return jax.random.normal(key, (rows.shape[1], num_features), rows.dtype)
-
-
-def _product(rows: Float[Array, "n F"], matrix: Float[Array, "F m"]) -> Float[Array, "n m"]:
-    return jnp.matmul(rows, matrix, precision="highest")
 
 
 def check_length(num_features: int) -> None:

@@ -9,41 +9,53 @@ needed, `defined` puts NaN back.
 """
 
 from bal.numerics.ascent import Summit, ascend
-from bal.numerics.blocks import ROW_BLOCK, in_row_blocks
-from bal.numerics.draws import draw_position, row_gumbel, row_keys
+from bal.numerics.bivariate import normal_excess
+from bal.numerics.blocks import ROW_BLOCK, in_row_blocks, rows_per_block
+from bal.numerics.draws import draw_position, positions_at, row_gumbel, row_keys
 from bal.numerics.information import (
+    LOG_FLOOR,
     centered_draws,
     entropy,
     logmeanexp,
     mean_divergence_of_draws,
     mean_log_probs,
+    normalized,
     xlogx,
 )
-from bal.numerics.linear_algebra import small_log_determinants, small_solves
-from bal.numerics.precision import at_least, at_most, defined, in_float64, in_single, to_double
+from bal.numerics.linear_algebra import cholesky_row, dot, inverse_root, small_log_determinants, small_solves
+from bal.numerics.precision import at_least, at_most, defined, in_float64, in_single, rounding_error, to_double
 from bal.numerics.ranking import first_argmax, mask_scores, row_argmin, smallest, take_best
 
 __all__ = [
+    "LOG_FLOOR",
     "ROW_BLOCK",
     "Summit",
     "ascend",
     "at_least",
     "at_most",
     "centered_draws",
+    "cholesky_row",
     "defined",
+    "dot",
     "draw_position",
     "entropy",
     "first_argmax",
     "in_float64",
     "in_row_blocks",
     "in_single",
+    "inverse_root",
     "logmeanexp",
     "mask_scores",
     "mean_divergence_of_draws",
     "mean_log_probs",
+    "normal_excess",
+    "normalized",
+    "positions_at",
+    "rounding_error",
     "row_argmin",
     "row_gumbel",
     "row_keys",
+    "rows_per_block",
     "small_log_determinants",
     "small_solves",
     "smallest",

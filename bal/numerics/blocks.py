@@ -11,6 +11,15 @@ ROW_BLOCK = 500
 """Rows handled at once inside a row-wise function: large enough to use the vector units, small enough for a cache."""
 
 
+def rows_per_block(row_bytes: int, budget: int) -> int:
+    """Rows of `row_bytes` that take `budget` bytes; at least 1.
+
+    >>> rows_per_block(400, 1000)
+    2
+    """
+    return max(budget // row_bytes, 1)
+
+
 def in_row_blocks(function: Callable[[Any], Any], x: Any, block: int = ROW_BLOCK) -> Any:
     """Apply a row-wise `function` to blocks of rows of `x` (a tree), so that its intermediates stay in cache.
 

@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from bal.numerics.blocks import rows_per_block
 from bal.numerics.information import logmeanexp
+from bal.numerics.linear_algebra import dot
 from bal.numerics.precision import at_least, at_most
 
 JOINT_BYTES = 4 * 2**20
@@ -97,8 +99,8 @@ def mean_divergence(
 
     def add(number: Array, total: Array) -> Array:
         some, its_weight = (jax.lax.dynamic_slice_in_dim(x, number * block, block) for x in (tilt, weight))
-        term = divergence(jnp.matmul(some, excess, precision="highest"))
-        return total + jnp.matmul(its_weight, term, precision="highest")
+        term = divergence(dot(some, excess))
+        return total + dot(its_weight, term)
 
     return jax.lax.fori_loop(0, num_blocks, add, jnp.zeros_like(excess[0]))
 
@@ -118,4 +120,4 @@ def rows_in_block(num_events: int, log_probs: Float[Array, "n K C"], budget: int
     """Rows whose joint with one block of events takes `budget` bytes; at least 1."""
     if budget < 1:
         raise ValueError(f"budget must be at least 1 byte, got {budget}")
-    return max(budget // (event_block(num_events) * log_probs.shape[-1] * log_probs.dtype.itemsize), 1)
+    return rows_per_block(event_block(num_events) * log_probs.shape[-1] * log_probs.dtype.itemsize, budget)

@@ -1,4 +1,4 @@
-"""One draw from weights by inverting their cumulative sum, as exact in a pool of millions as in a small one."""
+"""Draws from weights by inverting their cumulative sum, as exact in a pool of millions as in a small one."""
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,24 @@ def _first_above(total: Float[Array, "m"], parts: Float[Array, "m"], threshold: 
     """Where the cumulative sum passes the threshold; rounding may not step past the last part that is positive."""
     last = jnp.max(jnp.where(parts > 0, jnp.arange(len(parts)), 0))
     return jnp.minimum(jnp.searchsorted(total, threshold, side="right"), last)
+
+
+def positions_at(weight: Float[Array, "n"], share: Float[Array, "S"]) -> Int[Array, "S"]:
+    """Where the cumulative sum of weights passes each share, in [0, 1), of its total; summed in float64.
+
+    Shares ``(s + u_s) / S`` draw one position from each of S equal slices (stratified), a common u systematically.
+
+    >>> positions_at(jnp.array([0.0, 1.0, 3.0]), jnp.array([0.0, 0.2, 0.3])).tolist()
+    [1, 1, 2]
+    """
+
+    def invert(weight: Array, share: Array) -> Array:
+        total = jnp.cumsum(weight, dtype=jnp.float64)
+        last = jnp.max(jnp.where(weight > 0, jnp.arange(len(weight)), 0))
+        place = jnp.searchsorted(total, share.astype(jnp.float64) * total[-1], side="right")
+        return jnp.minimum(place, last).astype(jnp.int32)
+
+    return in_float64(invert)(weight, share)
 
 
 def row_keys(key: Key[Array, ""], index: Int[Array, "n"]) -> Key[Array, "n"]:

@@ -15,12 +15,13 @@ from jaxtyping import Array, Float
 from bal.numerics.blocks import in_row_blocks
 from bal.numerics.precision import at_least, defined
 
-_LOG_FLOOR = -1e3  # exp(-1000) is exactly 0 in float64 too, while 0 * -1000 stays finite, unlike 0 * -inf
+LOG_FLOOR = -1e3
+"""A log of 0: its exponential is exactly 0 in float64 too, while 0 * -1000 stays finite, unlike 0 * -inf."""
 
 
 def xlogx(log_x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """``x log x`` from ``log x``, with its limit 0 at x = 0."""
-    return jnp.exp(log_x) * at_least(log_x, _LOG_FLOOR)
+    return jnp.exp(log_x) * at_least(log_x, LOG_FLOOR)
 
 
 def centered_draws(x: Float[Array, "*shape"], axis: int = 1) -> Float[Array, "*shape"]:
@@ -31,6 +32,15 @@ def centered_draws(x: Float[Array, "*shape"], axis: int = 1) -> Float[Array, "*s
     """
     shifted = x - jax.lax.slice_in_dim(x, 0, 1, axis=axis)
     return shifted - shifted.mean(axis, keepdims=True)
+
+
+def normalized(weight: Float[Array, "n"]) -> Float[Array, "n"]:
+    """Weights that sum to 1.
+
+    >>> normalized(jnp.array([1.0, 3.0])).tolist()
+    [0.25, 0.75]
+    """
+    return weight / weight.sum()
 
 
 def entropy(log_probs: Float[Array, "*shape C"]) -> Float[Array, "*shape"]:
@@ -74,7 +84,7 @@ def _mean_divergence_block(log_probs: Float[Array, "n K C"]) -> Float[Array, "n"
     e = jnp.exp(d)
     z = jnp.mean(e - 1.0, 0, keepdims=True)
     s = 1.0 + z
-    r = at_least(d, _LOG_FLOOR) - jnp.log1p(z)
+    r = at_least(d, LOG_FLOOR) - jnp.log1p(z)
     series = s * (r * r) * (1 / 2 + r * (1 / 3 + r * (1 / 8 + r * (1 / 30 + r * (1 / 144)))))
     term = jnp.where(jnp.abs(r) < 0.1, series, e * r - (e - s)).mean(0)
     # A class that no draw believes in contributes nothing: its s is 0, elsewhere at least 1/K, or NaN.

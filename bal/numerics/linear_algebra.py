@@ -1,8 +1,51 @@
-"""Many small matrices at once, without LAPACK."""
+"""Matrix products in full precision, one more row of a Cholesky factor, and many small matrices without LAPACK."""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+
+def dot(a: Float[Array, "*left k"], b: Float[Array, "*right"]) -> Float[Array, "*out"]:
+    """``a @ b`` in full precision: the reduced precision of matrix units loses what differences and logarithms need.
+
+    Not `jnp.matmul`, which asks for an output dtype: `vmap` of a compiled function would truncate that to float32
+    inside `in_float64`. Leading axes that both have are a batch.
+
+    >>> dot(jnp.array([[1.0, 2.0]]), jnp.array([3.0, 4.0])).tolist()
+    [11.0]
+    """
+    dtype = jnp.result_type(a, b)
+    a, b = a.astype(dtype), b.astype(dtype)
+    batch = tuple(range(b.ndim - 2))
+    contracted = ((a.ndim - 1,), (max(b.ndim - 2, 0),))
+    return jax.lax.dot_general(a, b, (contracted, (batch, batch)), precision="highest")
+
+
+def inverse_root(pivot: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """``1 / √pivot``, 0 where the pivot is not positive.
+
+    >>> inverse_root(jnp.array([4.0, 0.0])).tolist()
+    [0.5, 0.0]
+    """
+    return jnp.where(pivot > 0, jax.lax.rsqrt(jnp.where(pivot > 0, pivot, 1.0)), 0.0)
+
+
+def cholesky_row(
+    column: Float[Array, "n"], factor: Float[Array, "B n"], position: Int[Array, ""], pivot: Float[Array, ""]
+) -> tuple[Float[Array, "n"], Float[Array, ""]]:
+    """The next row of a pivoted Cholesky factor, and ``1 / √pivot``: both 0 where the pivot is not positive.
+
+    Args:
+      column: covariances of all rows with the one at `position`.
+      factor: rows so far, the others 0.
+      pivot: its variance given those before it, with the noise of its label if it has one.
+
+    >>> row, _ = cholesky_row(jnp.array([4.0, 2.0]), jnp.zeros((1, 2)), jnp.array(0), jnp.array(4.0))
+    >>> row.tolist()
+    [2.0, 1.0]
+    """
+    scale = inverse_root(pivot)
+    return jnp.where(pivot > 0, (column - dot(factor[:, position], factor)) * scale, 0.0), scale
 
 
 def small_log_determinants(matrices: Float[Array, "n F F"]) -> Float[Array, "n"]:

@@ -64,6 +64,15 @@ def defined(scores: Float[Array, "*shape"], *seen: Float[Array, "*shape"]) -> Fl
     return jnp.where(jnp.isfinite(sum(seen)), scores, jnp.nan)
 
 
+def rounding_error(size: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """How much of a difference of numbers of this size is rounding: ``8 ε size``. Up to this it counts as 0.
+
+    >>> float(rounding_error(jnp.ones(()))) < 1e-6
+    True
+    """
+    return 8 * jnp.finfo(size.dtype).eps * size
+
+
 def in_single(selection: Selection, info: dict, dtype: Any) -> Selection:
     """Counts and scores in the types of the world outside float64."""
     info = {**selection.info, **info}

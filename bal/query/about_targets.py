@@ -22,7 +22,7 @@ from bal.acquisition.epig import epig, gaussian_epig, jepig
 from bal.acquisition.gaussian import epistemic_variance
 from bal.acquisition.kinds import check_log_probs, check_moments
 from bal.acquisition.probit import probit_epig
-from bal.numerics import centered_draws
+from bal.numerics import centered_draws, dot, rows_per_block
 from bal.numerics.divergence import JOINT_BYTES
 from bal.pool.over import chunked
 from bal.query.covariance import cross_covariance, posterior_variance
@@ -128,9 +128,7 @@ def _alc_block_by_draws(posterior: Posterior, context: Targets, targets: PyTree,
     found, there = predict(posterior, x), context.predictions
     check_moments("alc", found)
     check_moments("alc", there, rows="targets")
-    covariance = (
-        jnp.matmul(centered_draws(found.mean), centered_draws(there.mean).T, precision="highest") / found.mean.shape[1]
-    )
+    covariance = dot(centered_draws(found.mean), centered_draws(there.mean).T) / found.mean.shape[1]
     return alc(covariance, epistemic_variance(found), found.noise.mean(-1), context.weight)
 
 
@@ -150,7 +148,7 @@ def _moments(name: str, posterior: Posterior, targets: PyTree, x: PyTree) -> tup
 def _in_blocks(block: Callable, row_bytes: int, posterior: Posterior, context: Targets, x: PyTree) -> Array:
     """Rows by targets in pieces that fit a cache; `block` gets the targets as the kernel compares them."""
     targets = None if posterior.learner.kernel is None else posterior.embed(context.x)
-    return chunked(max(JOINT_BYTES // row_bytes, 1)).map(block, (posterior, context, targets), x)
+    return chunked(rows_per_block(row_bytes, JOINT_BYTES)).map(block, (posterior, context, targets), x)
 
 
 def _has_covariance(name: str, posterior: Posterior, there: PyTree) -> bool:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.kernels.gradient import Factors, Gradients, label_gradients
+from bal.kernels.gradient import Factors, Gradients, label_gradients, label_residual
 from bal.kernels.sketch import check_length, sketch_rows
 from bal.method import method
 from bal.typing import Posterior, PyTree
@@ -105,6 +105,4 @@ def _tapped(forward: Callable, posterior: Posterior, x: PyTree, taps: list[Array
 
 
 def _label_residual(outputs: Float[Array, "n *K C"]) -> Float[Array, "n *K C"]:
-    probs = jax.nn.softmax(outputs, -1)
-    mean = probs if outputs.ndim == 2 else probs.mean(1, keepdims=True)
-    return probs - jax.nn.one_hot(mean.argmax(-1), outputs.shape[-1], dtype=outputs.dtype)
+    return label_residual(jax.nn.softmax(outputs, -1))

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_log_probs
 from bal.method import method
-from bal.numerics import mean_log_probs
+from bal.numerics import dot, mean_log_probs
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, take
 from bal.query.rows import predictions
@@ -119,7 +119,7 @@ def class_prior(prior: Float[Array, "C"], context: ContextFunction) -> ContextFu
         check_log_probs("class_prior", found.predictions, "targets")
         probs = jnp.exp(mean_log_probs(found.predictions))
         marginal = jnp.sum(found.weight[:, None] * probs, 0) / found.weight.sum()
-        return found._replace(weight=found.weight * jnp.matmul(probs, prior / marginal, precision="highest"))
+        return found._replace(weight=found.weight * dot(probs, prior / marginal))
 
     return reweighted
 

@@ -9,10 +9,10 @@ import scipy.special
 import scipy.stats
 
 from bal.acquisition import houlsby_bald, probit_bald, probit_entropy, probit_epig, probit_probability
-from bal.acquisition.probit import _excess
+from bal.numerics import normal_excess
 from bal.typing import Latent
 
-bald, houlsby, epig, excess = map(jax.jit, (probit_bald, houlsby_bald, probit_epig, _excess))
+bald, houlsby, epig, excess = map(jax.jit, (probit_bald, houlsby_bald, probit_epig, normal_excess))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from sparse_inputs import FEATURES, KEY, TRIALS, B, J, N, candidates, run_all
 
 from bal import selection
 from bal.selection import PoolRows
-from bal.selection.sparse.frank_wolfe import _init, _score, _Unit, _update
+from bal.selection.sparse.frank_wolfe import _projection
 from bal.selection.sparse.problem import check_weights
 from bal.typing import Candidates
 
@@ -73,14 +73,13 @@ def test_orthogonal_rows_give_weight_one_and_no_residual(scales):
     """The first N steps take every row once if all are equally long; then the squared residual falls as 1 / t."""
     with jax.enable_x64(True):
         some = candidates(np.diag(scales))
-        norms = jnp.asarray(scales)
-        some = some._replace(rows=_Unit(some.rows.features, norms, (some.rows.features / norms[:, None]).T))
+        rule = _projection(some.rows.features, some.context)
 
         def step(state, _):
-            position = jnp.argmax(_score(state, some))
-            return _update(state, some, position), (position, jnp.sum((some.context.features - state.fitted) ** 2))
+            position = jnp.argmax(rule.score(state))
+            return rule.update(state, position), (position, jnp.sum((some.context.features - state.fitted) ** 2))
 
-        last, (picks, squared) = jax.jit(lambda: jax.lax.scan(step, _init(KEY, some), None, length=4000))()
+        last, (picks, squared) = jax.jit(lambda: jax.lax.scan(step, rule.state, None, length=4000))()
     np.testing.assert_allclose(last.weights, 1.0, atol=0.1)
     assert 5 < squared[399] / squared[3999] < 20
     assert (np.diff(squared) <= 1e-12).all()

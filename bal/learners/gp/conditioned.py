@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.learners.gp.process import Process
 from bal.learners.gp.units import Units
+from bal.numerics import dot
 from bal.typing import PyTree
 
 
@@ -99,8 +100,3 @@ def observe(process: Process, x: Float[Array, "L D"], y: Float[Array, "L *P"], w
 def stretch(leaf: Array, like: Array) -> Array:
     """The same for every output."""
     return jnp.broadcast_to(leaf.reshape(leaf.shape + (1,) * (like.ndim - leaf.ndim)), like.shape)
-
-
-def dot(a: Array, b: Array) -> Array:
-    """Matrix product in full precision."""
-    return jnp.matmul(a, b, precision="highest")

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from paramax import AbstractUnwrappable, unwrap
 
 from bal.learners.gp.hyperparameters import Objective
-from bal.numerics import small_log_determinants
+from bal.numerics import dot, small_log_determinants
 from bal.typing import PyTree
 
 
@@ -64,4 +64,4 @@ def _log_volume(node: Any, part: PyTree) -> Array:
         return jnp.zeros((), part.dtype)
     flat, unravel = ravel_pytree(part)
     jacobian = jax.jacfwd(lambda flat: ravel_pytree(unwrap(unravel(flat)))[0])(flat)
-    return 0.5 * small_log_determinants(jnp.matmul(jacobian.T, jacobian, precision="highest")[None])[0]
+    return 0.5 * small_log_determinants(dot(jacobian.T, jacobian)[None])[0]

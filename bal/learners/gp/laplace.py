@@ -1,7 +1,6 @@
 """The Laplace approximation of a Gaussian process classifier: a normal at the mode of the posterior."""
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.learners.gp.conditioned import factor
@@ -19,6 +18,7 @@ from bal.learners.gp.sites import (
     weighted,
 )
 from bal.method import method
+from bal.numerics import dot
 
 
 @method
@@ -58,4 +58,4 @@ def _at_mean(link: Link, labels: Labels, at: Fitted) -> Terms:
 
 def _log_joint(at: Fitted, terms: Terms, sites: Sites | None) -> Float[Array, ""]:
     del sites
-    return terms.value.sum() - 0.5 * jnp.vdot(at.alpha, at.mean, precision="highest")
+    return terms.value.sum() - 0.5 * dot(at.alpha, at.mean)

@@ -22,7 +22,7 @@ from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, Objective, 
 from bal.learners.restart import Restart, cold
 from bal.learners.training import map_members
 from bal.method import method
-from bal.numerics import ascend
+from bal.numerics import ascend, dot, positions_at
 from bal.typing import PRNGKey, PyTree
 
 WIDE, WIDEST = 2.0, 3.0
@@ -108,8 +108,7 @@ def effective_size(log_weight: Float[Array, "S"]) -> Float[Array, ""]:
 def systematic(key: PRNGKey, log_weight: Float[Array, "S"], num_draws: int) -> Array:
     """K positions, each s as often as ``K w_s`` rounded up or down, by one random offset."""
     places = (jnp.arange(num_draws) + jax.random.uniform(key, (), log_weight.dtype)) / num_draws
-    total = jnp.cumsum(jnp.exp(log_weight))
-    return jnp.minimum(jnp.searchsorted(total, places * total[-1]), len(log_weight) - 1)
+    return positions_at(jnp.exp(log_weight), places)
 
 
 def _proposal(key: PRNGKey, mode: Array, axes: Array, deviation: Array, num_points: int) -> tuple[Array, Array]:
@@ -125,7 +124,7 @@ def _proposal(key: PRNGKey, mode: Array, axes: Array, deviation: Array, num_poin
         return jnp.log(count / num_points) - jnp.sum(jnp.log(deviation)) - 0.5 * (4 + size) * jnp.log1p(distance / 4)
 
     log_proposal = jnp.logaddexp(log_student(wide, num_wide), log_student(deviation, num_points - num_wide))
-    return mode[None, :] + jnp.matmul(steps, axes.T, precision="highest"), log_proposal
+    return mode[None, :] + dot(steps, axes.T), log_proposal
 
 
 def _student_points(key: PRNGKey, num_points: int, size: int, dtype: jnp.dtype) -> Float[Array, "S P"]:

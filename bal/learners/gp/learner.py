@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from bal.learners.gp.buckets import by_bucket, compact
-from bal.learners.gp.conditioned import GPRows, GPState, dot, stretch
+from bal.learners.gp.conditioned import GPRows, GPState, stretch
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.gp.units import Kind, Units, base, kind_of, measure, natural, standardized
 from bal.learners.training import map_members
-from bal.numerics import in_row_blocks
+from bal.numerics import dot, in_row_blocks
 from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
 
 Model = Callable[[PyTree], Process]
@@ -151,7 +151,7 @@ def covariance(model: Model, state: GPState, a: GPRows, b: GPRows) -> Float[Arra
     Several outputs share it: where their scales, or their means over draws, differ, it is the average over outputs.
     """
     prior = jax.vmap(lambda params, alpha: model(params).kernel(a.x, b.x))(state.params, state.alpha)
-    within = jnp.mean(prior - jnp.einsum("kl,kl->k", a.whitened, b.whitened, precision="highest"))
+    within = jnp.mean(prior - jax.vmap(dot)(a.whitened, b.whitened))
     within = within if state.units is None else within * jnp.mean(state.units.scale**2)
     centered = lambda mean: mean - mean.mean(0, keepdims=True)
     return within + jnp.mean(centered(a.mean) * centered(b.mean))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Shaped
 
 from bal.learners.gp.buckets import by_bucket, compact
 from bal.learners.gp.classification import approximate, gp_classification
-from bal.learners.gp.conditioned import GPState, dot, observe
+from bal.learners.gp.conditioned import GPState, observe
 from bal.learners.gp.hyperparameters import Hyperparameters, given
 from bal.learners.gp.laplace import laplace
 from bal.learners.gp.learner import as_floats, leading, model, of_labels
@@ -24,7 +24,7 @@ from bal.learners.gp.regression import gp_regression
 from bal.learners.gp.sites import Inference
 from bal.learners.training import map_members
 from bal.method import method
-from bal.numerics import in_row_blocks
+from bal.numerics import dot, in_row_blocks
 from bal.typing import Data, Gaussian, Learner, Posterior, PRNGKey, PyTree
 
 

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
-from bal.learners.gp.conditioned import dot
 from bal.learners.gp.links import Link
 from bal.method import brief_repr
+from bal.numerics import dot
 
 
 class Labels(NamedTuple):

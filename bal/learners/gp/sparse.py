@@ -15,14 +15,14 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
-from bal.learners.gp.conditioned import GPState, dot, observe
+from bal.learners.gp.conditioned import GPState, observe
 from bal.learners.gp.hyperparameters import Hyperparameters, given
 from bal.learners.gp.learner import Model, gp_learner
 from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.method import method
-from bal.numerics import first_argmax
+from bal.numerics import cholesky_row, dot, first_argmax
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
@@ -108,15 +108,14 @@ def choose_inducing(process: Process, x: Float[Array, "L D"], weight: Float[Arra
     x = jnp.where(weight[:, None] > 0, x, 0.0)
 
     def pick(carry: tuple[Array, Array, Array], place: Array) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
-        variance, is_left, columns = carry
+        variance, is_left, factor = carry
         i = first_argmax(jnp.where(is_left, variance, -jnp.inf))
         pivot = jnp.maximum(variance[i], jnp.finfo(x.dtype).eps * jnp.abs(process.variance(x[i][None])[0]))
-        rest = process.covariance(x, x[i][None])[:, 0] - dot(columns, columns[i])
-        column = rest / jnp.sqrt(pivot)
-        carry = (variance - column**2, is_left & (jnp.arange(len(x)) != i), columns.at[:, place].set(column))
+        row, _ = cholesky_row(process.covariance(x, x[i][None])[:, 0], factor, i, pivot)
+        carry = (variance - row**2, is_left & (jnp.arange(len(x)) != i), factor.at[place].set(row))
         return carry, (x[i], is_left[i].astype(x.dtype))
 
-    start = (process.variance(x), weight > 0, jnp.zeros((len(x), size), x.dtype))
+    start = (process.variance(x), weight > 0, jnp.zeros((size, len(x)), x.dtype))
     _, (picked, is_real) = jax.lax.scan(pick, start, jnp.arange(size))
     return Inducing(picked, is_real)
 

@@ -27,6 +27,7 @@ from paramax import NonTrainable
 
 from bal.learners.gp.noisy_input import NoisyInputRBF
 from bal.learners.gp.process import Process, as_dtype, split
+from bal.numerics import rounding_error
 
 Kind = Literal["given", "natural", "standardized"]
 
@@ -110,7 +111,7 @@ def _moments(
     mean = jnp.sum(share * values, 0) if centered else jnp.zeros(values.shape[1:], values.dtype)
     apart = jnp.where(weight > 0, values - mean[None], 0.0)
     largest = jnp.abs(apart).max(0)
-    is_equal = largest <= 8 * jnp.finfo(values.dtype).eps * jnp.abs(values).max(0)
+    is_equal = largest <= rounding_error(jnp.abs(values).max(0))
     unit = jnp.where(is_equal, 1.0, largest)  # squares of what is very large or small stay finite
     return mean, jnp.where(is_equal, 0.0, unit * jnp.sqrt(jnp.sum(share * (apart / unit[None]) ** 2, 0)))
 

@@ -20,6 +20,7 @@ from bal.learners.gp.sites import (
     weighted,
 )
 from bal.method import method
+from bal.numerics import dot
 
 _REACH = 7.5  # standard deviations covered: beyond them is a mass of 6e-14
 
@@ -78,5 +79,5 @@ def _expected(link: Link, grid: Float[Array, "2 Q"], labels: Labels, at: Fitted)
 
 
 def _bound(at: Fitted, terms: Terms, sites: Sites) -> Float[Array, ""]:
-    quadratic = jnp.vdot(at.alpha, at.mean, precision="highest")
+    quadratic = dot(at.alpha, at.mean)
     return terms.value.sum() - 0.5 * (quadratic + at.log_det - jnp.sum(sites.precision * at.variance))

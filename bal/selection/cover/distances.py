@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bal.numerics import ROW_BLOCK, in_row_blocks, row_argmin, smallest
+from bal.numerics import ROW_BLOCK, dot, in_row_blocks, row_argmin, smallest
 from bal.typing import Candidates
 
 _BLOCK_ENTRIES = 2**21  # 8 MB in float32
@@ -48,7 +48,7 @@ def squared_distances(a: Float[Array, "n F"], b: Float[Array, "m F"]) -> Float[A
     >>> squared_distances(jnp.array([[0.0, 0.0], [3.0, 4.0]]), jnp.zeros((1, 2))).tolist()
     [[0.0], [25.0]]
     """
-    product = jnp.matmul(a, b.T, precision="highest")
+    product = dot(a, b.T)
     return jnp.maximum((a * a).sum(1, keepdims=True) + (b * b).sum(1, keepdims=True).T - 2 * product, 0.0)
 
 

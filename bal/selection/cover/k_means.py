@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.kernels.distance import offset
-from bal.numerics import ROW_BLOCK, draw_position, in_row_blocks, row_argmin
+from bal.numerics import ROW_BLOCK, dot, draw_position, in_row_blocks, row_argmin
 from bal.selection.cover.distances import squared_distances
 from bal.typing import PRNGKey
 
@@ -82,7 +82,7 @@ def _means(
     def add(carry: tuple, piece: tuple) -> tuple:
         rows, w = piece
         member = (_nearest(rows, centers, used)[:, None] == cluster[None, :]) * w[:, None]
-        return (carry[0] + jnp.matmul(member.T, rows, precision="highest"), carry[1] + member.sum(0)), None
+        return (carry[0] + dot(member.T, rows), carry[1] + member.sum(0)), None
 
     start = (jnp.zeros_like(centers), jnp.zeros(len(centers), x.dtype))
     (sums, counts), _ = jax.lax.scan(add, start, (blocks, weights))
@@ -99,7 +99,7 @@ def _plus_plus(
         centers, squared = carry
         position, _ = draw_position(jax.random.fold_in(key, number), weight * squared)
         center = x[position]
-        away = norm + norm[position] - 2 * jnp.matmul(x, center, precision="highest")
+        away = norm + norm[position] - 2 * dot(x, center)
         away = jnp.maximum(away, 0.0).at[position].set(0.0)
         return centers.at[number].set(center), jnp.where(number == 0, away, jnp.minimum(squared, away))
 

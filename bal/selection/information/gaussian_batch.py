@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bal.method import method
-from bal.numerics import small_log_determinants
+from bal.numerics import centered_draws, dot, small_log_determinants
 from bal.selection.kinds import check_draws
 from bal.selection.rules.greedy import Greedy, greedy
 from bal.typing import Candidates, PRNGKey, Select
@@ -61,16 +61,16 @@ def gaussian_batch(shrinkage: float | None = None) -> Select:
         deviations = centered * jnp.sqrt((1.0 - alpha) / num_draws)  # x_i · x_j is the covariance
 
         def score(remaining: Float[Array, "K K"]) -> Float[Array, "n"]:
-            covariance = _product(_product(deviations, remaining), deviations.transpose(0, 2, 1)) + unexplained[None]
+            covariance = dot(dot(deviations, remaining), deviations.transpose(0, 2, 1)) + unexplained[None]
             return 0.5 * small_log_determinants(covariance) + 0.5 * num_contrasts * math.log(2 * math.pi * math.e)
 
         def update(remaining: Float[Array, "K K"], position: Array) -> Float[Array, "K K"]:
             """The operator on draws that is left once the labels of this row, too, are known."""
             picked = deviations[position]
-            across = _product(remaining, picked.T)
-            factor = jnp.linalg.cholesky(_product(picked, across) + unexplained)
+            across = dot(remaining, picked.T)
+            factor = jnp.linalg.cholesky(dot(picked, across) + unexplained)
             half = jax.scipy.linalg.solve_triangular(factor, across.T, lower=True)
-            return remaining - _product(half.T, half)
+            return remaining - dot(half.T, half)
 
         return Greedy(jnp.eye(num_draws, dtype=centered.dtype), score, update)
 
@@ -85,7 +85,7 @@ def ledoit_wolf(centered: Float[Array, "n F K"], num_quantities: Array) -> tuple
     """
     num_draws = centered.shape[-1]
     flat = centered.reshape(-1, num_draws)
-    gram = _product(flat.T, flat)
+    gram = dot(flat.T, flat)
     mean_variance = jnp.trace(gram) / (num_draws * num_quantities)
     size = jnp.sum(gram**2) / num_draws**2  # ‖S‖²
     away = size - num_quantities * mean_variance**2
@@ -99,10 +99,4 @@ def _centered_contrasts(log_probs: Float[Array, "n K C"]) -> Float[Array, "n F K
     num_classes = log_probs.shape[-1]
     basis = np.linalg.qr(np.eye(num_classes) - 1.0 / num_classes)[0][:, : num_classes - 1]
     probs = jnp.exp(log_probs)
-    shifted = probs - probs[:, :1]  # agreeing draws then cancel exactly
-    contrasts = _product(shifted, jnp.asarray(basis, log_probs.dtype)).transpose(0, 2, 1)
-    return contrasts - contrasts.mean(2, keepdims=True)
-
-
-def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision="highest")
+    return dot(centered_draws(probs), jnp.asarray(basis, log_probs.dtype)).transpose(0, 2, 1)

@@ -12,11 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from bal.numerics import entropy, in_row_blocks
+from bal.numerics import LOG_FLOOR, dot, entropy, in_row_blocks, normalized, positions_at
 from bal.numerics.divergence import JOINT_BYTES, divergence, mean_divergence, relative, rows_in_block, sum_classes
 from bal.typing import PRNGKey
-
-_LOG_FLOOR = -1e3  # its exp is exactly 0, and sums of it stay finite
 
 
 class Configurations(NamedTuple):
@@ -49,16 +47,17 @@ def add_row(key: PRNGKey, configurations: Configurations, log_probs: Float[Array
     """
     log_weight, weight, count, sampled = configurations
     num_places, num_classes = log_weight.shape[0], log_probs.shape[-1]
-    log_p = jnp.maximum(log_probs, _LOG_FLOOR)
-    predictive = jnp.matmul(jnp.exp(log_weight), jnp.exp(log_p), precision="highest")
+    log_p = jnp.maximum(log_probs, LOG_FLOOR)
+    predictive = dot(jnp.exp(log_weight), jnp.exp(log_p))
     mass = (weight[:, None] * predictive).reshape(-1)
     fits = ~sampled & (count * num_classes <= num_places)
-    chosen = jnp.where(fits, jnp.arange(num_places), _stratified(key, mass, num_places))
+    slices = (jnp.arange(num_places) + jax.random.uniform(key, (num_places,), mass.dtype)) / num_places
+    chosen = jnp.where(fits, jnp.arange(num_places), positions_at(mass, slices))
     weight = jnp.where(fits, mass[:num_places], 1.0)
     log_weight = log_weight[chosen // num_classes] + log_p.T[chosen % num_classes]
     log_weight = log_weight - jax.nn.logsumexp(log_weight, 1, keepdims=True)
     count = jnp.minimum(count * num_classes, num_places)
-    return Configurations(log_weight, weight / weight.sum(), count, ~fits)
+    return Configurations(log_weight, normalized(weight), count, ~fits)
 
 
 def conditional_information(
@@ -73,13 +72,13 @@ def conditional_information(
     log_weight, weight, count, _ = configurations
     num_draws, num_classes = log_probs.shape[1:]
     posterior = jnp.exp(log_weight)
-    mean_posterior = jnp.matmul(weight, posterior, precision="highest")
+    mean_posterior = dot(weight, posterior)
     uniform = 1.0 / num_draws
     tilt = posterior - uniform
 
     def block(some: Float[Array, "r K C"]) -> Float[Array, "r"]:
         marginal, excess = relative(some)
-        own = jnp.matmul(mean_posterior, divergence(excess), precision="highest")
+        own = dot(mean_posterior, divergence(excess))
         shared = mean_divergence(excess, tilt, weight, count)
         return sum_classes(marginal * jnp.maximum(own - shared, 0.0), num_classes)
 
@@ -134,9 +133,9 @@ def _gain_by_configuration(configurations: Configurations, row: Float[Array, "K 
     """``Σ_k w_mk KL(p_k ‖ p̄) - KL(r_m ‖ p̄)`` for every configuration m."""
     marginal, excess = relative(row[None])
     posterior = jnp.exp(configurations.log_weight)
-    tilted = jnp.matmul(posterior - 1.0 / row.shape[0], excess, precision="highest")
-    own = jnp.matmul(posterior, divergence(excess), precision="highest")
-    return jnp.matmul(own - divergence(tilted), marginal, precision="highest")
+    tilted = dot(posterior - 1.0 / row.shape[0], excess)
+    own = dot(posterior, divergence(excess))
+    return dot(own - divergence(tilted), marginal)
 
 
 def _mean_and_error(values: Float[Array, "M"], configurations: Configurations) -> tuple[Array, Array]:
@@ -145,10 +144,3 @@ def _mean_and_error(values: Float[Array, "M"], configurations: Configurations) -
     spread = jnp.sum(weight * (values - mean[None]) ** 2)
     error = jnp.sqrt(spread / len(weight))
     return mean, jnp.where(configurations.sampled, error, 0.0)
-
-
-def _stratified(key: PRNGKey, mass: Float[Array, "P"], num: int) -> Int[Array, "S"]:
-    """One position from each of `num` equal slices of the cumulative mass."""
-    total = jnp.cumsum(mass)
-    point = (jnp.arange(num) + jax.random.uniform(key, (num,), mass.dtype)) / num * total[-1]
-    return jnp.minimum(jnp.searchsorted(total, point, side="right"), len(mass) - 1).astype(jnp.int32)

@@ -10,6 +10,7 @@ Approximation Approach to Batch Active Learning" (the variance term; its details
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bal.kernels.gradient import label_residual
 from bal.numerics import centered_draws, in_row_blocks
 from bal.selection.sparse.rows import SparseRows
 from bal.typing import Gaussian
@@ -75,9 +76,7 @@ def pseudo_label_gradients(log_probs: Float[Array, "n K C"], hidden: Float[Array
     ([[-0.5, 0.5]], [1.5])
     """
     probs = jnp.exp(log_probs).mean(1)
-    classes = jnp.arange(probs.shape[1]).reshape(1, -1)
-    error = probs - (classes == probs.argmax(1).reshape(-1, 1))
-    features = error[:, :, None] * hidden[:, None, :]
+    features = label_residual(probs)[:, :, None] * hidden[:, None, :]
     variance = jnp.sum(hidden**2, 1) * (1 - jnp.sum(probs**2, 1))
     return SparseRows(features.reshape(len(probs), -1), variance)
 

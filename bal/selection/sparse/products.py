@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bal.numerics import normal_excess
+
 
 class LinearHead(NamedTuple):
     """Posterior of a linear head's weights, and the noise variance of its labels (1 and unused for classification)."""
@@ -99,7 +101,7 @@ def probit_fisher(a: HeadRows, b: HeadRows) -> Float[Array, ""]:
     """``x_a·x_b Cov(Φ(f_a), Φ(f_b))`` (equation 14), Φ the normal distribution function, f the latent value.
 
     This is the product of scores ``x (π - Φ(f))``, the logistic score with Φ for the sigmoid; the score of a true
-    probit likelihood is three to five times larger. The bivariate normal is integrated over asin ρ with 20 nodes.
+    probit likelihood is three to five times larger. The bivariate normal is integrated by 14 nodes.
     """
     return _sigmoidal_fisher(a, b, 1.0)
 
@@ -112,15 +114,4 @@ def logistic_fisher(a: HeadRows, b: HeadRows) -> Float[Array, ""]:
 def _sigmoidal_fisher(a: HeadRows, b: HeadRows, kappa: float) -> Float[Array, ""]:
     total_a, total_b = (jnp.sqrt(1 + kappa**2 * rows.variance) for rows in (a, b))
     rho = kappa**2 * (a.x @ b.projected) / (total_a * total_b)
-    return (a.x @ b.x) * _normal_covariance(kappa * a.mean / total_a, kappa * b.mean / total_b, rho)
-
-
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
-
-
-def _normal_covariance(h: Array, k: Array, rho: Array) -> Float[Array, ""]:
-    """``P(z_1 < h, z_2 < k) - Φ(h) Φ(k)`` at correlation rho, without the cancellation of that difference."""
-    half = 0.5 * jnp.arcsin(jnp.clip(rho, -1.0, 1.0))
-    sine = jnp.sin(half * (1 + jnp.asarray(_NODES, h.dtype)))
-    exponent = (h**2 + k**2 - 2 * h * k * sine) / (2 * (1 - sine**2))
-    return half * jnp.sum(jnp.asarray(_WEIGHTS, h.dtype) * jnp.exp(-exponent)) / (2 * np.pi)
+    return (a.x @ b.x) * normal_excess(kappa * a.mean / total_a, kappa * b.mean / total_b, rho)

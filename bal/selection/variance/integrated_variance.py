@@ -8,8 +8,9 @@ from jaxtyping import Array, Float, Int
 from bal.kernels import linear
 from bal.kernels.distance import finite_size
 from bal.method import method
+from bal.numerics import dot, normalized, rounding_error
 from bal.selection.rules.greedy import Greedy, greedy
-from bal.selection.variance.pivoted_cholesky import Cholesky, add_row, next_row, no_picks, rounding_error
+from bal.selection.variance.pivoted_cholesky import Cholesky, add_row, next_row, no_picks
 from bal.typing import Candidates, KernelOf, PRNGKey, PyTree, Select
 
 
@@ -63,10 +64,10 @@ def integrated_variance(kernel: KernelOf = linear) -> Select:
         k = kernel(candidates._replace(context=targets.context))
         prior = finite_size(k)
         rounding = rounding_error(prior)
-        weight = (targets.weight / targets.weight.sum()).astype(prior.dtype)
+        weight = normalized(targets.weight).astype(prior.dtype)
 
         def score(state: IntegratedVarianceState) -> Float[Array, "n"]:
-            drop = jnp.matmul(weight, state.covariance**2, precision="highest")
+            drop = dot(weight, state.covariance**2)
             label = state.given.variance + k.noise
             return jnp.where(label == 0, 0.0, drop / jnp.where(label == 0, 1.0, label))
 

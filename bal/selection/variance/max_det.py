@@ -5,9 +5,10 @@ from functools import partial
 from bal.kernels import linear
 from bal.kernels.distance import finite_size
 from bal.method import method
+from bal.numerics import rounding_error
 from bal.selection.rules.greedy import Greedy, greedy
 from bal.selection.variance.max_det_shortlist import SIZE, select_by_shortlist
-from bal.selection.variance.pivoted_cholesky import add_pick, log_det_gain, no_picks, rounding_error
+from bal.selection.variance.pivoted_cholesky import add_pick, log_det_gain, no_picks
 from bal.typing import Candidates, KernelOf, PRNGKey, Select, Selection
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.kernels.distance import finite_size
-from bal.numerics import first_argmax, mask_scores
+from bal.numerics import first_argmax, mask_scores, rounding_error
 from bal.pool.over import chunked
 from bal.selection.variance.pivoted_cholesky import (
     Cholesky,
@@ -23,7 +23,6 @@ from bal.selection.variance.pivoted_cholesky import (
     factor_picks,
     given_picks,
     log_det_gain,
-    rounding_error,
 )
 from bal.typing import Candidates, Kernel, PyTree, Selection
 

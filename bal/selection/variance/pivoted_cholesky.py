@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.numerics import cholesky_row, dot, inverse_root
 from bal.typing import Kernel, PyTree
 
 BLOCK = 16
@@ -25,11 +26,6 @@ def no_picks(prior: Float[Array, "n"], capacity: int) -> Cholesky:
     return Cholesky(prior, jnp.zeros((capacity, prior.shape[0]), prior.dtype), jnp.zeros((), jnp.int32))
 
 
-def rounding_error(prior: Float[Array, "n"]) -> Float[Array, "n"]:
-    """Variances up to this are rounding and count as 0."""
-    return 8 * jnp.finfo(prior.dtype).eps * prior
-
-
 def log_det_gain(variance: Float[Array, "n"], noise: Float[Array, "n"]) -> Float[Array, "n"]:
     """What a pick adds to the log-determinant: ``½ log(1 + v/σ²)``, and ``½ log v`` without noise."""
     quiet = noise > 0
@@ -44,10 +40,8 @@ def add_pick(kernel: Kernel, rounding: Float[Array, "n"], state: Cholesky, posit
 
 def next_row(kernel: Kernel, state: Cholesky, position: Int[Array, ""]) -> tuple[Float[Array, "n"], Float[Array, ""]]:
     """The row of the factor that a pick adds, and one over the standard deviation of its label: 0 where that is 0."""
-    covariance = kernel.column(kernel.row(position)) - _dot(state.factor[:, position], state.factor)
     pivot = state.variance[position] + kernel.noise[position]
-    scale = jnp.where(pivot > 0, jax.lax.rsqrt(jnp.where(pivot > 0, pivot, 1.0)), 0.0)
-    return jnp.where(pivot > 0, covariance * scale, 0.0), scale
+    return cholesky_row(kernel.column(kernel.row(position)), state.factor, position, pivot)
 
 
 def add_row(state: Cholesky, row: Float[Array, "n"], rounding: Float[Array, "n"]) -> Cholesky:
@@ -88,7 +82,7 @@ def given_picks(
     def add(number: Array, factor: Float[Array, "B n"]) -> Float[Array, "B n"]:
         part = lambda leaf, axis: jax.lax.dynamic_slice_in_dim(leaf, number * BLOCK, BLOCK, axis)
         covariance = kernel.block(jax.tree.map(lambda leaf: part(leaf, 0), picks.rows))
-        return factor + _dot(part(picks.transform, 1), covariance)
+        return factor + dot(part(picks.transform, 1), covariance)
 
     factor = jnp.zeros((picks.transform.shape[0], prior.shape[0]), prior.dtype)
     factor = jax.lax.fori_loop(0, -(-picks.num_picks // BLOCK), add, factor)
@@ -111,14 +105,10 @@ def _inverse_factor(
 
     def eliminate(j: Array, both: Array) -> Array:
         pivot = jnp.where(both[j, j] <= rounding[j], 0.0, both[j, j]) + noise[j]
-        scale = jnp.where(real[j] & (pivot > 0), jax.lax.rsqrt(jnp.where(pivot > 0, pivot, 1.0)), 0.0)
+        scale = jnp.where(real[j], inverse_root(pivot), 0.0)
         row = both[j] * scale
         below = jnp.where(jnp.arange(size) > j, row[:size], 0.0)
         return both.at[j].set(row) - below[:, None] * row[None]
 
     both = jnp.concatenate([gram, jnp.eye(size, dtype=gram.dtype)], 1)
     return jax.lax.fori_loop(0, size, eliminate, both)[:, size:]
-
-
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision="highest")
