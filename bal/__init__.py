@@ -1,6 +1,7 @@
 """Bayesian active learning on JAX.
 
 typing        page one: the nouns that everything exchanges, and the types of the functions
+method        what a factory makes is a value: equal to another made alike, printed as the call that made it
 numerics      every numerical trick, written once
 pool          the candidates: read, mapped over (dense, chunked, streamed, host), logged once they are labeled
 acquisition   predictions -> scores, one number per row
@@ -8,12 +9,13 @@ kernels       what batch rules compare rows with, and transforms of rows
 learners      posteriors over functions: deep ensembles, Monte-Carlo dropout, Gaussian processes (`learners.gp`)
 selection     scores or rows -> a batch of picks
 query         the funnel of stages, and everything that plugs into a stage
-loop          whole experiments: `run`, `run_seeds`, `run_eager`, `Campaign`
+strategies    recipes: every method as a query, ready for a `Setup`
+loop          whole experiments: `run`, `run_seeds`, `run_eager`, `study`, `Campaign`; `task` reads one's own table
 evaluation    metrics, learning curves, paired statistics over seeds
 records       what a run leaves on disk
-datasets      loaders of real data
+datasets      loaders of real data, and of one's own tables
 
-Nothing heavy is imported here: a name such as `bal.run_seeds` is looked up when it is first used.
+Nothing heavy is imported here: a name such as `bal.run_seeds` or `bal.strategies` is looked up when it is first used.
 """
 
 from typing import Any
@@ -31,6 +33,8 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
+    if name == "strategies":
+        return import_module("bal.strategies")
     for part, names in _WHERE.items():
         if name in names:
             return getattr(import_module(f"bal.{part}"), name)
@@ -38,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *(name for names in _WHERE.values() for name in names)])
+    return sorted([*globals(), "strategies", *(name for names in _WHERE.values() for name in names)])

@@ -1,12 +1,17 @@
 """Programs that must stay short: each is run as it stands, and its lines are counted (imports are not)."""
 
 import numpy as np
+import pytest
+
+from bal.datasets import digits, two_bells
 
 IMPORTS = """
 import jax
-from bal import make_pool, run_eager, run_seeds, seed_keys, strategies, task
+from bal import make_pool, run_eager, run_seeds, seed_keys, strategies, study, task
+from bal.evaluation import classification, comparison_table, learning_curves
 from bal.learners import ensemble, mlp
 from bal.typing import Setup, Task
+from rich import print
 """
 EPIG = """
 setup = Setup(learner, strategies.epig(x_target), batch_size=2, num_rounds=2, num_initial=4)
@@ -20,12 +25,39 @@ log = run_eager(jax.random.key(0), people.of_seed(0), setup)
 acquired = people.row_ids[log.indices]
 labels = [people.class_names[label] for label in log.y.ravel()]
 """
+STUDY = """
+queries = {"entropy": strategies.entropy(), "bald": strategies.bald(), "power-bald": strategies.power_bald()}
+for name, data in sets.items():
+    table = task(data.x, data.y, num_test=20, num_start=10)
+    learner = ensemble(mlp((4,), num_outputs=len(table.class_names)), num_members=2, num_steps=2)
+    setups = {label: Setup(learner, query, 2, 2, evaluate=classification()) for label, query in queries.items()}
+    curves = study("runs", {name: table.of_seed}, setups, num_seeds)[name]
+    accuracy[name] = curves.metrics["accuracy"]
+    print(comparison_table(curves.labels, accuracy[name], metric="accuracy"))
+    learning_curves(f"{name}.png", curves.labels, accuracy[name], "test accuracy")
+"""
 
 
 def ran(program, most, **given):
     assert len(program.strip().splitlines()) <= most
     exec(IMPORTS + program, given)
     return given
+
+
+@pytest.mark.slow
+def test_three_data_sets_four_strategies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sets = {"digits": digits(), "one-side": two_bells(200), "other-side": two_bells(200, seed=1)}
+    sets = {name: some._replace(x=some.x[:100], y=some.y[:100]) for name, some in sets.items()}
+    first = ran(STUDY, 12, sets=sets, num_seeds=2, accuracy={})["accuracy"]
+    assert first.keys() == sets.keys()
+    for name, curves in first.items():
+        assert set(curves) == {"random", "entropy", "bald", "power-bald"}
+        assert all(values.shape == (2, 3) for values in curves.values())
+        assert (tmp_path / f"{name}.png").stat().st_size > 1000
+    grown = ran(STUDY, 12, sets={"digits": sets["digits"]}, num_seeds=3, accuracy={})["accuracy"]
+    for label, values in grown["digits"].items():
+        np.testing.assert_array_equal(values[:2], first["digits"][label])
 
 
 def test_epig_with_target_inputs():
