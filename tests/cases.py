@@ -12,7 +12,7 @@ from flax import linen, nnx
 
 from bal import acquisition, kernels, learners, selection
 from bal.learners import gp
-from bal.typing import Candidates, Gaussian, Latent, Learner
+from bal.typing import Candidates, Gaussian, Latent, Learner, Posterior
 
 CLASSES, DRAWS, ROWS = 4, 5, 24
 
@@ -138,9 +138,9 @@ class Selector(NamedTuple):
     """
 
     select: Callable
-    deterministic: bool
-    by_score: bool
-    candidates: Callable[..., Candidates] = candidates
+    candidates: Callable[..., Candidates]
+    deterministic: bool = True
+    by_score: bool = False
     draws_by_position: bool = False
 
 
@@ -199,60 +199,108 @@ def fisher_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Can
     return some._replace(rows=rows, known=fisher(some.known), context=selection.sum_fisher(rows, jnp.ones(n)))
 
 
-_compiled = functools.partial(jax.jit, static_argnums=2)  # once a shape: several tests share each of them
+def _selector(select: Callable, some: Callable[..., Candidates] = candidates, **promises: bool) -> Selector:
+    """Compiled once a shape: several tests share each of them."""
+    return Selector(jax.jit(select, static_argnums=2), some, **promises)
+
+
 _by_rows = lambda key, c, batch_size: selection.Greedy((), lambda state: c.rows, lambda state, i: state)
 
 _noisy = kernels.noisy(kernels.linear, 0.1)
 _posterior_max_det = selection.transformed(selection.max_det(_noisy), kernels.scaled, kernels.given_known(0.1))
 
 SELECTORS = {
-    "best": Selector(_compiled(selection.best), True, True),
-    "greedy": Selector(_compiled(selection.greedy(_by_rows)), True, True),
-    "greedy_draw": Selector(_compiled(selection.greedy(_by_rows, draw=True)), False, False, draws_by_position=True),
-    "per_cost": Selector(_compiled(selection.per_cost(selection.best)), True, True),
-    "power": Selector(_compiled(selection.power(1.0)), False, False),
-    "random_uniform": Selector(_compiled(selection.random_uniform), False, False),
-    "shortlist": Selector(_compiled(selection.shortlist(3)), True, True),
-    "batchbald": Selector(_compiled(selection.batchbald(64)), True, False, draw_candidates),
-    "epig_batch": Selector(_compiled(selection.epig_batch(16)), True, False, targeted_candidates),
-    "gaussian_batch": Selector(_compiled(selection.gaussian_batch()), True, False, draw_candidates),
-    "cluster_margin": Selector(_compiled(selection.cluster_margin(6)), True, False, clustered_candidates),
-    "k_medoids": Selector(_compiled(selection.k_medoids()), True, False, feature_candidates),
-    "probcover": Selector(_compiled(selection.probcover(1.2)), True, False, distinct_counts),
-    "ranked_batch": Selector(_compiled(selection.ranked_batch), True, False, scored_candidates),
-    "typiclust": Selector(_compiled(selection.typiclust()), False, False, feature_candidates),
-    "badge": Selector(_compiled(selection.badge), False, False, gradient_candidates, draws_by_position=True),
-    "k_center": Selector(_compiled(selection.k_center()), True, False, feature_candidates),
-    "kmeans_pp": Selector(_compiled(selection.kmeans_pp()), False, False, feature_candidates, draws_by_position=True),
-    "lcmd": Selector(_compiled(selection.lcmd(kernels.gradient)), True, False, gradient_candidates),
-    "max_det": Selector(_compiled(selection.max_det(_noisy)), True, False, feature_candidates),
-    "integrated_variance": Selector(_compiled(selection.integrated_variance(_noisy)), True, False, variance_candidates),
-    "mutual_information": Selector(_compiled(selection.mutual_information(_noisy)), True, False, feature_candidates),
-    "max_diag": Selector(_compiled(selection.max_diag()), True, False, feature_candidates),
-    "transformed": Selector(_compiled(_posterior_max_det), True, False, feature_candidates),
-    "bait": Selector(_compiled(selection.bait()), True, False, fisher_candidates),
-    "confident_coreset": Selector(_compiled(selection.confident_coreset()), True, False, scored_candidates),
-    "frank_wolfe": Selector(_compiled(selection.frank_wolfe()), True, False, sparse_candidates),
-    "frank_wolfe_kernel": Selector(_compiled(selection.frank_wolfe_kernel(jnp.dot)), True, False, pool_candidates),
-    "sparse_greedy": Selector(_compiled(selection.sparse_greedy()), True, False, sparse_candidates),
-    "sparse_iht": Selector(_compiled(selection.sparse_iht()), True, False, sparse_candidates),
-    "softmax": Selector(_compiled(selection.softmax(2.0)), False, False),
-    "softrank": Selector(_compiled(selection.softrank(1.0)), False, False),
+    "best": _selector(selection.best, by_score=True),
+    "greedy": _selector(selection.greedy(_by_rows), by_score=True),
+    "greedy_draw": _selector(selection.greedy(_by_rows, draw=True), deterministic=False, draws_by_position=True),
+    "per_cost": _selector(selection.per_cost(selection.best), by_score=True),
+    "power": _selector(selection.power(1.0), deterministic=False),
+    "random_uniform": _selector(selection.random_uniform, deterministic=False),
+    "shortlist": _selector(selection.shortlist(3), by_score=True),
+    "batchbald": _selector(selection.batchbald(64), draw_candidates),
+    "epig_batch": _selector(selection.epig_batch(16), targeted_candidates),
+    "gaussian_batch": _selector(selection.gaussian_batch(), draw_candidates),
+    "cluster_margin": _selector(selection.cluster_margin(6), clustered_candidates),
+    "k_medoids": _selector(selection.k_medoids(), feature_candidates),
+    "probcover": _selector(selection.probcover(1.2), distinct_counts),
+    "ranked_batch": _selector(selection.ranked_batch, scored_candidates),
+    "typiclust": _selector(selection.typiclust(), feature_candidates, deterministic=False),
+    "badge": _selector(selection.badge, gradient_candidates, deterministic=False, draws_by_position=True),
+    "k_center": _selector(selection.k_center(), feature_candidates),
+    "kmeans_pp": _selector(selection.kmeans_pp(), feature_candidates, deterministic=False, draws_by_position=True),
+    "lcmd": _selector(selection.lcmd(kernels.gradient), gradient_candidates),
+    "max_det": _selector(selection.max_det(_noisy), feature_candidates),
+    "integrated_variance": _selector(selection.integrated_variance(_noisy), variance_candidates),
+    "mutual_information": _selector(selection.mutual_information(_noisy), feature_candidates),
+    "max_diag": _selector(selection.max_diag(), feature_candidates),
+    "transformed": _selector(_posterior_max_det, feature_candidates),
+    "bait": _selector(selection.bait(), fisher_candidates),
+    "confident_coreset": _selector(selection.confident_coreset(), scored_candidates),
+    "frank_wolfe": _selector(selection.frank_wolfe(), sparse_candidates),
+    "frank_wolfe_kernel": _selector(selection.frank_wolfe_kernel(jnp.dot), pool_candidates),
+    "sparse_greedy": _selector(selection.sparse_greedy(), sparse_candidates),
+    "sparse_iht": _selector(selection.sparse_iht(), sparse_candidates),
+    "softmax": _selector(selection.softmax(2.0), deterministic=False),
+    "softrank": _selector(selection.softrank(1.0), deterministic=False),
 }
-RULES = {
-    *("FisherRows", "regression_fisher", "softmax_fisher", "sum_fisher"),
-    *("PoolSums", "SparseRows", "sum_rows", "PoolRows"),
-    *("expected_gaussian_log_likelihoods", "expected_log_likelihoods", "linear_features"),
-    *("HeadRows", "LinearHead", "head_rows", "known_noise", "unknown_noise", "pseudo_label_gradients"),
-    *("linear_euclidean", "linear_fisher", "logistic_fisher", "probit_fisher"),
-    *("BatchInformation", "batch_information"),
-    *("ScoredFeatures", "TargetRows"),
-    "average_linkage",
-    "k_means",
-    "purity_radius",
-    "Greedy",
-    "select",
-}  # names of `bal.selection` that are not selectors
+
+
+class KernelCase(NamedTuple):
+    """A kernel and rows that it compares."""
+
+    kernel: Callable
+    candidates: Callable[..., Candidates] = feature_candidates
+
+
+def process_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows as a Gaussian process embeds them, the context its posterior: a linear one whose noise differs by row."""
+    some = feature_candidates(seed, n, eligible)
+    rows = lambda x: gp.GPRows(x, jnp.zeros((len(x), 1, 1)), jnp.zeros((len(x), 1)), 0.1 + x[:, :1] ** 2)
+    context = Posterior(jnp.array(2.0), Learner(None, None, None, None, lambda state, a, b: state * a.x @ b.x))
+    return some._replace(rows=rows(some.rows), known=rows(some.known), context=context)
+
+
+def matrix_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are positions in a covariance matrix."""
+    some = feature_candidates(seed, n, eligible)
+    both = jnp.concatenate([some.rows, some.known])
+    return some._replace(rows=jnp.arange(n), known=n + jnp.arange(4), context=both @ both.T)
+
+
+def known_draws(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows and labeled rows that are log probabilities."""
+    known = draw_candidates(seed + 1, 4).rows
+    return draw_candidates(seed, n, eligible)._replace(known=known, known_weight=jnp.array([1.0, 1.0, 0.0, 0.0]))
+
+
+KERNELS = {
+    "conditioned": KernelCase(kernels.conditioned(kernels.noisy(kernels.linear, 0.1))),
+    "covariance_matrix": KernelCase(kernels.covariance_matrix, matrix_candidates),
+    "draw_covariance": KernelCase(kernels.draw_covariance(), known_draws),
+    "gradient": KernelCase(kernels.gradient, gradient_candidates),
+    "kernel_of_part": KernelCase(kernels.kernel_of_part(lambda rows: rows.features, kernels.linear), scored_candidates),
+    "kernel_sum": KernelCase(kernels.kernel_sum(kernels.linear, _noisy)),
+    "learner_covariance": KernelCase(kernels.learner_covariance, process_candidates),
+    "linear": KernelCase(kernels.linear),
+    "make_kernel": KernelCase(
+        lambda some: kernels.make_kernel(some, jnp.tanh, jnp.array(2.0), lambda scale, a, b: scale * jnp.vdot(a, b))
+    ),
+    "nngp": KernelCase(kernels.nngp(2)),
+    "noisy": KernelCase(_noisy),
+    "ntk": KernelCase(kernels.ntk(1, bias_variance=0.1)),
+    "posterior_covariance": KernelCase(kernels.posterior_covariance, process_candidates),
+    "scaled_by": KernelCase(kernels.scaled_by(kernels.linear, 3.0)),
+}
+
+TRANSFORMS = {
+    "acs_features": kernels.acs_features(5, 0.1),
+    "centered": kernels.centered,
+    "given_known": kernels.given_known(0.1),
+    "map_rows": kernels.map_rows(lambda rows: 2 * rows),
+    "pool_only": kernels.pool_only,
+    "scaled": kernels.scaled,
+    "sketch": kernels.sketch(5),
+}
 
 
 class Case(NamedTuple):
