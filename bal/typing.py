@@ -159,7 +159,7 @@ class Candidates(NamedTuple):
     eligible: True = may be picked.
     cost: price of a label.
     known: the same row function on the labeled buffer, or None.
-    known_weight: 1 for a row that is answered or pending (asked, answer to come), 0 for padding and skipped rows.
+    known_weight: 1 for a row that is answered or pending (asked, answer to come), 0 for padding, skipped and withdrawn.
     context: what does not lead with rows (targets, pool sums, remembered scores).
     """
 

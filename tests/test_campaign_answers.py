@@ -9,12 +9,13 @@ import numpy as np
 import optax
 import pytest
 from campaigns import COUNTING, KEY, Kept, X, Y, open_campaign, same, told
-from problem import CLASSES, LEARNER, QUERY
+from problem import CLASSES, LEARNER, QUERY, SETUP, TASK
 
 from bal.acquisition import bald, epistemic_variance
 from bal.learners import ensemble, mlp
 from bal.learners.likelihood import categorical
-from bal.loop import Campaign
+from bal.loop import Campaign, run
+from bal.loop.doors import check_answers
 from bal.pool import host
 from bal.query import by_score
 from bal.records import answers, open_record
@@ -155,6 +156,19 @@ def test_soft_labels_teach_what_they_say(tmp_path):
     for bad, message in (([[0.3, 0.8]], "no distribution"), ([[1.0]], "1 distributions over 2 classes")):
         with pytest.raises(ValueError, match=message):
             campaign.tell([9], bad)
+
+
+def test_soft_labels_pass_the_doors_of_runs():
+    """Classes as distributions that are certain: the picks of the classes; what is no distribution is named."""
+    soft = jnp.eye(CLASSES)[TASK.oracle]
+    found = [
+        run(KEY, TASK._replace(oracle=y), SETUP._replace(num_rounds=1, evaluate=None)) for y in (TASK.oracle, soft)
+    ]
+    assert found[0].indices.tolist() == found[1].indices.tolist()
+    check = lambda y: check_answers(jax.ShapeDtypeStruct((2, 3, CLASSES), "float32"), y, np.arange(2))
+    assert check(soft[:2]) is not None
+    with pytest.raises(ValueError, match=r"the label of row 1.* is no distribution"):
+        check(np.array([[1.0, 0, 0], [0.5, 0.4, 0]]))
 
 
 def test_a_learner_that_takes_no_soft_labels_says_so_at_the_door():

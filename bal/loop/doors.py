@@ -164,7 +164,7 @@ def check_first_prediction(learner: Learner, x: PyTree, y: PyTree) -> None:
 
 
 def check_answers(predictions: Any, y: PyTree, rows: Any) -> PyTree:
-    """Labels of rows fit the predictions: class numbers in range, or finite reals of as many outputs.
+    """Labels of rows fit the predictions: class numbers in range, distributions over classes, or finite reals.
 
     Returns them as they are to be stored: truth values as class numbers, whole numbers as reals where the learner
     predicts reals. Labels that are a tree are checked for their length alone.
