@@ -224,3 +224,21 @@ def test_features_by_name_and_none():
 def test_batch_norm_alone_makes_no_posterior_draws(kind):
     with pytest.raises(ValueError, match="a network without dropout"):
         jax.eval_shape(mc_dropout(QUIET[kind], 3).init, KEY, DATA)
+
+
+def test_statistics_that_a_draw_would_move_are_left_alone():
+    """A layer that moves its statistics wherever its module is told to train, in a draw too."""
+
+    class Spectral(linen.Module):
+        @linen.compact
+        def __call__(self, x, train):
+            h = linen.SpectralNorm(linen.Dense(4))(x, update_stats=train)
+            return linen.Dense(2)(linen.Dropout(0.5, deterministic=not train)(h))
+
+    net = network(Spectral())
+    params = jax.jit(net.init)(KEY, X)
+    outputs, features = jax.jit(net.apply)(params, X, KEY)
+    assert outputs.shape == (6, 2)
+    kept, (_, moved) = features.any(0), jax.jit(net.train)(params, X, KEY)
+    assert 0 < kept.sum() < 4  # one mask for all rows
+    assert jax.tree.structure(moved["batch_stats"]) == jax.tree.structure(params["batch_stats"])

@@ -48,11 +48,11 @@ def linen_functions(module: linen.Module, features: str | None) -> tuple[Callabl
         del shared  # rows are called one by one where they share a mask
         seen, noted = [], []
         streams = {} if mode == "evaluate" else {"params": jax.random.fold_in(key, 0), "dropout": key}
-        moving = [name for name in params if name != "params"] if mode == "train" else []
+        moving = [] if mode == "evaluate" else [name for name in params if name != "params"]
         with linen.intercept_methods(_around(mode, tap, seen, noted, features, {})):
             result = module.apply(params, x, rngs=streams, mutable=moving or False, **takes.arguments(mode, None))
         result, moved = result if moving else (result, None)
-        moved = moved and {name: moved.get(name) for name in params}
+        moved = {name: moved.get(name) for name in params} if moved and mode == "train" else None
         return passed(result, noted if features else seen, moved, jax.tree.leaves(x)[0].shape[0], module)
 
     return init, call, lambda x: True
