@@ -199,7 +199,7 @@ def fisher_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Can
     return some._replace(rows=rows, known=fisher(some.known), context=selection.sum_fisher(rows, jnp.ones(n)))
 
 
-def _selector(select: Callable, some: Callable[..., Candidates] = candidates, **promises: bool) -> Selector:
+def selector(select: Callable, some: Callable[..., Candidates] = candidates, **promises: bool) -> Selector:
     """Compiled once a shape: several tests share each of them."""
     return Selector(jax.jit(select, static_argnums=2), some, **promises)
 
@@ -210,38 +210,38 @@ _noisy = kernels.noisy(kernels.linear, 0.1)
 _posterior_max_det = selection.transformed(selection.max_det(_noisy), kernels.scaled, kernels.given_known(0.1))
 
 SELECTORS = {
-    "best": _selector(selection.best, by_score=True),
-    "greedy": _selector(selection.greedy(_by_rows), by_score=True),
-    "greedy_draw": _selector(selection.greedy(_by_rows, draw=True), deterministic=False, draws_by_position=True),
-    "per_cost": _selector(selection.per_cost(selection.best), by_score=True),
-    "power": _selector(selection.power(1.0), deterministic=False),
-    "random_uniform": _selector(selection.random_uniform, deterministic=False),
-    "shortlist": _selector(selection.shortlist(3), by_score=True),
-    "batchbald": _selector(selection.batchbald(64), draw_candidates),
-    "epig_batch": _selector(selection.epig_batch(16), targeted_candidates),
-    "gaussian_batch": _selector(selection.gaussian_batch(), draw_candidates),
-    "cluster_margin": _selector(selection.cluster_margin(6), clustered_candidates),
-    "k_medoids": _selector(selection.k_medoids(), feature_candidates),
-    "probcover": _selector(selection.probcover(1.2), distinct_counts),
-    "ranked_batch": _selector(selection.ranked_batch, scored_candidates),
-    "typiclust": _selector(selection.typiclust(), feature_candidates, deterministic=False),
-    "badge": _selector(selection.badge, gradient_candidates, deterministic=False, draws_by_position=True),
-    "k_center": _selector(selection.k_center(), feature_candidates),
-    "kmeans_pp": _selector(selection.kmeans_pp(), feature_candidates, deterministic=False, draws_by_position=True),
-    "lcmd": _selector(selection.lcmd(kernels.gradient), gradient_candidates),
-    "max_det": _selector(selection.max_det(_noisy), feature_candidates),
-    "integrated_variance": _selector(selection.integrated_variance(_noisy), variance_candidates),
-    "mutual_information": _selector(selection.mutual_information(_noisy), feature_candidates),
-    "max_diag": _selector(selection.max_diag(), feature_candidates),
-    "transformed": _selector(_posterior_max_det, feature_candidates),
-    "bait": _selector(selection.bait(), fisher_candidates),
-    "confident_coreset": _selector(selection.confident_coreset(), scored_candidates),
-    "frank_wolfe": _selector(selection.frank_wolfe(), sparse_candidates),
-    "frank_wolfe_kernel": _selector(selection.frank_wolfe_kernel(jnp.dot), pool_candidates),
-    "sparse_greedy": _selector(selection.sparse_greedy(), sparse_candidates),
-    "sparse_iht": _selector(selection.sparse_iht(), sparse_candidates),
-    "softmax": _selector(selection.softmax(2.0), deterministic=False),
-    "softrank": _selector(selection.softrank(1.0), deterministic=False),
+    "best": selector(selection.best, by_score=True),
+    "greedy": selector(selection.greedy(_by_rows), by_score=True),
+    "greedy_draw": selector(selection.greedy(_by_rows, draw=True), deterministic=False, draws_by_position=True),
+    "per_cost": selector(selection.per_cost(selection.best), by_score=True),
+    "power": selector(selection.power(1.0), deterministic=False),
+    "random_uniform": selector(selection.random_uniform, deterministic=False),
+    "shortlist": selector(selection.shortlist(3), by_score=True),
+    "batchbald": selector(selection.batchbald(64), draw_candidates),
+    "epig_batch": selector(selection.epig_batch(16), targeted_candidates),
+    "gaussian_batch": selector(selection.gaussian_batch(), draw_candidates),
+    "cluster_margin": selector(selection.cluster_margin(6), clustered_candidates),
+    "k_medoids": selector(selection.k_medoids(), feature_candidates),
+    "probcover": selector(selection.probcover(1.2), distinct_counts),
+    "ranked_batch": selector(selection.ranked_batch, scored_candidates),
+    "typiclust": selector(selection.typiclust(), feature_candidates, deterministic=False),
+    "badge": selector(selection.badge, gradient_candidates, deterministic=False, draws_by_position=True),
+    "k_center": selector(selection.k_center(), feature_candidates),
+    "kmeans_pp": selector(selection.kmeans_pp(), feature_candidates, deterministic=False, draws_by_position=True),
+    "lcmd": selector(selection.lcmd(kernels.gradient), gradient_candidates),
+    "max_det": selector(selection.max_det(_noisy), feature_candidates),
+    "integrated_variance": selector(selection.integrated_variance(_noisy), variance_candidates),
+    "mutual_information": selector(selection.mutual_information(_noisy), feature_candidates),
+    "max_diag": selector(selection.max_diag(), feature_candidates),
+    "transformed": selector(_posterior_max_det, feature_candidates),
+    "bait": selector(selection.bait(), fisher_candidates),
+    "confident_coreset": selector(selection.confident_coreset(), scored_candidates),
+    "frank_wolfe": selector(selection.frank_wolfe(), sparse_candidates),
+    "frank_wolfe_kernel": selector(selection.frank_wolfe_kernel(jnp.dot), pool_candidates),
+    "sparse_greedy": selector(selection.sparse_greedy(), sparse_candidates),
+    "sparse_iht": selector(selection.sparse_iht(), sparse_candidates),
+    "softmax": selector(selection.softmax(2.0), deterministic=False),
+    "softrank": selector(selection.softrank(1.0), deterministic=False),
 }
 
 

@@ -11,7 +11,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import Selector, scored_candidates
+from cases import scored_candidates, selector
 from factories import Made
 
 from bal.method import method
@@ -48,7 +48,7 @@ def penalized(radius: float = 1.0) -> Select:
     return greedy(rule)
 
 
-ROW = Selector(jax.jit(penalized(), static_argnums=2), True, False, scored_candidates)
+ROW = selector(penalized(), scored_candidates)
 MADE = Made(penalized, lambda: penalized(2.0))
 
 
