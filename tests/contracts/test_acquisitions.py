@@ -16,9 +16,15 @@ NAMES = sorted(ACQUISITIONS)
 COMPILED = {name: case._replace(function=jax.jit(case.function)) for name, case in ACQUISITIONS.items()}
 
 
-@pytest.fixture(params=NAMES)
-def case(request):
-    return COMPILED[request.param]
+@pytest.fixture(scope="module", params=NAMES)
+def name(request):
+    """All tests of one function come together, in the process that has compiled it."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def case(name):
+    return COMPILED[name]
 
 
 LARGE = 10_000  # rows; XLA compiles loops over few and over many of them differently, and then treats NaN differently
@@ -117,13 +123,11 @@ def test_vmap_is_a_loop(case):
     close(jax.vmap(case.function)(both), jnp.stack([case.function(a), case.function(b)]))
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_float32_against_float64(name):
     ordinary = ~hard(ACQUISITIONS[name].inputs)[1][:ROWS]
     close(hard_scores(name, ROWS, "float32")[ordinary], hard_scores(name, ROWS, "float64")[ordinary], 1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_many_rows_score_as_few(name):
     few = hard_scores(name, ROWS, "float32")
     close(few, hard_scores(name, LARGE, "float32")[:ROWS])
@@ -137,7 +141,6 @@ def test_internal_blocks_join(rows):
 
 
 @pytest.mark.parametrize(("num_rows", "dtype"), SIZES)
-@pytest.mark.parametrize("name", NAMES)
 def test_nan_and_infinity_score_nan_and_nothing_else_does(name, num_rows, dtype):
     scores, broken = hard_scores(name, num_rows, dtype), hard(ACQUISITIONS[name].inputs)[1][:num_rows]
     assert np.isnan(scores[broken]).all(), "a prediction of NaN or infinity must not become a number"
@@ -145,7 +148,6 @@ def test_nan_and_infinity_score_nan_and_nothing_else_does(name, num_rows, dtype)
 
 
 @pytest.mark.parametrize(("num_rows", "dtype"), SIZES[1:])
-@pytest.mark.parametrize("name", NAMES)
 def test_equal_rows_tie_wherever_they_stand(name, num_rows, dtype):
     twins = hard_scores(name, num_rows, dtype)[list(TWINS)]
     assert (twins == twins[0]).all()
