@@ -27,7 +27,7 @@ RNG = np.random.default_rng(0)
 X, X_NEW = RNG.normal(size=(8, 2)), RNG.normal(size=(4, 2))
 WEIGHT = np.array([1.0, 1, 1, 0, 2, 1, 1, 0])
 LENGTHSCALE, VARIANCE, NOISE, MEAN = np.array([0.8, 1.5]), 2.0, 0.1, 0.3
-DRAWS, FEATURES = 4000, 2048
+DRAWS, FEATURES = 2000, 512
 KINDS = ("regression", "classification")
 
 

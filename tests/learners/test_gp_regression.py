@@ -261,8 +261,7 @@ def test_whole_experiments_agree(name):
         agree(log.scores[1], scores, 1e-6)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
-def test_lowers_everywhere(platform):
+def test_lowers_everywhere():
     with jax.enable_x64(False):
         some = Data(jnp.ones((4, 2)), jnp.ones(4), jnp.ones(4))
         learner = gp_regression(process(gpjax.kernels.RBF(), 0.1), maximum_likelihood(2, 2))
@@ -270,5 +269,5 @@ def test_lowers_everywhere(platform):
         def both(data):
             return learner.predict(learner.fit(KEY, learner.init(KEY, data), data), data.x)
 
-        exported = jax.export.export(jax.jit(both), platforms=[platform])(some)
-        assert exported.platforms == (platform,)
+        platforms = ("cpu", "cuda", "tpu")
+        assert jax.export.export(jax.jit(both), platforms=platforms)(some).platforms == platforms
