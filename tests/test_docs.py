@@ -17,7 +17,7 @@ LIMITS = {}
 def blocks(text):
     """Info string and content of every fenced block, and the heading it stands under."""
     heading, found = "", []
-    for title, info, body in re.findall(r"^(#+ .*)$|^```([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+    for title, info, body in re.findall(r"^(#+ [^\n]*)$|^```([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         heading = title or heading
         if not title:
             found.append((heading, info, body))

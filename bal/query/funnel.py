@@ -14,15 +14,15 @@ from bal.method import brief
 from bal.pool.labeled import is_covered, is_waiting
 from bal.pool.over import dense, num_rows, take
 from bal.query.rows import predictions, score
+from bal.selection.ranking import best
 from bal.typing import Candidates, Over, PRNGKey, PyTree, Query, Round, Select, Selection, Stage
 
 
-def by_score(acquisition: Callable, select: Select) -> Query:
-    """The query of one stage: score every row by an acquisition function, then select.
+def by_score(acquisition: Callable, select: Select = best) -> Query:
+    """The query of one stage: score every row by an acquisition function, then select, by default the best.
 
     >>> from bal.acquisition import bald
-    >>> from bal.selection import best
-    >>> by_score(bald, best)
+    >>> by_score(bald)
     Query((Stage(score(bald), best),))
     """
     return Query((Stage(score(acquisition), select),))
