@@ -4,6 +4,7 @@ import os
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -44,7 +45,8 @@ def use_all_cores(num_cores: int | None = None, *, keep_compiled: bool = True) -
                 "in the script, before anything is computed and before gpjax is imported"
             ) from None
     threadpool_limits(1, "blas")
-    if keep_compiled and jax.config.jax_compilation_cache_dir is None:
+    kept_at: Any = jax.config
+    if keep_compiled and kept_at.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(CACHE))
     return wanted
 
