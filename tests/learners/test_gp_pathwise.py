@@ -61,9 +61,6 @@ class Fitted:
         self.state = self.fit(KEY, self.data)
         exact = exact(prior(kind))
         self.exact = jax.jit(lambda data: exact.predict(exact.fit(KEY, exact.init(KEY, data), data), jnp.array(X_NEW)))
-        self.found = (
-            approximate(prior(kind), laplace(), probit, self.data, jnp.zeros(8)) if kind != "regression" else None
-        )
 
     def functions(self, x, state=None):
         """Draws of f ``[n, K]``: of a classifier, from its probabilities."""
@@ -86,7 +83,10 @@ def float64():
 
 
 def precisions(fitted):
-    return WEIGHT / NOISE if fitted.kind == "regression" else np.asarray(fitted.found.precision)
+    if fitted.kind == "regression":
+        return WEIGHT / NOISE
+    found = jax.jit(lambda data: approximate(prior(fitted.kind), laplace(), probit, data, jnp.zeros(8)).precision)
+    return np.asarray(found(fitted.data))
 
 
 def test_mean_of_the_draws_is_the_posterior_mean(fitted):
