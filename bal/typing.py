@@ -1,7 +1,11 @@
 """The data structures that every part of `bal` exchanges.
 
 Axes are named by one letter throughout: N pool rows, K posterior draws, C classes, B acquisition batch,
-L capacity of the labeled set, D input features, F embedding features.
+L capacity of the labeled set, D input features, F embedding features. Among batch rules also n candidates (what is
+left of the pool), M target rows, J coordinates of what a row adds to a sum over the pool (Φ), R rank of a row's Fisher
+information, S sampled labelings; P outputs of a regression, or all parameters that are flattened.
+
+`known` rows are labeled or asked for and not yet answered: what a batch need not cover again.
 
 Everything here is a `NamedTuple` (a JAX pytree without validation), except `Posterior`, whose learner is a
 static field so that it may cross `jax.jit` without a fresh closure.

@@ -51,7 +51,7 @@ def label_residual(probs: Float[Array, "n *K C"]) -> Float[Array, "n *K C"]:
     return probs - jax.nn.one_hot(mean.argmax(-1), probs.shape[-1], dtype=probs.dtype)
 
 
-def label_gradients(log_probs: Float[Array, "n K C"], features: Float[Array, "n M F"]) -> Gradients:
+def label_gradients(log_probs: Float[Array, "n K C"], features: Float[Array, "n _ F"]) -> Gradients:
     """Factors ``(p_k - e_ŷ, h_k)`` of the hypothetical label ``ŷ = argmax_c p̄``; see `last_layer_gradients`."""
     probs = jnp.exp(log_probs)
     if features.shape[1] == 1:

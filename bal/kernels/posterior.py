@@ -79,7 +79,8 @@ def conditioned(kernel: KernelOf) -> KernelOf:
     def conditioned_kernel(candidates: Candidates) -> Kernel:
         k = kernel(candidates)
         known, real = _labeled(k.known, k.known_weight)
-        v, v_known = in_float64(_whitened(k.pair))(k.params, k.rows, known, k.known_noise, real)
+        whitened = in_float64(_whitened(k.pair))(k.params, k.rows, known, k.known_noise, real)
+        v, v_known = (x.astype(float_type(k.rows)) for x in whitened)  # float64 where rows are whole numbers
         return replace(k, rows=(k.rows, v), known=(known, v_known), pair=_posterior_pair(k.pair), moves=False)
 
     return conditioned_kernel

@@ -14,8 +14,9 @@ def dot(a: Float[Array, "*left k"], b: Float[Array, "*right"]) -> Float[Array, "
     >>> dot(jnp.array([[1.0, 2.0]]), jnp.array([3.0, 4.0])).tolist()
     [11.0]
     """
-    dtype = jnp.result_type(a, b)
-    a, b = a.astype(dtype), b.astype(dtype)
+    if a.dtype != b.dtype:  # a cast would truncate where `in_float64` is mapped from outside
+        dtype = jnp.result_type(a, b)
+        a, b = a.astype(dtype), b.astype(dtype)
     batch = tuple(range(b.ndim - 2))
     contracted = ((a.ndim - 1,), (max(b.ndim - 2, 0),))
     return jax.lax.dot_general(a, b, (contracted, (batch, batch)), precision="highest")

@@ -55,7 +55,7 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
     the ceiling ``min(log K, B log C)`` is passed, or 0 for never.
 
     Args:
-      num_configurations: labelings M; memory is M x K numbers, time per pick n x C x M x K.
+      num_configurations: labelings S; memory is S x K numbers, time per pick n x C x S x K.
       budget: bytes of one block of the joint of rows and labelings; changes speed only.
 
     Raises:

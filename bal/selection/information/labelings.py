@@ -18,16 +18,16 @@ from bal.typing import PRNGKey
 
 
 class Configurations(NamedTuple):
-    """M places for labelings of the rows picked so far.
+    """S places for labelings of the rows picked so far.
 
     log_weight: log posterior of each draw given the labeling; normalized over K.
-    weight: probability of the labeling, 0 for an empty place; ``1/M`` once they are a sample.
+    weight: probability of the labeling, 0 for an empty place; ``1/S`` once they are a sample.
     count: places in use.
     sampled: False = every labeling is there, all results are exact.
     """
 
-    log_weight: Float[Array, "M K"]
-    weight: Float[Array, "M"]
+    log_weight: Float[Array, "S K"]
+    weight: Float[Array, "S"]
     count: Int[Array, ""]
     sampled: Array
 
@@ -42,7 +42,7 @@ def no_labels(num_configurations: int, num_draws: int, dtype: jnp.dtype = jnp.fl
 def add_row(key: PRNGKey, configurations: Configurations, log_probs: Float[Array, "K C"]) -> Configurations:
     """Extend every labeling by a label of one more row.
 
-    All C extensions where they fit; otherwise M of them by stratified resampling, in proportion to probability, which
+    All C extensions where they fit; otherwise S of them by stratified resampling, in proportion to probability, which
     is unbiased and leaves each labeling of an equally weighted sample exactly one extension.
     """
     log_weight, weight, count, sampled = configurations
@@ -65,8 +65,8 @@ def conditional_information(
 ) -> Float[Array, "n"]:
     """``I(y_n; θ | y_batch)`` for every row, in nats: the gain of adding it to the batch.
 
-    With v the mean posterior over configurations and r_m the prediction given configuration m,
-    ``Σ_k v_k KL(p_k ‖ p̄) - Σ_m weight_m KL(r_m ‖ p̄)``: a difference of two small non-negative numbers, not of joint
+    With v the mean posterior over configurations and r_s the prediction given configuration s,
+    ``Σ_k v_k KL(p_k ‖ p̄) - Σ_s weight_s KL(r_s ‖ p̄)``: a difference of two small non-negative numbers, not of joint
     entropies. At least 0; given no labels it is BALD.
     """
     log_weight, weight, count, _ = configurations
@@ -129,8 +129,8 @@ def batch_information(
     return BatchInformation(*columns)
 
 
-def _gain_by_configuration(configurations: Configurations, row: Float[Array, "K C"]) -> Float[Array, "M"]:
-    """``Σ_k w_mk KL(p_k ‖ p̄) - KL(r_m ‖ p̄)`` for every configuration m."""
+def _gain_by_configuration(configurations: Configurations, row: Float[Array, "K C"]) -> Float[Array, "S"]:
+    """``Σ_k w_sk KL(p_k ‖ p̄) - KL(r_s ‖ p̄)`` for every configuration s."""
     marginal, excess = relative(row[None])
     posterior = jnp.exp(configurations.log_weight)
     tilted = dot(posterior - 1.0 / row.shape[0], excess)
@@ -138,7 +138,7 @@ def _gain_by_configuration(configurations: Configurations, row: Float[Array, "K 
     return dot(own - divergence(tilted), marginal)
 
 
-def _mean_and_error(values: Float[Array, "M"], configurations: Configurations) -> tuple[Array, Array]:
+def _mean_and_error(values: Float[Array, "S"], configurations: Configurations) -> tuple[Array, Array]:
     weight = configurations.weight
     mean = jnp.sum(weight * values)
     spread = jnp.sum(weight * (values - mean[None]) ** 2)
