@@ -146,6 +146,7 @@ def test_an_oracle_may_be_a_function_of_the_seed(tmp_path):
     [
         ({}, SETUPS, "at least one task and one set-up"),
         ({"t": POOL}, SETUPS, "expected a Task, got Pool"),
+        ({"t": lambda seed: None}, {"margin": SETUP.query}, "expected a Setup, got Query"),
         ({"t": lambda seed: POOL}, SETUPS, "expected a Task, got Pool"),
         (
             {"t": lambda seed: TASK._replace(start=np.arange(2 + seed))},

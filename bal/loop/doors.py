@@ -41,7 +41,10 @@ def check_setup(learner: Any, query: Any, over: Any) -> None:
             f"expected a Learner, got {_named(learner)}; make one, for instance ensemble(mlp(), num_members=10)"
         )
     if not isinstance(query, Query):
-        raise TypeError(f"expected a Query, got {_named(query)}; use bal.query.by_score(acquisition, select)")
+        raise TypeError(
+            f"expected a Query, got {_named(query)}; use bal.query.by_score(acquisition, select) or call a recipe, as "
+            "bal.strategies.bald()"
+        )
     if not isinstance(over, Over):
         raise TypeError(f"expected an Over such as bal.pool.over.dense or chunked(), got {_named(over)}")
     if not query.stages:
@@ -58,6 +61,14 @@ def check_is_task(task: Any) -> None:
         raise TypeError(f"expected a Task, got {_named(task)}; make one: Task(make_pool(x), y)")
 
 
+def check_is_setup(setup: Any) -> None:
+    """A `Setup`."""
+    if not isinstance(setup, Setup):
+        raise TypeError(
+            f"expected a Setup, got {_named(setup)}; make one: Setup(learner, query, batch_size, num_rounds)"
+        )
+
+
 def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
     """A simulated experiment makes sense; returns the task as arrays, its oracle as a tree if it is a function.
 
@@ -68,10 +79,7 @@ def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
       ValueError, TypeError: named in one sentence: what was expected, what came, what to do.
     """
     check_is_task(task)
-    if not isinstance(setup, Setup):
-        raise TypeError(
-            f"expected a Setup, got {_named(setup)}; make one: Setup(learner, query, batch_size, num_rounds)"
-        )
+    check_is_setup(setup)
     if axes is not None and not isinstance(axes, Task):
         raise TypeError(f"axes are a Task of 0 (leads with the seeds) and None (shared), got {_named(axes)}")
     over = dense if setup.over is None else setup.over

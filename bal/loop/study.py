@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from bal.learners.settings import check_count
 from bal.loop.compiled import Log
-from bal.loop.doors import seed_axes
+from bal.loop.doors import check_is_setup, seed_axes
 from bal.loop.fingerprint import describe
 from bal.loop.finished import identities, num_finished
 from bal.loop.progress import progress
@@ -103,6 +103,8 @@ def study(
     check_count("num_seeds", num_seeds)
     if not tasks or not setups:
         raise ValueError("a study needs at least one task and one set-up, by name: {'digits': Task(...)}")
+    for setup in setups.values():
+        check_is_setup(setup)
     if BASELINE not in setups:
         setups = {BASELINE: next(iter(setups.values()))._replace(query=Query((Stage(None, random_uniform),))), **setups}
     show_all = on_progress or (lambda task, setup, finished: None)
