@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SETUP, TASK, TEST, N, X, Y, evaluate
+from problem import CENTERS, CLASSES, KEY, LEARNER, POOL, QUERY, SETUP, TASK, TEST, N, X, Y, evaluate
 
 from bal.acquisition import bald, predictive_entropy
 from bal.learners import ensemble, mlp, warm
@@ -50,6 +50,13 @@ def same_run(a: Log, b: Log, tolerance: float = 1e-4) -> None:
     assert a.metrics.keys() == b.metrics.keys()
     for name in a.metrics:
         np.testing.assert_allclose(a.metrics[name], b.metrics[name], atol=tolerance)
+
+
+def test_run_takes_arrays_of_numpy():
+    """Also where it is called by itself, not inside of a jit that has read its arguments."""
+    setup = SETUP._replace(learner=CENTERS)
+    plain = Task(make_pool(np.asarray(X)), np.asarray(Y), (np.asarray(TEST[0]), np.asarray(TEST[1])))
+    same_run(run(KEY, plain, setup), run(KEY, TASK, setup))
 
 
 def test_log(compiled):

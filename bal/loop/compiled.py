@@ -52,6 +52,8 @@ def run(key: PRNGKey, task: Task, setup: Setup) -> Log:
       ValueError: neither `task.start` nor `setup.num_initial`. `bal.loop.run_seeds` and `bal.loop.run_eager` check the
         rest.
     """
+    oracle = task.oracle if callable(task.oracle) else jax.tree.map(jnp.asarray, task.oracle)
+    task = task._replace(pool=jax.tree.map(jnp.asarray, task.pool), oracle=oracle)
     learner, pool, num_rounds = setup.learner, task.pool, setup.num_rounds
     first = first_rows(key, task, setup)
     y_start = reveal(key, 0, task, first)
