@@ -92,6 +92,12 @@ class Method:
             raise AttributeError(f"a method is a value, its {name} cannot be set; make another one")
         object.__setattr__(self, name, value)
 
+    def __copy__(self) -> "Method":
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "Method":
+        return self  # a value, as functions are
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns."""
         return self.__wrapped__(*args, **kwargs)

@@ -1,6 +1,7 @@
 """A method is a value: its name and settings are what it is."""
 
 import collections.abc
+import copy
 import functools
 import inspect
 import typing
@@ -219,6 +220,13 @@ def test_equal_settings(make):
 def test_other_settings(one, two):
     assert of_one(one) != of_one(two)
     assert of_one(one) == of_one(one)
+
+
+def test_a_copy_of_a_method_is_the_method():
+    query = recipes()["power_bald"]
+    assert copy.deepcopy(query) == query
+    rows = query.stages[0].rows
+    assert copy.copy(rows) is rows
 
 
 def test_a_method_does_not_change_with_what_it_was_made_of():

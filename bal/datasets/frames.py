@@ -25,7 +25,7 @@ def columns_of(x: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
             raise ValueError(f"expected columns of different names, got {twice[0]!r} twice; rename one")
         columns = {str(name): _plain(x[name]) for name in x.columns}
     else:
-        array = np.asarray(x)
+        array = np.asarray(x, None if hasattr(x, "dtype") else object)  # numbers beside text stay numbers
         if array.ndim != 2:
             raise ValueError(f"expected a table, rows by columns, got an array of shape {array.shape}; use reshape")
         columns = {f"x{number}": column for number, column in enumerate(array.T)}
@@ -59,7 +59,7 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
 
 def _parsed(texts: list[str]) -> np.ndarray:
     values = [None if text.lower() in MISSING else text for text in texts]
-    for number in (int, float):
+    for number in () if any("_" in text for text in texts) else (int, float):  # python reads 1_2 as 12
         try:
             found = [value if value is None else number(value) for value in values]
         except ValueError:
@@ -78,15 +78,13 @@ def values_of(name: str, column: np.ndarray) -> tuple[list, np.ndarray]:
     """Values that are not missing, and where these are."""
     if column.dtype.kind in "mMcV":
         raise ValueError(f"column {name!r} holds {column.dtype}; make numbers of it, such as days or real parts")
+    found = [value.item() if isinstance(value, np.generic) else value for value in column.tolist()]
     here = np.array(
-        [
-            value is not None and type(value).__name__ not in ("NAType", "NaTType") and value == value
-            for value in column.tolist()
-        ]
+        [value is not None and type(value).__name__ not in ("NAType", "NaTType") and value == value for value in found]
     )
     if not here.any():
         raise ValueError(f"column {name!r} holds no value at all; drop it")
-    values = [value for value, present in zip(column.tolist(), here) if present]
+    values = [value for value, present in zip(found, here) if present]
     unknown = [value for value in values if not isinstance(value, str | bool | int | float | Number)]
     if unknown:
         raise ValueError(f"column {name!r} holds {type(unknown[0]).__name__}; expected numbers, text or truth values")

@@ -132,7 +132,15 @@ def split_table(
         pool, test = map(np.sort, parts)
     if table.class_names is None:
         return pool, test, np.random.default_rng(seed).choice(pool, num_start, replace=False)
-    return pool, test, pool[start_set(table.y[pool], num_start, seed)] if num_start else pool[:0]
+    if not num_start:
+        return pool, test, pool[:0]
+    counts, most = np.bincount(table.y[pool], minlength=len(table.class_names)), -(-num_start // len(table.class_names))
+    if counts.min() < most:  # for every seed, although each draws anew which classes get a row more
+        raise ValueError(
+            f"a balanced start set of {num_start} takes up to {most} rows of a class, but of class "
+            f"{table.class_names[counts.argmin()]!r} the pool has {counts.min()}; lower num_start or num_test"
+        )
+    return pool, test, pool[start_set(table.y[pool], num_start, seed)]
 
 
 def _read(name: str, column: np.ndarray, is_category: bool) -> np.ndarray:

@@ -84,8 +84,8 @@ def from_sklearn(
     Raises:
       TypeError: no estimator; a classifier without `predict_proba`.
       ValueError: a classifier without `num_classes` or a regressor with it, a regressor without `noise`, `by_member` of
-        something whose members are no posterior draws; when fitting, no label at all, or weights that the estimator
-        does not take.
+        something whose members are no posterior draws; when fitting, no label at all, labels outside 0 .. C - 1, or
+        weights that the estimator does not take.
 
     >>> from sklearn.ensemble import RandomForestClassifier
     >>> learner = from_sklearn(RandomForestClassifier(3), num_classes=4, by_member=True)
@@ -102,6 +102,8 @@ def from_sklearn(
 
         del state
         x, y, weight = _compact(data)
+        if num_classes is not None and not np.isin(y, np.arange(num_classes)).all():
+            raise ValueError(f"expected labels 0 .. {num_classes - 1} of num_classes={num_classes}, got {np.unique(y)}")
         model: Any = clone(estimator)
         settings = sorted(model.get_params(deep=True).items(), key=lambda setting: setting[0])
         unset = [name for name, value in settings if name.split("__")[-1] == "random_state" and value is None]

@@ -20,7 +20,8 @@ def last_layer_gradients(posterior: Posterior, context: PyTree, x: PyTree) -> Gr
     gradients of the summed loss in all members' last layers. Where the features are shared by the draws
     (``[n, 1, F]``), the mean prediction gives one pair ``(p̄ - e_ŷ) ⊗ h``. Biases are left out, as in the paper.
 
-    Raises ValueError if the learner has no `embed`, or features for another number of draws than predictions.
+    Raises ValueError if the learner has no `embed`, or features for another number of draws than predictions; TypeError
+    if it does not predict classes. Of a regression take `features`, or `layer_gradients` with `jnp.ones_like`.
 
     >>> from bal.typing import Learner
     >>> predict = lambda state, x: jnp.log(jnp.array([[[0.75, 0.25]]]))
@@ -32,7 +33,13 @@ def last_layer_gradients(posterior: Posterior, context: PyTree, x: PyTree) -> Gr
     Bounds" (ICLR); the form for ensembles is ours.
     """
     del context
-    return label_gradients(posterior.predict(x), posterior.embed(x))
+    found = posterior.predict(x)
+    if not hasattr(found, "ndim"):
+        raise TypeError(
+            f"last_layer_gradients needs a classifier, but this learner predicts a {type(found).__name__}; of a "
+            "regression take rows=features, or layer_gradients(..., jnp.ones_like)"
+        )
+    return label_gradients(found, posterior.embed(x))
 
 
 @method

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
@@ -29,7 +30,7 @@ def select(
     cost: Any = None,
     eligible: Any = None,
     context: PyTree = None,
-    key: PRNGKey | int = 0,
+    key: PRNGKey | int | np.integer = 0,
 ) -> Selection:
     """A batch of rows by a rule of `bal.selection`: one call on plain arrays, without a learner and without a pool.
 
@@ -75,7 +76,7 @@ def select(
     num_able = n if isinstance(able, Tracer) else int(able.sum())
     if not 1 <= batch_size <= num_able:
         raise ValueError(f"expected a batch of 1 to {num_able} rows, as many as may be picked, got {batch_size}")
-    key = jax.random.key(key) if isinstance(key, int) else key
+    key = jax.random.key(int(key)) if isinstance(key, int | np.integer) else key
     return _compiled(rule)(key, candidates, batch_size)
 
 
@@ -96,8 +97,12 @@ def _rows(features: Any, known: Any, scores: Any, log_probs: Any, kernel: Any) -
         raise ValueError(f"expected features, and one of scores, log_probs and kernel beside them, got {names}")
     x = None if features is None else _numbers(features, "features")
     known = None if known is None else _numbers(known, "known rows")
+    known = None if known is None or not num_rows(known) else known  # no label yet
     if kernel is not None:
-        x = jnp.arange(len(_numbers(kernel, "kernel"))) if x is None else x
+        size = len(_numbers(kernel, "kernel"))
+        x = jnp.arange(size) if x is None else x
+        for name, rows in (("features", x), ("known rows", known)):
+            _check_positions(name, rows, size)
         return _like(x, known)
     if known is not None and x is None:
         raise ValueError(f"known rows are compared with features, but only {names[0]} came; give features [n, F], too")
@@ -128,6 +133,13 @@ def _like(x: PyTree, known: PyTree) -> tuple[PyTree, PyTree]:
             shapes = [jax.tree.map(jnp.shape, rows) for rows in (x, known)]
             raise ValueError(f"expected known rows like the features, {shapes[0]}, got {shapes[1]}")
     return x, known
+
+
+def _check_positions(name: str, rows: PyTree, size: int) -> None:
+    """Rows lie in the kernel; others would be read as its first or last one."""
+    for leaf in jax.tree.leaves(rows):
+        if not isinstance(leaf, Tracer) and not bool(((leaf >= 0) & (leaf < size)).all()):
+            raise ValueError(f"beside a kernel [{size}, {size}] {name} are positions 0 .. {size - 1} in it, got others")
 
 
 def _numbers(x: Any, name: str) -> PyTree:

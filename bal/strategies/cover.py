@@ -38,7 +38,9 @@ def lcmd(sketch: int = 512, rows: RowFunction = last_layer_gradients) -> Query:
 
     Args:
       sketch: length of the random projection of gradients.
-      rows: ``layer_gradients(tapped_members(network))`` for the gradients of all layers.
+      rows: ``layer_gradients(tapped_members(network))`` for the gradients of all layers. The default is for
+        classifiers; of a regression take ``layer_gradients(tapped_members(network), jnp.ones_like)``, or
+        `bal.query.features`.
 
     >>> lcmd(sketch=256)
     lcmd(sketch=256, rows=last_layer_gradients)

@@ -144,6 +144,25 @@ def test_kinds_of_targets():
     assert read_table(some, ["10", "9", None]).has_label.tolist() == [True, True, False]
     codes = read_table({"zip": [89073, 53113, 89073]}, ["a", "b", "b"], categories=["zip"])
     assert encode(codes, np.ones(3, bool))[1] == ("zip=53113", "zip=89073")
+    assert read_table(some, list(np.array([True, False, True]))).class_names == ("False", "True")
+    assert read_table(some, list(np.array([3, 1, 3]))).class_names == ("1", "3")
+
+
+def test_numbers_beside_text_stay_numbers_and_codes_stay_text(tmp_path):
+    rows = read_table([[31, "Ulm"], [58, None], [44, "Bonn"]], ["a", "b", "a"]).columns
+    assert rows["x0"].tolist() == [31.0, 58.0, 44.0]
+    assert rows["x1"].tolist() == ["Ulm", None, "Bonn"]
+    (tmp_path / "t.csv").write_text("site,y\n1_1,a\n11,b\n")
+    assert read_table(tmp_path / "t.csv", "y").columns["site"].tolist() == ["1_1", "11"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_start_set_that_a_seed_cannot_draw_is_refused_for_all(seed):
+    """Of classes of 2 and 8 rows a balanced start of 5 takes 2 and 3, or 3 and 2, as the seed has it."""
+    table = read_table({"a": np.arange(10.0)}, [0] * 2 + [1] * 8)
+    with pytest.raises(ValueError, match="takes up to 3 rows of a class, but of class '0' the pool has 2"):
+        split_table(table, 0, 5, seed)
+    assert np.bincount(table.y[split_table(table, 0, 4, seed)[2]]).tolist() == [2, 2]
 
 
 GOOD = {"a": [1.0, 2.0, 3.0, 4.0], "b": ["x", "y", "x", None]}

@@ -175,6 +175,13 @@ def test_settings_that_cannot_be_meant(make, error, message):
         make()
 
 
+@pytest.mark.parametrize("wrong", [-1, 5])
+def test_labels_outside_of_the_classes_are_refused(wrong):
+    """Else -1 would name the last class."""
+    with pytest.raises(ValueError, match=r"expected labels 0 \.\. 4 of num_classes=5, got"):
+        fitted(from_sklearn(KNeighborsClassifier(), num_classes=5), np.where(CLASSES == 3, wrong, CLASSES))
+
+
 def test_what_functions_return_is_checked():
     returns = lambda found: from_functions(lambda x, y: None, lambda model, x: found(len(x)))
     shares = lambda n: np.tile([0.25, 0.75], (n, 1))

@@ -101,6 +101,14 @@ def test_a_seed_and_a_key_draw_alike():
     rule = selection.kmeans_pp()
     a, b, c = (select(X, None, rule, 3, key=key).indices.tolist() for key in (5, jax.random.key(5), 6))
     assert a == b != c
+    assert select(X, None, selection.kmeans_pp(), 3, key=np.int64(7)).indices.tolist() == (
+        select(X, None, selection.kmeans_pp(), 3, key=7).indices.tolist()
+    )
+
+
+def test_no_known_rows_are_none_known():
+    rule = RULES["k_center"]
+    assert select(X, X[:0], rule, 3).indices.tolist() == select(X, None, rule, 3).indices.tolist()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +127,8 @@ def test_a_seed_and_a_key_draw_alike():
         ((X, LABELED, selection.badge, 1), {"log_probs": np.log(np.full((12, 2, 2), 0.5))}, "known=None"),
         ((X[:3], None, selection.badge, 1), {"log_probs": np.log(np.full((12, 2, 2), 0.5))}, r"features \[12, F\]"),
         ((X, None, selection.k_center(kernels.covariance_matrix), 1), {}, "give kernel="),
+        (([0, 12], None, selection.k_center(kernels.covariance_matrix), 1), {"kernel": X @ X.T}, "features are posit"),
+        (([0, 1], [-1], selection.k_center(kernels.covariance_matrix), 1), {"kernel": X @ X.T}, "known rows are posit"),
         ((X[:, 0], None, selection.k_center(kernels.covariance_matrix), 1), {"kernel": X @ X.T}, "positions"),
     ],
 )
