@@ -7,8 +7,8 @@ information, S sampled labelings; P outputs of a regression, or all parameters t
 
 `known` rows are labeled or asked for and not yet answered: what a batch need not cover again.
 
-Everything here is a `NamedTuple` (a JAX pytree without validation), except `Posterior`, whose learner is a
-static field so that it may cross `jax.jit` without a fresh closure.
+Everything here is a `NamedTuple` (a JAX pytree without validation), except `Posterior` and `Kernel`, whose functions
+are static fields so that they may cross `jax.jit` without a fresh closure.
 """
 
 from collections.abc import Callable, Sequence

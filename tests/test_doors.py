@@ -350,6 +350,8 @@ def test_an_oracle_that_is_asked_is_checked_as_it_answers():
         by_rounds(**{**settings, "y": asked(7)})
     with pytest.raises(ValueError, match="expected the labels as numbers, got <U3"):
         by_rounds(**{**settings, "y": asked("cat")})
+    with pytest.raises(TypeError, match="evaluate must return a dict of named metrics, got tuple"):
+        by_rounds(**{**settings, "y": asked(1), "evaluate": lambda posterior, test: (1.0,)})
 
 
 def test_a_host_model_that_lacks_a_class_is_refused():
@@ -433,6 +435,13 @@ def test_a_task_and_a_setup_are_asked_for(door):
         unwrap(door)(key, POOL, setup)
     with pytest.raises(TypeError, match=r"expected a Setup, got dict; make one: Setup\(learner, query, batch_size"):
         unwrap(door)(key, Task(POOL, LABELS), SIZES)
+
+
+def test_a_start_set_is_present_in_the_pool_of_every_seed():
+    present = jnp.stack([jnp.ones(N, bool), jnp.arange(N) != 3])
+    task, axes = Task(POOL._replace(present=present), LABELS, start=[2, 3]), Task(Pool(None, 0, None), None)
+    with pytest.raises(ValueError, match="row 3 of the start set is not present"):
+        unwrap(run_seeds)(seed_keys(0, 2), task, Setup(LEARNER, QUERY, **SIZES), axes)
 
 
 def test_labels_of_every_seed_are_checked():

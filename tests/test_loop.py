@@ -398,7 +398,8 @@ def test_eager_keeps_metrics_that_are_arrays_and_runs_without_rounds():
     both = lambda posterior, test: {"both": jnp.arange(2.0), **evaluate(posterior, test)}
     one = {"evaluate": both, "num_rounds": 1}
     same_run(run_eager(KEY, TASK, SETUP._replace(**one)), compiled_run(**one))
-    eager, compiled = run_eager(KEY, TASK, SETUP._replace(num_rounds=0)), compiled_run(num_rounds=0)
+    none = {"num_rounds": 0, "batch_size": 7}  # a batch that is larger than the start set
+    eager, compiled = run_eager(KEY, TASK, SETUP._replace(**none)), compiled_run(**none)
     same_run(eager, compiled)
     assert jax.tree.map(jnp.shape, eager) == jax.tree.map(jnp.shape, compiled)
 
@@ -546,6 +547,20 @@ def test_resume_with_more_rounds(tmp_path):
     stopped(tmp_path)
     longer = resume(tmp_path, num_rounds=5)
     same_run(longer, run_eager(KEY, TASK, SETUP._replace(num_rounds=5)), 1e-6)
+
+
+def test_fewer_rounds_than_on_record_are_its_first(tmp_path):
+    """With their metrics; the state for going on stays that of the last round."""
+    setup = SETUP._replace(learner=CENTERS)
+    fewer, other = setup._replace(num_rounds=1), lambda posterior, test: {"other": jnp.ones(())}
+    with open_record(tmp_path, "run", {}) as record:
+        run_eager(KEY, TASK, setup, record)
+        saved = record.load_state()
+        same_run(run_eager(KEY, TASK, fewer, record), run_eager(KEY, TASK, fewer), 0.0)
+        assert saved is not None
+        assert record.load_state()[0] == saved[0] == setup.num_rounds - 1
+        with pytest.raises(ValueError, match="round 0 of the record has no metric other, but"):
+            run_eager(KEY, TASK, setup._replace(evaluate=other), record)
 
 
 def test_a_record_without_identity_is_checked_round_by_round(tmp_path):

@@ -25,6 +25,7 @@ QUIET = Console(quiet=True)
 SETUP = Setup(CENTERS, QUERY, **{**SIZES, "num_rounds": 2}, evaluate=classification())
 SETUPS = {"bald": SETUP, "margin": SETUP._replace(query=by_score(margin, best))}
 TASK = Task(POOL, Y, TEST)
+SEEDS_OF_TWO = TASK._replace(start=np.array([[0, 1, 2, 3], [4, 5, 6, 7]]))
 
 
 def of_seed(seed):
@@ -154,7 +155,8 @@ def test_an_oracle_may_be_a_function_of_the_seed(tmp_path):
             "arrays of all seeds must have one shape",
         ),
         ({"t": lambda seed: TASK if seed else Task(POOL, Y)}, SETUPS, "must have one structure"),
-        ({"t": TASK}, {"random": SETUP, "more": SETUP._replace(batch_size=3)}, "other numbers of labels"),
+        ({"t": TASK}, {"random": SETUP, "more": SETUP._replace(batch_size=3)}, "one batch_size and one num_rounds"),
+        ({"t": TASK}, {"random": SETUP, "more": SETUP._replace(num_initial=5)}, "other numbers of labels"),
         ({"a/b": TASK}, SETUPS, "makes one folder"),
     ],
 )
@@ -180,6 +182,9 @@ def test_seeds_on_record_are_those_without_one(tmp_path):
         assert [len(record.rounds(seed)) for seed in range(3)] == [4, 4, 4]
         eager = run_eager(keys[1], TASK, SETUP, record, seed=1)
         assert eager.indices.tolist() == alone.indices[1].tolist()
+        record.finish({})
+        with pytest.raises(RuntimeError, match="finished and read only"):  # not once they have been run
+            run_seeds(seed_keys(0, 4), TASK, SETUP, record=record, on_compiled=pytest.fail)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +197,14 @@ def test_seeds_on_record_are_those_without_one(tmp_path):
         ({"setup": SETUP._replace(batch_size=3)}, "another batch_size"),
         ({"setup": SETUPS["margin"]}, "another query .*bald.*margin"),
         ({"setup": SETUP._replace(num_rounds=3, evaluate=lambda posterior, test: {"two": jnp.ones(2)})}, "are numbers"),
+        (
+            {"setup": SETUP._replace(evaluate=lambda posterior, test: {"two": jnp.ones(())})},
+            "no metric two, but accuracy",
+        ),
+        (
+            {"keys": seed_keys(0, 3), "task": SEEDS_OF_TWO, "axes": Task(None, None, start=0)},
+            r"in all .*, got \[2, 3\]",
+        ),
         ({"skip": 1}, "a record or skip, not both"),
         ({"record": "runs"}, "expected an open record, got str"),
     ],

@@ -133,7 +133,7 @@ def check_budget(present: Values, start: Values, num_asked: int, num_initial: in
     present, starts = np.asarray(present), np.atleast_2d(np.asarray(start))
     num_present, num_start = int(present.sum(-1).min()), starts.shape[-1]
     for number, rows in enumerate(starts):
-        here = present if present.ndim == 1 else present[number if len(starts) > 1 else 0]
+        here = present if present.ndim == 1 else present[number] if len(starts) > 1 else present.all(0)
         rows = check_row_ids(rows, present.shape[-1])
         if not here[rows].all():
             absent = rows[~here[rows]][0]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bal.loop.round import Carry, acquire, begin, first_rows, fit, measure, record_answers, reveal
+from bal.loop.round import Carry, acquire, begin, capacity_of, first_rows, fit, measure, record_answers, reveal
 from bal.pool.labeled import num_answered
 from bal.typing import Posterior, PRNGKey, PyTree, Setup, Task
 
@@ -57,8 +57,7 @@ def run(key: PRNGKey, task: Task, setup: Setup) -> Log:
     learner, pool, num_rounds = setup.learner, task.pool, setup.num_rounds
     first = first_rows(key, task, setup)
     y_start = reveal(key, 0, task, first)
-    capacity = len(first.indices) + num_rounds * setup.batch_size
-    carry = begin(key, learner, setup.query, pool, y_start, capacity)
+    carry = begin(key, learner, setup.query, pool, y_start, capacity_of(first, setup))
     carry = carry._replace(labeled=record_answers(carry.labeled, pool, first, y_start, 0))
 
     def one_round(carry: Carry, number: Array) -> tuple[Carry, tuple]:

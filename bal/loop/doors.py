@@ -255,10 +255,15 @@ def check_first(task: Task, y: PyTree, setup: Setup) -> PyTree:
     kind_of(predictions)
     evaluate = lambda state, test: measure(setup, Posterior(state, setup.learner), test)
     metrics = jax.eval_shape(evaluate, state, task.test)
-    if not isinstance(metrics, dict):
-        raise TypeError(f"evaluate must return a dict of named metrics, got {_named(metrics)}")
+    check_metrics(metrics)
     check_first_prediction(setup.learner, task.pool.x, y)
     return predictions
+
+
+def check_metrics(metrics: Any) -> None:
+    """What `evaluate` returned has names."""
+    if not isinstance(metrics, dict):
+        raise TypeError(f"evaluate must return a dict of named metrics, got {_named(metrics)}")
 
 
 @lru_cache(maxsize=64)

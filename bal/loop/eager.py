@@ -16,10 +16,10 @@ from jaxtyping import Array
 from bal.loop.checkpoint import pack, rebuild
 from bal.loop.checks import check_key, check_predictions, check_record
 from bal.loop.compiled import Log
-from bal.loop.doors import CHECKED_ROWS, check_answers, check_task, predicted, warn_of_oddities
-from bal.loop.events import check_recordable, events_log, round_event
+from bal.loop.doors import CHECKED_ROWS, check_answers, check_metrics, check_task, predicted, warn_of_oddities
+from bal.loop.events import check_measured, check_recordable, events_log, round_event
 from bal.loop.identity import check_recorded, run_identity, same_run
-from bal.loop.round import LABEL, Carry, acquire, begin, first_rows, fit, record_answers, round_key
+from bal.loop.round import LABEL, Carry, acquire, begin, capacity_of, first_rows, fit, record_answers, round_key
 from bal.pool.arrays import as_rows
 from bal.pool.labeled import num_answered
 from bal.pool.over import num_rows, over_of, take
@@ -64,7 +64,7 @@ def run_eager(
     Raises:
       ValueError, TypeError: whatever cannot be right, as in `bal.loop.run_seeds`; labels of an oracle that do not fit
         the predictions; a record made by a run that differs: other key, rows, start set, labels, batch size, learner
-        or query. More rounds than on record are added.
+        or query, or one that has other metrics. More rounds than on record are added; fewer are its first.
     """
     check_key(key)
     check_record(record)
@@ -78,9 +78,8 @@ def run_eager(
     shapes = cache(lambda tail, dtype: predicted(learner, pool.x, jax.ShapeDtypeStruct((1, *tail), dtype))[1])
     check = lambda y, rows: y if over.place == "host" else check_answers(shapes(y.shape[1:], y.dtype), y, rows)
     y = _reveal(key, task, setup, check, first, events, 0, None)
-    capacity = len(first.indices) + num_rounds * batch_size
-    carry = begin(key, learner._replace(init=parts.init), setup.query, pool, y, capacity)
-    resumed = rebuild(record, seed, events, _lasting(carry, learner), pool, y) if known else None
+    carry = begin(key, learner._replace(init=parts.init), setup.query, pool, y, capacity_of(first, setup))
+    resumed = rebuild(record, seed, events[:num_rounds], _lasting(carry, learner), pool, y) if known else None
     carry, picks, next_round = resumed or (carry, first, 0)
     picks_like, metrics = None, {}
     for number in range(next_round, num_rounds + 1):
@@ -92,15 +91,18 @@ def run_eager(
             given = None if callable(task.oracle) or number > next_round else task.oracle
             _check_host(Posterior(state, learner), pool, given, labeled)
         metrics = parts.evaluate(state, task.test)
+        check_metrics(metrics)
         if record is not None:
             check_recordable(metrics)
+        if number == next_round:
+            check_measured(events, metrics)
         event = round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
         carry = Carry(labeled, state, carry.memory)
         if number < num_rounds:
             picks, memory = parts.acquire(key_round, pool, carry, batch_size)
             carry, picks_like = carry._replace(memory=memory), picks
         _keep(events, event, record)
-        if record is not None and number < num_rounds:
+        if record is not None and len(events) - 1 <= number < num_rounds:  # never an older state than the one there
             record.save_state(number, pack(_lasting(carry, learner), picks, seed))
         if on_round is not None:
             on_round(event)

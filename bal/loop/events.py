@@ -47,6 +47,22 @@ def check_recordable(metrics: dict) -> None:
         raise ValueError("a record holds metrics that are numbers, but evaluate returned arrays; run without one")
 
 
+def check_measured(events: list[dict], metrics: dict) -> None:
+    """Rounds on record hold all metrics that are measured now.
+
+    Raises:
+      ValueError: one that is not there.
+    """
+    for event in events:
+        missing = sorted(metrics.keys() - event["metrics"].keys())
+        if missing:
+            raise ValueError(
+                f"round {event['round']} of the record has no metric {', '.join(missing)}, but "
+                f"{', '.join(event['metrics']) or 'none'}: resume with the evaluate of the record, or start a record "
+                "of its own"
+            )
+
+
 def log_events(log: Log, seed: int) -> list[dict]:
     """The events of one seed's log (an unbatched `Log`)."""
     log = jax.tree.map(np.asarray, log)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from bal.loop.compiled import Log
-from bal.loop.events import check_recordable, events_log, log_events
+from bal.loop.events import check_measured, events_log, log_events
 from bal.loop.fingerprint import rows_digest
 from bal.loop.identity import check_recorded, opening, run_identity, same_run
 from bal.loop.round import first_rows
@@ -65,6 +65,7 @@ def read_back(record: Record, like: Log, task: Task, setup: Setup, per_seed: Tas
     logs = []
     for seed in range(num_seeds):
         events = record.rounds(seed)[: setup.num_rounds + 1]
+        check_measured(events, like.metrics)
         oracle = one_seed(task, per_seed, seed).oracle
         for event in events if not callable(oracle) else ():
             rows = np.asarray(event["acquired"], np.int32)
@@ -80,7 +81,7 @@ def write_down(record: Record, own: list[dict[str, Any]], log: Log, first: int) 
     for place in range(len(log.start)):
         seed = first + place
         events, before = log_events(jax.tree.map(lambda leaf, place=place: leaf[place], log), seed), record.rounds(seed)
-        check_recordable(events[0]["metrics"])
+        check_measured(before, events[0]["metrics"])
         for was, now in zip(before, events):
             check_recorded(was, now["acquired"], now["valid"], now["labels"])
         new += [] if seed in opened else [opening(seed, own[seed])]

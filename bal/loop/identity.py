@@ -1,4 +1,4 @@
-"""Whose rounds a record holds: what `run_eager` writes down before its first round, and compares when it goes on."""
+"""Whose rounds a record holds: what `run_eager` and `run_seeds` write down, and compare when they go on."""
 
 import warnings
 from typing import Any

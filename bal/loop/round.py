@@ -123,6 +123,11 @@ def given_start(indices: Int[Array, "S"]) -> Selection:
     return Selection(indices, jnp.full(len(indices), jnp.nan), jnp.ones(len(indices), bool))
 
 
+def capacity_of(first: Selection, setup: Setup) -> int:
+    """Places of the log: for one round at least, since the query of a run without rounds is traced for its shapes."""
+    return len(first.indices) + max(setup.num_rounds, 1) * setup.batch_size
+
+
 def begin(key: PRNGKey, learner: Learner, query: Query, pool: Pool, y_like: PyTree, capacity: int) -> Carry:
     """The carry before anything is labeled. `y_like` holds labels of any rows, for shape and type only."""
     labeled = empty_log(capacity, y_like)

@@ -17,6 +17,7 @@ from bal.loop.checks import check_keys, check_record
 from bal.loop.compiled import Log, run
 from bal.loop.devices import warn_of_one_device
 from bal.loop.doors import check_task, seed_axes, warn_of_oddities
+from bal.loop.events import check_recordable
 from bal.loop.finished import identities, num_finished, one_seed, read_back, write_down
 from bal.loop.oracles import check_told, check_traced, stored_as
 from bal.pool.over import over_of
@@ -137,7 +138,8 @@ def run_seeds(
         not fit the pool or the predictions, a start set that repeats a row or leaves the pool, no start set, more rows
         asked for than are present, predictions that are not normalised, an `over` that cannot be compiled; per-seed
         arguments of different lengths; no seed left to run; a record of other seeds: other keys, rows, start sets,
-        labels, batch size, learner or query.
+        labels, batch size, learner or query, or with other metrics.
+      RuntimeError: seeds are left to run, but the record is finished or closed.
       SeedsInterrupted: Ctrl-C; it holds the seeds that were finished.
     """
     check_keys(keys)
@@ -160,7 +162,7 @@ def run_seeds(
     if asked:
         dtypes = check_traced(task, setup, axes)
         one = lambda key, task: run(key, stored_as(dtypes, task), setup)
-    logs, own = [], []
+    logs, own, mapped = [], [], over_seeds(one, (keys, task), (0, axes), mesh)
     if record is not None:
         own = identities(keys, task, setup, per_seed)
         skip = num_finished(record, own, setup.num_rounds)
@@ -169,14 +171,17 @@ def run_seeds(
             logs.append(read_back(record, like, task, setup, per_seed, skip))
         if skip == len(keys):
             return SeedRuns(logs[0], 0.0, 0.0)
+        record.append([])  # one that is finished or closed says so before anything is run
     if mesh is None:
         warn_of_one_device(len(keys) - skip)
     begun = time.perf_counter()
-    mapped = over_seeds(one, (keys, task), (0, axes), mesh)
     wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
     size = -(-wanted // mapped.num_devices) * mapped.num_devices
     firsts = range(skip, mapped.num_seeds, size)
-    compiled = jax.jit(mapped.fn).lower(mapped.shared, _rows(mapped.per_seed, skip, size)).compile()
+    lowered = jax.jit(mapped.fn).lower(mapped.shared, _rows(mapped.per_seed, skip, size))
+    if record is not None:
+        check_recordable({name: np.zeros(leaf.shape[2:]) for name, leaf in lowered.out_info.metrics.items()})
+    compiled = lowered.compile()
     ready = time.perf_counter()
     if on_compiled is not None:
         on_compiled(ready - begun)

@@ -105,6 +105,12 @@ def study(
         raise ValueError("a study needs at least one task and one set-up, by name: {'digits': Task(...)}")
     for setup in setups.values():
         check_is_setup(setup)
+    sizes = {name: (setup.batch_size, setup.num_rounds) for name, setup in setups.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(
+            f"curves are compared label by label, so all set-ups of a study need one batch_size and one num_rounds, "
+            f"got {sizes}; give them the same, or make a study of each"
+        )
     if BASELINE not in setups:
         setups = {BASELINE: next(iter(setups.values()))._replace(query=Query((Stage(None, random_uniform),))), **setups}
     show_all = on_progress or (lambda task, setup, finished: None)
