@@ -222,10 +222,10 @@ def _key(value: Any, held: bool = True) -> Hashable:
         return kind, _Itself(value.__self__), value.__func__
     if isinstance(value, types.FunctionType) and "<locals>" in value.__qualname__ and _is_of("optax", value):
         inside = _closure(value)  # pure, as all of optax
+        if any(part is value for part in inside):
+            return _Itself(value)
         parts = (inside, value.__defaults__, *(value.__kwdefaults__ or {}).items())
-        return (
-            _Itself(value) if value in inside else (kind, value.__qualname__, value.__code__, _key(parts, held=False))
-        )
+        return kind, value.__qualname__, value.__code__, _key(parts, held=False)
     if _is_frozen(value):
         return kind, *(_key(part, held=False) for part in _fields(value).values())
     return _Itself(value)

@@ -213,6 +213,7 @@ def test_equal_settings(make):
         (optax.adam(1e-3), optax.adam(1e-2)),
         (optax.adam(1e-3), optax.sgd(1e-3)),
         (optax.masked(optax.adam(1e-3), {"a": True}), optax.masked(optax.adam(1e-3), {"a": True})),
+        (optax.add_decayed_weights(np.ones(2)), optax.add_decayed_weights(np.ones(2))),
         (power(1.0), power(2.0)),
         (object(), object()),
     ],
