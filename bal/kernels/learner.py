@@ -56,9 +56,10 @@ def posterior_covariance(candidates: Candidates) -> Kernel:
 
 def _mean_noise(rows: PyTree) -> Array:
     if not hasattr(rows, "noise"):
+        got = "one array" if hasattr(rows, "shape") else f"a {type(rows).__name__}"
         raise ValueError(
-            f"posterior_covariance needs noise [rows, draws] in the learner's embedded rows, but they are a "
-            f"{type(rows).__name__}; use noisy(learner_covariance, noise) with a noise of your own"
+            f"posterior_covariance needs noise [rows, draws] in the learner's embedded rows, but they are {got}; use a "
+            "learner of bal.learners.gp, or noisy(learner_covariance, noise) with a kernel and a noise of your own"
         )
     return rows.noise.mean(-1)
 

@@ -42,6 +42,12 @@ def draw_covariance(of_draw: Callable[[Array], Array] = jnp.exp) -> KernelOf:
     """
 
     def kernel(candidates: Candidates) -> Kernel:
+        if not hasattr(candidates.rows, "ndim"):
+            raise ValueError(
+                "draw_covariance compares draws, log_probs [n, K, C] or means [n, K], got rows of type "
+                f"{type(candidates.rows).__name__}; of a regression kernel_of_part(lambda rows: rows.mean, "
+                "draw_covariance(lambda f: f))"
+            )
         return make_kernel(candidates, lambda rows: flat(covariance_features(of_draw(rows))), None, _inner, moves=True)
 
     return kernel

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from bal.acquisition.kinds import check_log_probs
 from bal.method import method
 from bal.pool.over import num_rows
 from bal.selection.cover.ranked_batch import ScoredFeatures
@@ -73,9 +74,17 @@ def inputs(posterior: Posterior, context: PyTree, x: Any) -> Float[Array, "n D"]
 
 
 def features(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n F"]:
-    """The row function that hands a batch rule one vector a row: the embeddings of all draws, side by side."""
+    """The row function that hands a batch rule one vector a row: the embeddings of all draws, side by side.
+
+    Raises ValueError if the learner embeds rows in other ways than as vectors, as Gaussian processes do.
+    """
     del context
     hidden = posterior.embed(x)
+    if not hasattr(hidden, "reshape"):
+        raise ValueError(
+            f"features needs embeddings that are an array [n, K, F], but this learner gives a {type(hidden).__name__}; "
+            "compare the inputs themselves, as Stage(inputs, k_center()) does"
+        )
     return hidden.reshape(len(hidden), -1)
 
 
@@ -98,9 +107,11 @@ def fisher_rows(num_features: int) -> Callable:
 
     def fisher(posterior: Posterior, context: PyTree, x: PyTree) -> FisherRows:
         del context
+        found = predict(posterior, x)
+        check_log_probs("fisher_rows", found)
         mean = posterior.embed(x).mean(1)
         project = jax.random.normal(jax.random.key(0), (mean.shape[1], num_features)) / num_features**0.5
-        return softmax_fisher(predict(posterior, x), mean @ project)
+        return softmax_fisher(found, mean @ project)
 
     return fisher
 

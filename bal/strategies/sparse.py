@@ -3,6 +3,7 @@
 The rows are expected log likelihoods under the draws, of a classifier or of a regression.
 """
 
+from bal.acquisition.kinds import check_log_probs
 from bal.method import method
 from bal.query.pool_sums import pool_sums
 from bal.query.rows import sparse_rows
@@ -70,4 +71,5 @@ def _of_pool(select: Select) -> Query:
 def _likelihoods(predictions: PyTree) -> SparseRows:
     if isinstance(predictions, Gaussian):
         return expected_gaussian_log_likelihoods(predictions)
+    check_log_probs("a sparse approximation", predictions)
     return expected_log_likelihoods(predictions)

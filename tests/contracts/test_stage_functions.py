@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bal import query
+from bal import query, strategies
 from bal.acquisition import bald, least_confidence
 from bal.pool import chunked, dense, host, make_pool
 from bal.pool.labeled import answer, ask, empty_log
@@ -123,6 +123,20 @@ def test_predictions_of_a_host_model_are_scored_as_any():
     on_host, on_device = (Posterior(WEIGHTS, LEARNERS[kind]) for kind in ("host", "log_probs"))
     rows = query.score(bald)
     np.testing.assert_allclose(host().map(rows, (on_host, None), X), rows(on_device, None, X), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "message"),
+    [
+        (query.features, "gaussian, kernel", r"an array \[n, K, F\], but this learner gives a \w+; .* Stage\(inputs"),
+        (query.fisher_rows(2), "gaussian", "fisher_rows needs log probabilities .* got a Gaussian"),
+        (strategies.acs_fw().stages[0].rows, "latent", "sparse approximation needs log probabilities .* got a Latent"),
+        (query.last_layer_gradients, "gaussian", "predicts a Gaussian; of a regression take rows=features"),
+    ],
+)
+def test_row_functions_name_the_learners_that_they_are_not_for(rows, kind, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        rows(Posterior(WEIGHTS, LEARNERS[kind]), None, X)
 
 
 def test_predictions_of_another_number_of_rows():

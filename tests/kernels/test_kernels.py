@@ -21,7 +21,7 @@ from bal.kernels import (
 )
 from bal.kernels.gradient import label_gradients
 from bal.query import last_layer_gradients, layer_gradients, posterior_context
-from bal.typing import Candidates, Data, Gaussian, Learner, Posterior, Round
+from bal.typing import Candidates, Data, Learner, Posterior, Round
 
 N, F, C, K = 7, 3, 4, 5
 
@@ -112,12 +112,6 @@ def test_last_layer_gradients_are_those_of_autodiff(members):
     outer_products = [np.einsum("nc,nf->nfc", wide(block.outer), wide(block.inner)) for block in rows]
     np.testing.assert_allclose(np.stack(outer_products, 1).reshape(N, -1), explicit, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(gram(gradient(candidates(rows))), explicit @ explicit.T, rtol=1e-4, atol=1e-5)
-
-
-def test_last_layer_gradients_are_of_classifiers():
-    learner = Learner(None, None, lambda state, x: Gaussian(x, x, x), lambda state, x: x[:, None])
-    with pytest.raises(TypeError, match="predicts a Gaussian; of a regression take rows=features"):
-        last_layer_gradients(Posterior(None, learner), None, jnp.zeros((N, 1)))
 
 
 def test_shared_features_take_the_mean_prediction():

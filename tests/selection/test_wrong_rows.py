@@ -54,7 +54,7 @@ RULES = {
     "max_diag": Rule(selection.max_diag(), KERNEL, NOT_KERNEL),
     "mutual_information": Rule(selection.mutual_information(), KERNEL, NOT_KERNEL),
     "nngp": Rule(selection.k_center(kernels.nngp(1)), KERNEL, NOT_KERNEL),
-    "draw_covariance": Rule(selection.max_det(kernels.draw_covariance()), "draws of every row", ("scores",)),
+    "draw_covariance": Rule(selection.max_det(kernels.draw_covariance()), "draws", ("scores", "pair", "none")),
     "badge": Rule(selection.badge, "tuple of Factors", ("scores", "features", "draws", "pair", "none")),
     "ranked_batch": Rule(selection.ranked_batch, "ScoredFeatures", NOT_PAIR),
     "confident_coreset": Rule(selection.confident_coreset(), "ScoredFeatures", NOT_PAIR),
