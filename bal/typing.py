@@ -76,6 +76,7 @@ class Learner(NamedTuple):
     embed: ``state, x -> [N, K or 1, F]``, or a tree whose leaves lead with N.
     kernel: ``state, row, row -> scalar``, posterior covariance of two embedded rows.
     host: True = plain Python on numpy arrays, which JAX cannot trace; `fit` then starts cold, whatever the state.
+    condition: as `fit`, for more data under what the last fit chose (hyper-parameters, units); None = `fit` does it.
     """
 
     init: Callable[..., PyTree]
@@ -84,6 +85,7 @@ class Learner(NamedTuple):
     embed: Callable[..., PyTree] | None = None
     kernel: Callable[..., Array] | None = None
     host: bool = False
+    condition: Callable[..., PyTree] | None = None
 
     __repr__ = brief_repr
 

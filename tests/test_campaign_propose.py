@@ -3,12 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from campaigns import COUNTING, KEY, QUERY, Kept, X, open_campaign
-from gpjax.kernels import RBF
+from gpjax.kernels import RBF, Matern52
+from gpjax.parameters import PositiveReal, val
+from paramax import non_trainable
 
+from bal import strategies
 from bal.acquisition import epistemic_variance
-from bal.learners.gp import gp_regression, process
+from bal.learners.gp import gp_regression, maximum_likelihood, process
 from bal.loop import Campaign
 from bal.loop.round import PROPOSE
 from bal.pool import host, streamed
@@ -53,6 +57,82 @@ def test_a_batch_is_the_greedy_one(measured):
         np.testing.assert_allclose(height, expected.max(), rtol=1e-3)
         np.testing.assert_allclose(variance(np.array([x]), np.array(given)), expected.max(), rtol=1e-3)
         given.append(x)
+
+
+LOW, HIGH = np.array([300.0, 4.0]), np.array([450.0, 9.0])
+AXES = [np.linspace(low, high, 6) for low, high in zip(LOW, HIGH)]
+DESIGN = np.stack(np.meshgrid(*AXES), -1).reshape(-1, 2)
+TWICE = np.concatenate([DESIGN[::4], DESIGN[::4]])
+LENGTH = np.array([100.0, 3.4])
+FITTED = gp_regression(
+    process(Matern52(lengthscale=non_trainable(PositiveReal(jnp.asarray(LENGTH)))), 0.1),
+    maximum_likelihood(60, optimizer=optax.adam(0.1)),
+)
+
+
+class Exact:
+    """The drop of the mean variance on the design by linear algebra in float64, under the fit of a campaign."""
+
+    def __init__(self, state, given):
+        square = np.mean(np.asarray(state.units.scale, float) ** 2)
+        kernel, noise = state.params.kernel, np.asarray(val(state.params.noise), float)
+        self.variance, self.noise = np.asarray(val(kernel.variance), float)[0] * square, noise[0] * square
+        self.given = given
+
+    def k(self, a, b):
+        r = np.sqrt(5 * (((a[:, None] - b[None]) / LENGTH) ** 2).sum(-1))
+        return self.variance * (1 + r + r**2 / 3) * np.exp(-r)
+
+    def drop(self, x):
+        known = self.k(self.given, self.given) + self.noise * np.eye(len(self.given))
+        solved = np.linalg.solve(known, self.k(self.given, x))
+        covariance = self.k(DESIGN, x) - self.k(DESIGN, self.given) @ solved
+        variance = self.variance - (self.k(self.given, x) * solved).sum(0)
+        return (covariance**2).mean(0) / (variance + self.noise)
+
+
+@pytest.mark.filterwarnings("ignore:1 of 1 fits have not converged")
+@pytest.mark.parametrize(("trend", "deviation"), [(1.0, 1.0), (0.1, 40.0)])
+def test_a_batch_of_a_laboratory_is_the_greedy_one_under_the_fit(trend, deviation):
+    """Two labels in natural units, hyper-parameters fitted to them and held within the batch, ALC of a batch rule.
+
+    Little noise: eight different inputs. Much noise: the greedy batch is nearly one input again and again.
+    """
+    query = strategies.batch_alc(jnp.asarray(DESIGN))
+    campaign = Campaign(KEY, FITTED, query, TWICE.astype(np.float32), capacity=28, num_outputs=2)
+    height = trend * (TWICE[:, 0] - 375) / 3
+    some = np.random.default_rng(0).normal(0, deviation, (len(TWICE) // 2, 2))
+    noise = np.concatenate([some, -some])
+    campaign.tell(np.arange(len(TWICE)), np.stack([60 + height, height / 1000], 1) + noise * [1, 1e-3])
+    found = campaign.propose(LOW, HIGH, 8)
+    exact = Exact(campaign.posterior.state, TWICE)
+    grid = np.stack(np.meshgrid(*[np.linspace(low, high, 61) for low, high in zip(LOW, HIGH)]), -1).reshape(-1, 2)
+    for x, gain in zip(np.asarray(found.x, float), np.asarray(found.score, float)):
+        np.testing.assert_allclose(exact.drop(x[None])[0], gain, rtol=1e-3)
+        assert gain >= 0.99 * exact.drop(grid).max()
+        exact.given = np.vstack([exact.given, x])
+    places = np.asarray(found.x, float) / (HIGH - LOW)
+    apart = np.linalg.norm(places[:, None] - places[None], axis=-1)[np.triu_indices(8, 1)]
+    if deviation == 1:
+        assert exact.noise < 0.05 * exact.variance
+        assert apart.min() > 0.05
+    else:
+        assert exact.noise > 10 * exact.variance
+        assert apart.max() < 0.1
+
+
+def test_the_climb_is_traced_once_for_a_batch():
+    """Scores of the samples, and slopes in the loop: three times at most, where a loop is traced twice."""
+    traced = []
+
+    def noted(prediction):
+        traced.append(1)
+        return epistemic_variance(prediction)
+
+    campaign = open_campaign(query=by_score(noted, best))
+    campaign.tell([0, 1], [1.0, 2.0])
+    campaign.propose([0, 0], [1, 1], 4)
+    assert 0 < len(traced) <= 3
 
 
 def test_one_program_serves_all_calls(measured):

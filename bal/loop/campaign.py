@@ -351,8 +351,11 @@ class Campaign:
         """New inputs from the box ``low <= x <= high``: where the scores of the query's first stage are highest.
 
         Scores are climbed by their gradient, see `bal.query.propose`; a batch is chosen one by one, as if the earlier
-        inputs had been answered as the posterior expects. Nothing joins the pool: `add` what was measured, then `tell`.
-        Compiled once for all batches of a campaign.
+        inputs had been answered as the posterior expects. A process keeps its hyper-parameters meanwhile; other
+        learners are fitted again for each. For `strategies.batch_alc` the score is that of its rule, `strategies.alc`.
+        Where the noise of a label is large against what is unknown, the best batch holds nearly the same input several
+        times: repeated measurements. Nothing joins the pool: `add` what was measured, then `tell`. Compiled once for
+        all batches of a campaign.
 
         Args:
           low, high: corners of the box ``[D]``.

@@ -11,7 +11,9 @@ import numpy as np
 from bal.loop.round import Carry
 from bal.pool.arrays import as_rows
 from bal.pool.labeled import training_set
+from bal.query.about_targets import variance_drop
 from bal.query.synthesis import Proposal, propose
+from bal.selection.variance.integrated_variance import TargetRows
 from bal.typing import (
     Data,
     Gaussian,
@@ -69,50 +71,64 @@ def propose_batch(
 ) -> Proposal:
     """`size` proposals, stacked. `carry` is fitted, and its log has room for them.
 
-    Input b is scored by a posterior to which inputs 1 .. b-1 were told with the label that it predicted for them. For
-    scores of a covariance, which labels do not enter, that is the exact greedy batch; else "kriging believer".
+    Input b is scored by a posterior to which inputs 1 .. b-1 were told with the label that it predicted for them, by
+    the learner's `condition`: hyper-parameters are those of the labels that were measured. For scores of a covariance,
+    which labels do not enter, that is the exact greedy batch; else "kriging believer".
 
     Ginsbourger, Le Riche and Carraro 2010, "Kriging Is Well-Suited to Parallelize Optimization".
     """
-    climb, believe = _compiled(learner, stage, over)
+    climb, believe = _climb(stage, over), _believe(learner)
     data, state, found = training_set(carry.labeled, pool), carry.state, []
     for number in range(size):
         key_climb, key_fit, key_context = jax.random.split(jax.random.fold_in(key, number), 3)
         if number:
             data, state = believe(key_fit, state, data, carry.labeled.count + number - 1, found[-1].x)
-        round = Round(Posterior(state, learner), pool, carry.labeled, carry.memory)
-        context = None
-        if stage.context is not None and over.place != "device":
-            context = stage.context(key_context, round, over)
-        found.append(climb(key_climb, key_context, round, context, low, high))
+        posterior = Posterior(state, learner)
+        context, round = None, Round(posterior, pool, carry.labeled, carry.memory)
+        if over.place != "device":  # a pool outside the device does not enter a program
+            context, round = None if stage.context is None else stage.context(key_context, round, over), None
+        found.append(climb(key_climb, key_context, posterior, round, context, low, high))
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
 
 
 @lru_cache(maxsize=16)
-def _compiled(learner: Learner, stage: Stage, over: Over) -> tuple[Callable, Callable]:
-    """One program for the climb and one for a believed label, whatever the batch."""
+def _climb(stage: Stage, over: Over) -> Callable:
+    """One program for every input of every batch."""
 
     def rows(posterior: Posterior, context: PyTree, x: PyTree) -> PyTree:
+        if isinstance(context, TargetRows) and isinstance(context.context, Posterior):
+            return variance_drop(posterior, context, x)
         scores = stage.rows(posterior, context, x)  # pyright: ignore[reportOptionalCall]
         if getattr(scores, "shape", None) != (len(x),):
             raise ValueError(
                 "propose climbs one score per input, but the first stage of this query makes "
-                f"{jax.tree.map(jnp.shape, scores)}; hand it a query that scores: query=by_score(...)"
+                f"{jax.tree.map(jnp.shape, scores)}; hand it a query that scores: query=by_score(...), or one of "
+                "strategies.alc(x_target), epig(x_target), variance(), bald()"
             )
         return scores
 
-    def climb(key: PRNGKey, key_context: PRNGKey, round: Round, context: PyTree, low: Any, high: Any) -> Proposal:
-        if stage.context is not None and over.place == "device":
-            context = stage.context(key_context, round, over)
-        return propose(key, round.posterior, rows, context, low, high)
+    def climb(
+        key: PRNGKey, key_context: PRNGKey, posterior: Posterior, round: PyTree, context: PyTree, low: Any, high: Any
+    ) -> Proposal:
+        if round is not None:
+            context = None if stage.context is None else stage.context(key_context, round, over)
+        return propose(key, posterior, rows, context, low, high)
+
+    return jax.jit(climb)
+
+
+@lru_cache(maxsize=16)
+def _believe(learner: Learner) -> Callable:
+    """One program for every believed label."""
+    condition = learner.condition or learner.fit
 
     def believe(key: PRNGKey, state: PyTree, data: Data, place: Any, x: Any) -> tuple[Data, PyTree]:
         y = _expected(learner.predict(state, x[None]), data.y)
         put = lambda leaf, new: leaf.at[place].set(jnp.asarray(new, leaf.dtype))
         data = data._replace(x=put(data.x, x), y=put(data.y, y), weight=put(data.weight, 1.0))
-        return data, learner.fit(key, state, data)
+        return data, condition(key, state, data)
 
-    return jax.jit(climb), jax.jit(believe)
+    return jax.jit(believe)
 
 
 def _expected(predictions: PyTree, y: Any) -> Any:

@@ -28,6 +28,7 @@ from bal.pool.over import chunked
 from bal.query.covariance import cross_covariance, posterior_variance
 from bal.query.rows import predict
 from bal.query.targets import Targets, check_targets
+from bal.selection.variance.integrated_variance import TargetRows
 from bal.typing import Gaussian, Latent, Posterior, PyTree
 
 
@@ -95,6 +96,11 @@ def alc_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array
         )
     block = _alc_block if _has_covariance("alc", posterior, there) else _alc_block_by_draws
     return _in_blocks(block, there.mean.size * there.mean.dtype.itemsize, posterior, context, x)
+
+
+def variance_drop(posterior: Posterior, context: TargetRows, x: PyTree) -> Float[Array, "n"]:
+    """`alc_scores` for the context of `bal.selection.integrated_variance`, whose first pick has the highest of them."""
+    return alc(*_moments("alc", posterior, context.rows, x), context.weight)
 
 
 def jepig_scores(posterior: Posterior, context: Float[Array, "S K"], x: PyTree) -> Float[Array, "n"]:

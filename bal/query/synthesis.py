@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int
 
-from bal.numerics import ascend, first_argmax, mask_scores, take_best
+from bal.numerics import first_argmax, mask_scores
 from bal.typing import Posterior, PRNGKey, PyTree, Values
 
 
@@ -38,15 +37,17 @@ def propose(
     high: Values,
     *,
     num_restarts: int = 16,
-    num_steps: int = 50,
+    num_steps: int = 100,
     num_samples: int = 1024,
 ) -> Proposal:
-    """Maximize ``rows(posterior, context, x)`` over the box ``low <= x <= high``, by L-BFGS from many starts.
+    """Maximize ``rows(posterior, context, x)`` over the box ``low <= x <= high``, by its gradient from many starts.
 
-    `num_samples` points, uniform over the box, are scored; the best `num_restarts` of them each start an ascent of
-    `num_steps` steps in angles, ``x = (low + high)/2 + (high - low)/2 · sin(angle)``: every angle is in the box, and a
-    maximum on its border is an ordinary, smooth maximum of the angle. The best point seen anywhere is returned, so it
-    is never worse than the best sample. A pure function: compile it with `rows` closed over or static.
+    `num_samples` points, uniform over the box, are scored. The best of them that are apart, so that one broad maximum
+    does not take all, start `num_restarts` ascents of `num_steps` steps in angles,
+    ``x = (low + high)/2 + (high - low)/2 · sin(angle)``: every angle is in the box, and a maximum on its border is an
+    ordinary, smooth maximum of the angle. All ascents are one call of `rows` a step, by the signs of the slopes
+    (iRprop-), so that the units of score and inputs do not matter. The best point seen anywhere is returned, so it is
+    never worse than the best sample. A pure function: compile it with `rows` closed over or static.
 
     Args:
       posterior, context: handed to `rows`; for targets the context that their stage would have, as
@@ -70,30 +71,73 @@ def propose(
     >>> [round(x, 3) for x in found.x.tolist()], round(float(found.score), 3)
     ([0.25, 0.25], 1.0)
 
-    Liu and Nocedal 1989, "On the Limited Memory BFGS Method for Large Scale Optimization".
+    Igel and Hüsken 2003, "Empirical Evaluation of the Improved Rprop Learning Algorithms".
     """
     low, high = _box(low, high)
     _check(num_restarts, num_steps, num_samples)
     middle, half = 0.5 * (low + high), 0.5 * (high - low)
-    place = lambda angle: jnp.clip(middle + half * jnp.sin(angle), jnp.minimum(low, high), jnp.maximum(low, high))
-    value = lambda angle: rows(posterior, context, place(angle)[None])[0]
 
+    def place(angles: Float[Array, "n D"]) -> Float[Array, "n D"]:
+        return jnp.clip(middle[None] + half[None] * jnp.sin(angles), low[None], high[None])
+
+    value = lambda angles: rows(posterior, context, place(angles))
     uniform = jax.random.uniform(key, (num_samples, len(low)), low.dtype, -1.0, 1.0)
     angles = jnp.arcsin(uniform)
-    scores = rows(posterior, context, jax.vmap(place)(angles))
-    usable = jnp.isfinite(scores)
-    starts, top, _ = take_best(mask_scores(scores, usable), num_restarts)
-    spread = top[0] - jnp.min(jnp.where(usable, scores, jnp.inf))
-    unit = jnp.where(jnp.isfinite(spread) & (spread > 0), spread, 1.0)  # steps do not depend on the unit of the score
-    relative = lambda angle: (value(angle) - top[0]) / unit
+    scores = value(angles)
+    scores = mask_scores(scores, jnp.isfinite(scores))
+    starts = _starts(scores, uniform, num_restarts)
+    top = scores[starts]
+    found, ends = _climb(value, angles[starts], top, num_steps)
+    best = first_argmax(ends)
+    return Proposal(place(found[best][None])[0], ends[best], jnp.sum(ends > top), jnp.sum(jnp.isfinite(ends)))
 
-    climb = lambda angle: ascend(optax.lbfgs(), relative, angle, num_steps)
-    found, height, _ = jax.vmap(climb)(angles[starts])
-    ends = top[0] + unit * height
-    best = first_argmax(mask_scores(ends, jnp.isfinite(ends)))
-    climbed = ends[best] > top[0]
-    x = place(jnp.where(climbed, found[best], angles[starts[0]]))
-    return Proposal(x, jnp.where(climbed, ends[best], top[0]), jnp.sum(ends > top), jnp.sum(jnp.isfinite(ends)))
+
+def _starts(scores: Float[Array, "n"], uniform: Float[Array, "n D"], num_restarts: int) -> Int[Array, "R"]:
+    """The best samples, each outside the cubes around the earlier ones, which fill half of the box at most."""
+    radius = (0.5 / num_restarts) ** (1 / max(uniform.shape[1], 1))
+
+    def pick(left: tuple, _: None) -> tuple[tuple, Int[Array, ""]]:
+        untaken, apart = left
+        some = jnp.where(jnp.any(apart & ~jnp.isneginf(scores)), apart, untaken)
+        best = first_argmax(jnp.where(some, scores, -jnp.inf))
+        away = jnp.abs(uniform - uniform[best][None]).max(1) >= radius
+        return (untaken.at[best].set(False), apart & away), best
+
+    everything = jnp.ones(len(scores), bool)
+    return jax.lax.scan(pick, (everything, everything), None, length=num_restarts)[1]
+
+
+def _climb(
+    value: Callable[[Float[Array, "R D"]], Float[Array, "R"]],
+    start: Float[Array, "R D"],
+    height: Float[Array, "R"],
+    num_steps: int,
+) -> tuple[Float[Array, "R D"], Float[Array, "R"]]:
+    """The best points that as many ascents have seen, and their values: `height` at the start.
+
+    A coordinate moves by a step of its own, longer while its slope keeps its sign, half of it once the sign changes.
+    """
+
+    def slopes(angles: Float[Array, "R D"]) -> tuple[Float[Array, "R"], Float[Array, "R D"]]:
+        values, back = jax.vjp(value, angles)  # row-wise, so that the slope of the sum is that of each
+        return values, back(jnp.ones_like(values))[0]
+
+    def step(_: Array, at: tuple) -> tuple:
+        angles, size, before, best, height = at
+        values, slope = slopes(angles)
+        better = jnp.isfinite(values) & (values > height)
+        best, height = jnp.where(better[:, None], angles, best), jnp.where(better, values, height)
+        sign = jnp.sign(jnp.where(jnp.isfinite(slope), slope, 0.0))
+        turn = sign * before
+        size = jnp.clip(size * jnp.where(turn > 0, _LONGER, jnp.where(turn < 0, _SHORTER, 1.0)), 0.0, _LONGEST)
+        sign = jnp.where(turn < 0, 0.0, sign)
+        return angles + size * sign, size, sign, best, height
+
+    first = (start, jnp.full_like(start, _FIRST), jnp.zeros_like(start), start, height)
+    return jax.lax.fori_loop(0, num_steps + 1, step, first)[3:]
+
+
+_FIRST, _LONGEST, _LONGER, _SHORTER = 0.05, 0.5, 1.2, 0.5  # steps in angles
 
 
 def _box(low: Values, high: Values) -> tuple[Float[Array, "D"], Float[Array, "D"]]:
@@ -101,7 +145,7 @@ def _box(low: Values, high: Values) -> tuple[Float[Array, "D"], Float[Array, "D"
     if low.ndim != 1 or low.shape != high.shape:
         raise ValueError(f"expected the corners low [D] and high [D] of a box, got shapes {low.shape} and {high.shape}")
     dtype = jnp.result_type(low, high, float)
-    return low.astype(dtype), high.astype(dtype)
+    return jnp.minimum(low, high).astype(dtype), jnp.maximum(low, high).astype(dtype)
 
 
 def _check(num_restarts: int, num_steps: int, num_samples: int) -> None:

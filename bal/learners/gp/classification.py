@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.learners.gp.conditioned import GPState
-from bal.learners.gp.hyperparameters import Hyperparameters, given
+from bal.learners.gp.hyperparameters import Choose, Hyperparameters, given
 from bal.learners.gp.laplace import laplace
 from bal.learners.gp.learner import Model, gp_learner
 from bal.learners.gp.links import Link, probit
@@ -13,7 +13,7 @@ from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.gp.sites import Approximation, Inference, Labels
 from bal.learners.training import map_members
 from bal.method import method
-from bal.typing import Data, Latent, Learner, PRNGKey, PyTree
+from bal.typing import Data, Latent, Learner, PyTree
 
 
 @method
@@ -60,7 +60,7 @@ def gp_classification(
     chosen = laplace() if inference is None else inference
     rest = split(process)[1]
 
-    def fit(key: PRNGKey, state: GPState, data: Data, model: Model) -> GPState:
+    def fit(choose: Choose, state: GPState, data: Data, model: Model) -> GPState:
         x, start = data.x, state.alpha.mean(0)
         classify = lambda params: approximate(model(params), chosen, link, data, start)
 
@@ -69,13 +69,13 @@ def gp_classification(
             return evidence if log_prior is None else evidence + log_prior(join(params, rest, x.dtype))
 
         initial = as_dtype(split(process)[0], x.dtype)
-        params, converged = hyperparameters.choose(key, initial, state.params, objective)
+        params, converged = choose(initial, state.params, objective)
         found = map_members(lambda params, _: classify(params), params, jnp.arange(hyperparameters.num_draws))
         converged &= found.gap <= jnp.finfo(x.dtype).eps ** 0.25
         return GPState(params, x, found.whiten, found.alpha, found.gap, converged, state.num_labels, state.units)
 
     read = lambda found: Latent(found.mean, found.variance)
-    return gp_learner(process, hyperparameters.num_draws, hyperparameters.units, fit, read)
+    return gp_learner(process, hyperparameters, fit, read)
 
 
 def approximate(

@@ -26,6 +26,10 @@ class Chosen(NamedTuple):
     converged: Bool[Array, "K"]
 
 
+Choose = Callable[[PyTree, PyTree, Objective], Chosen]
+"""``initial, previous, objective -> Chosen``: a choice whose key is given."""
+
+
 class Hyperparameters(NamedTuple):
     """How K draws of hyper-parameters follow from the labels.
 

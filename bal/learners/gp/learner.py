@@ -10,8 +10,9 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from bal.learners.gp.buckets import by_bucket, compact
 from bal.learners.gp.conditioned import GPRows, GPState, stretch
+from bal.learners.gp.hyperparameters import Choose, Chosen, Hyperparameters
 from bal.learners.gp.process import Process, as_dtype, join, split
-from bal.learners.gp.units import Kind, Units, base, kind_of, measure, natural, standardized
+from bal.learners.gp.units import Units, base, kind_of, measure, natural, standardized
 from bal.learners.training import map_members
 from bal.numerics import dot, in_row_blocks
 from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
@@ -22,9 +23,8 @@ Model = Callable[[PyTree], Process]
 
 def gp_learner(
     process: Process,
-    num_draws: int,
-    units: Kind,
-    fit: Callable[[PRNGKey, GPState, Data, Model], GPState],
+    hyperparameters: Hyperparameters,
+    fit: Callable[[Choose, GPState, Data, Model], GPState],
     read: Callable[[Gaussian], PyTree] = lambda found: found,
     capacity: int | None = None,
 ) -> Learner:
@@ -32,15 +32,14 @@ def gp_learner(
 
     Args:
       process: split into hyper-parameters, which the state holds, and the rest.
-      num_draws: K.
-      units: of the hyper-parameters.
-      fit: ``key, state, data, model -> state``, of few labels for a leading block of data and of the state: data are
-        in floating point, real rows first, labels in their units; num_labels and units of the result are those of the
-        state handed in.
+      hyperparameters: their number of draws and their units; how they are chosen is handed to `fit`.
+      fit: ``choose, state, data, model -> state``, of few labels for a leading block of data and of the state: data
+        are in floating point, real rows first, labels in their units; num_labels and units of the result are those of
+        the state handed in.
       read: predictions from posterior moments.
       capacity: rows that the state holds, if fewer than the labels.
     """
-    kind = kind_of(process, units)
+    num_draws, kind = hyperparameters.num_draws, kind_of(process, hyperparameters.units)
     model_of = lambda state, dtype: model(process, state.units, dtype)
 
     def init(key: PRNGKey, data: Data) -> GPState:
@@ -57,20 +56,30 @@ def gp_learner(
         return GPState(params, empty, whiten, alpha, gap, converged, num_labels, measured)
 
     def fit_all(key: PRNGKey, state: GPState, data: Data) -> GPState:
+        return solve(partial(hyperparameters.choose, key), state, data, None)
+
+    def condition(key: PRNGKey, state: GPState, data: Data) -> GPState:
+        del key
+        held = lambda initial, previous, objective: Chosen(previous, state.converged)
+        return solve(held, state, data, state.units)
+
+    def solve(choose: Choose, state: GPState, data: Data, units: Units | None) -> GPState:
         x = as_floats(data.x)
         x, y, weight, *_ = compact(Data(x, data.y, data.weight.astype(x.dtype)))
         x, measured = jnp.where(weight[:, None] > 0, x, 0.0), None
         own = as_dtype(process, x.dtype)
         if process.noise is not None:
             y = y.astype(x.dtype)
-        if kind != "given":
+        if units is not None:
+            measured = units._replace(total=weight.sum())
+        elif kind != "given":
             measured = measure(own, x, y, weight) if kind == "standardized" else natural(x, y.shape[1:], weight)
         if measured is not None and process.noise is not None:
             y = (y - base(own, measured, x)) / measured.scale[None]
         state = state._replace(num_labels=jnp.sum(weight > 0, dtype=jnp.int32), units=measured)
 
         def at(size: int) -> GPState:
-            found = fit(key, leading(state, size), Data(x[:size], y[:size], weight[:size]), model_of(state, x.dtype))
+            found = fit(choose, leading(state, size), Data(x[:size], y[:size], weight[:size]), model_of(state, x.dtype))
             return jax.tree.map(lambda leaf, like: _padded(leaf, like.shape, state.num_labels), found, state)
 
         return by_bucket(state.num_labels, len(weight), at)
@@ -99,7 +108,7 @@ def gp_learner(
     def kernel(state: GPState, a: GPRows, b: GPRows) -> Float[Array, ""]:
         return covariance(model_of(state, a.x.dtype), state, a, b)
 
-    return Learner(init, fit_all, predict, embed, kernel)
+    return Learner(init, fit_all, predict, embed, kernel, condition=condition)
 
 
 def as_floats(x: Any) -> Array:

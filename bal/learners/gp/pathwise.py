@@ -158,8 +158,14 @@ def _draws(
         return DrawsState(base.init(key, data), Draws(*(jnp.zeros((num_hyper, *shape), x.dtype) for shape in shapes)))
 
     def fit(key: PRNGKey, state: DrawsState, data: Data) -> DrawsState:
+        return drawn(base.fit, key, state, data)
+
+    def condition(key: PRNGKey, state: DrawsState, data: Data) -> DrawsState:
+        return drawn(base.condition, key, state, data)  # pyright: ignore[reportArgumentType]
+
+    def drawn(solve: Callable, key: PRNGKey, state: DrawsState, data: Data) -> DrawsState:
         key_fit, key_draw = jax.random.split(key)
-        found = base.fit(key_fit, state.posterior, data)
+        found = solve(key_fit, state.posterior, data)
         real_first = compact(data._replace(weight=data.weight.astype(found.x.dtype)))
 
         def draw(size: int) -> Draws:
@@ -202,7 +208,7 @@ def _draws(
     def kernel(state: DrawsState, a: PyTree, b: PyTree) -> Float[Array, ""]:
         return Posterior(state.posterior, base).kernel(a, b)
 
-    return Learner(init, fit, predict, embed, kernel)
+    return Learner(init, fit, predict, embed, kernel, condition=condition)
 
 
 def _draw(

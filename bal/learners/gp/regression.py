@@ -4,13 +4,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.learners.gp.conditioned import GPState, condition
-from bal.learners.gp.hyperparameters import Hyperparameters, Objective, given
+from bal.learners.gp.hyperparameters import Choose, Hyperparameters, Objective, given
 from bal.learners.gp.learner import Model, as_floats, gp_learner, model
 from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.method import method
-from bal.typing import Data, Learner, PRNGKey, PyTree
+from bal.typing import Data, Learner, PyTree
 
 
 @method
@@ -52,16 +52,16 @@ def gp_regression(
     Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", algorithm 2.1.
     """
 
-    def fit(key: PRNGKey, state: GPState, data: Data, model: Model) -> GPState:
+    def fit(choose: Choose, state: GPState, data: Data, model: Model) -> GPState:
         x, y, weight, *_ = data
         initial = as_dtype(split(process)[0], x.dtype)
-        chosen = hyperparameters.choose(key, initial, state.params, _objective(process, data, log_prior, model))
+        chosen = choose(initial, state.params, _objective(process, data, log_prior, model))
         one_draw = lambda params, _: condition(model(params), x, y, weight)[:2]
         whiten, alpha = map_members(one_draw, chosen.params, jnp.arange(hyperparameters.num_draws))
         gap = jnp.zeros(hyperparameters.num_draws, x.dtype)
         return GPState(chosen.params, x, whiten, alpha, gap, chosen.converged, state.num_labels, state.units)
 
-    return gp_learner(process, hyperparameters.num_draws, hyperparameters.units, fit)
+    return gp_learner(process, hyperparameters, fit)
 
 
 def log_posterior(process: Process, data: Data, log_prior: LogPrior | None = None) -> Objective:

@@ -16,14 +16,14 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
 from bal.learners.gp.conditioned import GPState, observe
-from bal.learners.gp.hyperparameters import Hyperparameters, given
+from bal.learners.gp.hyperparameters import Choose, Hyperparameters, given
 from bal.learners.gp.learner import Model, gp_learner
 from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.method import method
 from bal.numerics import cholesky_row, dot, first_argmax
-from bal.typing import Data, Learner, PRNGKey, PyTree
+from bal.typing import Data, Learner, PyTree
 
 
 @method
@@ -66,7 +66,7 @@ def sparse_gp(
         raise ValueError(f"expected at least 1 inducing row, got {num_inducing}")
     rest = split(process)[1]
 
-    def fit(key: PRNGKey, state: GPState, data: Data, model: Model) -> GPState:
+    def fit(choose: Choose, state: GPState, data: Data, model: Model) -> GPState:
         (x, y, weight, *_), size = data, len(state.x)
         inducing = lambda params: choose_inducing(model(params), x, weight, size)
         initial = as_dtype(split(process)[0], x.dtype)
@@ -76,14 +76,14 @@ def sparse_gp(
             bound = project(model(params), first, x, y, weight).bound
             return bound if log_prior is None else bound + log_prior(join(params, rest, x.dtype))
 
-        params, converged = hyperparameters.choose(key, initial, state.params, objective)
+        params, converged = choose(initial, state.params, objective)
         found = inducing(jax.tree.map(lambda leaf: leaf[0], params))
         one_draw = lambda params, _: _whitened(project(model(params), found, x, y, weight))
         whiten, alpha = map_members(one_draw, params, jnp.arange(hyperparameters.num_draws))
         gap = jnp.zeros(hyperparameters.num_draws, x.dtype)
         return GPState(params, found.x, whiten, alpha, gap, converged, state.num_labels, state.units)
 
-    return gp_learner(process, hyperparameters.num_draws, hyperparameters.units, fit, capacity=num_inducing)
+    return gp_learner(process, hyperparameters, fit, capacity=num_inducing)
 
 
 class Inducing(NamedTuple):
