@@ -1,5 +1,7 @@
 """Units of labels and inputs: fits that do not depend on them, and what of a process stays in natural units."""
 
+from functools import partial
+
 import gpjax
 import jax
 import jax.numpy as jnp
@@ -24,7 +26,7 @@ from bal.learners.gp import (
     process,
     sparse_gp,
 )
-from bal.learners.gp.process import as_dtype
+from bal.learners.gp.process import as_dtype, join, split
 from bal.learners.gp.units import Units, kind_of, measure, standardized
 from bal.typing import Data
 
@@ -263,3 +265,37 @@ def test_a_third_class_is_no_quiet_number():
     run = jax.jit(lambda weight: everything(learner, Data(jnp.asarray(X[:4]), y, weight))[1].mean)
     assert np.isnan(run(jnp.ones(4))).all()
     assert np.isfinite(run(jnp.array([1.0, 1.0, 0.0, 0.0]))).all()
+
+
+def test_more_labels_under_held_hyperparameters_and_units():
+    """Draws of values from anywhere stay, and so do the units, though the new labels would change both."""
+    x, x_new = jnp.asarray(X[REAL]), jnp.asarray(X_NEW)
+    few, all_rows = (Data(*(leaf[REAL] for leaf in (X, Y, WEIGHT))) for _ in range(2))
+    few = few._replace(weight=few.weight * (np.arange(REAL.sum()) < 12))
+    all_rows = all_rows._replace(y=all_rows.y + 50.0 * (np.arange(REAL.sum()) >= 12))
+    by_labels = lambda key, initial, previous, objective: Chosen(
+        jax.tree.map(lambda leaf: leaf[None] + 1e-2 * objective(initial), initial), jnp.zeros(1, bool)
+    )
+    chosen, model = Hyperparameters(1, by_labels, "standardized"), process(gpjax.kernels.RBF(), 0.1)
+
+    @partial(jax.jit, static_argnums=0)
+    def program(learner, few, data):
+        first = learner.fit(KEY, learner.init(KEY, few), few)
+        second = learner.condition(KEY, first, data)
+        return first, second, learner.predict(second, jnp.asarray(X_NEW))
+
+    exact, sparse = gp_regression(model, chosen), sparse_gp(model, int(REAL.sum()), chosen)
+    (first, second, found), (_, _, same) = (program(learner, few, all_rows) for learner in (exact, sparse))
+    _, drawn, _ = program(gp_regression_draws(model, 1, chosen, num_features=4), few, all_rows)
+    jax.tree.map(np.testing.assert_array_equal, second.params, first.params)
+    jax.tree.map(np.testing.assert_array_equal, second.units._replace(total=first.units.total), first.units)
+    assert not second.converged.any()
+    np.testing.assert_allclose(drawn.posterior.alpha, second.alpha, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), same, found)
+    held = standardized(
+        join(jax.tree.map(lambda leaf: leaf[0], first.params), split(model)[1], jnp.float64), first.units
+    )
+    gram = held.covariance(x, x) + jnp.diag(held.noise_variance(x) / WEIGHT[REAL])
+    away = np.linalg.solve(gram, (all_rows.y - first.units.shift) / first.units.scale)
+    mean = first.units.shift + first.units.scale * np.asarray(held.covariance(x_new, x)) @ away
+    np.testing.assert_allclose(found.mean[:, 0], mean, rtol=1e-6)
