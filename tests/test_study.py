@@ -129,6 +129,13 @@ def test_seeds_share_what_is_equal():
     assert task.start.shape == (2, 3)
 
 
+def test_tasks_of_seeds_may_hold_lists():
+    task, axes = stacked(lambda seed: Task(POOL, np.asarray(Y).tolist(), TEST, [seed, 7]), 2)
+    assert axes == Task(Pool(None, None, None), None, (None, None), 0)
+    assert task.oracle.tolist() == Y.tolist()
+    assert task.start.tolist() == [[0, 7], [1, 7]]
+
+
 def look_up(labels, key, indices, x):
     return labels[indices]
 
@@ -158,6 +165,7 @@ def test_an_oracle_may_be_a_function_of_the_seed(tmp_path):
         ({"t": TASK}, {"random": SETUP, "more": SETUP._replace(batch_size=3)}, "one batch_size and one num_rounds"),
         ({"t": TASK}, {"random": SETUP, "more": SETUP._replace(num_initial=5)}, "other numbers of labels"),
         ({"a/b": TASK}, SETUPS, "makes one folder"),
+        ({"t": TASK}, {"random": SETUP._replace(num_initial="few")}, "num_initial"),
     ],
 )
 def test_what_makes_no_study_is_refused(tasks, setups, message, tmp_path):

@@ -132,8 +132,9 @@ def check_budget(present: Values, start: Values, num_asked: int, num_initial: in
     pools ``[..., N]``, for every seed."""
     present, starts = np.asarray(present), np.atleast_2d(np.asarray(start))
     num_present, num_start = int(present.sum(-1).min()), starts.shape[-1]
+    pools = np.atleast_2d(present) if len(starts) > 1 else np.atleast_2d(present).min(0, keepdims=True)
     for number, rows in enumerate(starts):
-        here = present if present.ndim == 1 else present[number] if len(starts) > 1 else present.all(0)
+        here = pools[number if len(pools) > 1 else 0].astype(bool)
         rows = check_row_ids(rows, present.shape[-1])
         if not here[rows].all():
             absent = rows[~here[rows]][0]

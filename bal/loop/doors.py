@@ -62,11 +62,15 @@ def check_is_task(task: Any) -> None:
 
 
 def check_is_setup(setup: Any) -> None:
-    """A `Setup`."""
+    """A `Setup`, its sizes whole numbers."""
     if not isinstance(setup, Setup):
         raise TypeError(
             f"expected a Setup, got {_named(setup)}; make one: Setup(learner, query, batch_size, num_rounds)"
         )
+    check_count("batch_size", setup.batch_size)
+    check_count("num_rounds", setup.num_rounds, 0)
+    if setup.num_initial is not None:
+        check_count("num_initial", setup.num_initial, 0)
 
 
 def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
@@ -85,11 +89,9 @@ def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
     over = dense if setup.over is None else setup.over
     check_setup(setup.learner, setup.query, over)
     over = over_of(setup.learner, setup.over)
-    check_count("batch_size", setup.batch_size)
-    check_count("num_rounds", setup.num_rounds, 0)
     if task.start is None and setup.num_initial is None:
         raise ValueError(NO_START)
-    num_start = check_count("num_initial", setup.num_initial, 0) if task.start is None else 0
+    num_start = (setup.num_initial or 0) if task.start is None else 0
     if not (setup.evaluate is None or callable(setup.evaluate)):
         raise TypeError(f"evaluate is called with a posterior and the test set, got {_named(setup.evaluate)}")
     task = arrays_of(task, over)

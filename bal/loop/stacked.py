@@ -9,6 +9,7 @@ import numpy as np
 from bal.loop.doors import arrays_of, check_is_task, seed_axes
 from bal.loop.fingerprint import describe, rows_digest
 from bal.loop.finished import one_seed
+from bal.pool.arrays import as_rows
 from bal.typing import Task
 
 
@@ -20,7 +21,7 @@ def stacked(task_of: Any, num_seeds: int) -> tuple[Task, Task | None]:
     made = [task_of(number) for number in range(num_seeds)]
     for task in made:
         check_is_task(task)
-    leaves, trees = zip(*map(jax.tree.flatten, made), strict=True)
+    leaves, trees = zip(*(jax.tree.flatten(_without_lists(task)) for task in made), strict=True)
     if any(tree != trees[0] for tree in trees):
         raise ValueError("the tasks of all seeds must have one structure: the same parts, with arrays of the same kind")
     arrays, axes = [], []
@@ -29,6 +30,12 @@ def stacked(task_of: Any, num_seeds: int) -> tuple[Task, Task | None]:
         axes.append(None if shared else 0)
         arrays.append(parts[0] if shared else _stack(parts))
     return arrays_of(trees[0].unflatten(arrays)), trees[0].unflatten(axes)
+
+
+def _without_lists(task: Task) -> Task:
+    """A list of labels or rows is one array, not a tree."""
+    oracle = task.oracle if callable(task.oracle) else as_rows(task.oracle, "labels")
+    return task._replace(oracle=oracle, start=as_rows(task.start, "start set"))
 
 
 def _is_same(one: Any, other: Any) -> bool:

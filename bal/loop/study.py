@@ -225,8 +225,7 @@ def _curves(told: dict[str, list[list[dict[str, Any]]]]) -> Curves:
         for metric in seeds[0][0]["metrics"]:
             values = gather(seeds, lambda event, metric=metric: event["metrics"][metric])
             metrics.setdefault(metric, {})[name] = values
-    acquired = {
-        name: gather([events[1:] for events in seeds], lambda event: event["acquired"]) for name, seeds in told.items()
-    }
-    start = {name: np.array([events[0]["acquired"] for events in seeds]) for name, seeds in told.items()}
+    rows = lambda seeds: gather(seeds, lambda event: event["acquired"]).astype(int)  # also where there are none
+    acquired = {name: rows([events[1:] for events in seeds]) for name, seeds in told.items()}
+    start = {name: rows([events[:1] for events in seeds])[:, 0] for name, seeds in told.items()}
     return Curves(counts, metrics, acquired, start)
