@@ -55,6 +55,10 @@ class Made:
     def __hash__(self) -> int:
         return self.hashed
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the key and its hash, which mean nothing in another process."""
+        return {"factory": self.factory, "settings": self.settings, "result": self.result}
+
     def __repr__(self) -> str:
         parameters = inspect.signature(self.factory).parameters
         with_rest = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values())
@@ -91,6 +95,9 @@ class Method:
         if name in ("made", "part"):
             raise AttributeError(f"a method is a value, its {name} cannot be set; make another one")
         object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple:
+        return Method, (self.__wrapped__, self.made, self.part)
 
     def __copy__(self) -> "Method":
         return self

@@ -4,6 +4,7 @@ import collections.abc
 import copy
 import functools
 import inspect
+import pickle
 import typing
 
 import equinox as eqx
@@ -228,6 +229,18 @@ def test_a_copy_of_a_method_is_the_method():
     assert copy.deepcopy(query) == query
     rows = query.stages[0].rows
     assert copy.copy(rows) is rows
+
+
+def test_a_method_travels_by_cloudpickle():
+    """As to the workers of a cluster; a pickle of closures is beyond `pickle` itself."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    here = power_of(3.0)
+    hash(here)
+    there = pickle.loads(cloudpickle.dumps(here))
+    assert repr(there) == repr(here)
+    assert there(2.0) == here(2.0)
+    assert made_by(there) is there.made
+    assert "hashed" not in vars(there.made)  # of another process
 
 
 def test_a_method_does_not_change_with_what_it_was_made_of():

@@ -70,8 +70,13 @@ def select(
     n = num_rows(rows)
     weight = None if known is None else jnp.ones(num_rows(known))
     able = _one_a_row("eligible", eligible, n, bool)
-    context = _numbers(kernel, "kernel") if kernel is not None else context
+    if kernel is not None:
+        if context is not None:
+            raise ValueError("expected a kernel or a context, which is where a rule finds the kernel, but got both")
+        context = _numbers(kernel, "kernel")
     price = _one_a_row("cost", cost, n, float)
+    if not isinstance(price, Tracer) and not bool((jnp.isfinite(price) & (price > 0)).all()):
+        raise ValueError("expected positive, finite costs: a cost of 0 would be worth any score")
     candidates = Candidates(rows, jnp.arange(n, dtype=jnp.int32), able, price, known, weight, context)
     num_able = n if isinstance(able, Tracer) else int(able.sum())
     if not 1 <= batch_size <= num_able:

@@ -121,6 +121,8 @@ def test_no_known_rows_are_none_known():
         ((X, None, RULES["k_center"], 13), {}, "1 to 12 rows"),
         ((X, None, RULES["k_center"], 12), {"eligible": np.arange(12) > 0}, "1 to 11 rows"),
         ((X, None, RULES["k_center"], 1), {"cost": [1.0]}, r"cost of shape \[12\]"),
+        ((X, None, RULES["k_center"], 1), {"cost": np.arange(12.0)}, "positive, finite costs"),
+        ((None, None, RULES["max_det"], 1), {"kernel": X @ X.T, "context": X}, "a kernel or a context"),
         ((X, None, selection.ranked_batch, 1), {"scores": [1.0]}, r"scores of shape \[12\]"),
         ((None, None, selection.batchbald(), 1), {"log_probs": np.zeros((3, 2))}, "add the axis of draws"),
         ((None, None, selection.batchbald(), 1), {"log_probs": np.full((3, 2, 2), 0.5)}, "take np.log"),
