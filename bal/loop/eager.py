@@ -57,7 +57,8 @@ def run_eager(
         others, ``oracle(key, indices, x) -> y``.
       setup: how it is learned, `over` on the device or outside of it.
       record: an open `bal.records.Record`. Each finished round is on disk before the next begins; called again with
-        the record of a killed run, this resumes at its last finished round and ends with the same result.
+        the record of a killed run, this resumes at its last finished round and ends with the same result. Metrics of
+        rounds on record stay those that were measured then.
       seed: the number of this run in the record.
       on_round: called with the event of every finished round (see `bal.records`).
 

@@ -13,7 +13,10 @@ from bal.typing import Pool, PRNGKey, Selection, Setup
 
 
 def run_identity(key: PRNGKey, pool: Pool, start: Selection, setup: Setup) -> dict[str, Any]:
-    """What must be the same for the rounds of a record to go on: everything but the number of rounds."""
+    """What must be the same for the rounds of a record to go on: all that decides the picks, but for their number.
+
+    Not the test set and what is measured: metrics on record stay those that were measured then.
+    """
     return {
         "key": np.asarray(jax.random.key_data(key)).tolist(),
         "rows": rows_digest(pool.x),

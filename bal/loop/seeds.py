@@ -125,7 +125,8 @@ def run_seeds(
       axes: a `Task` with 0 for what leads with the seeds and None for what they share, each for a part of the task or
         for the leaves in it: ``Task(Pool(None, present=0, cost=None), None, start=0)``. By default all is shared.
       record: an open `bal.records.Record`. Finished seeds are on disk as soon as they are there; those that are on
-        record already, seed 0 first, are read back and not run again.
+        record already, seed 0 first, are read back and not run again, with the metrics that were measured then: a test
+        set or evaluate that has changed since needs a record of its own, as `bal.loop.study` gives it.
       mesh: devices to use, by default all local ones.
       seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
         devices. Fewer take less memory and let `on_seeds` report more often.

@@ -18,7 +18,7 @@ def stacked(task_of: Any, num_seeds: int) -> tuple[Task, Task | None]:
     if not callable(task_of):
         check_is_task(task_of)
         return arrays_of(task_of), None
-    made = [task_of(number) for number in range(num_seeds)]
+    made: list[Any] = [task_of(number) for number in range(num_seeds)]
     for task in made:
         check_is_task(task)
     leaves, trees = zip(*(jax.tree.flatten(_without_lists(task)) for task in made), strict=True)
