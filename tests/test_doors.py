@@ -350,6 +350,9 @@ def test_an_oracle_that_is_asked_is_checked_as_it_answers():
         by_rounds(**{**settings, "y": asked(7)})
     with pytest.raises(ValueError, match="expected the labels as numbers, got <U3"):
         by_rounds(**{**settings, "y": asked("cat")})
+    one_by_one = lambda key, indices, x: [np.ones(CLASSES) / CLASSES for _ in np.asarray(indices)]
+    with pytest.raises(ValueError, match=r"a label of shape \(3,\), but before with \(\); return one array"):
+        by_rounds(**{**settings, "y": one_by_one, "num_initial": 0})
     with pytest.raises(TypeError, match="evaluate must return a dict of named metrics, got tuple"):
         by_rounds(**{**settings, "y": asked(1), "evaluate": lambda posterior, test: (1.0,)})
 

@@ -155,7 +155,8 @@ def _reveal(
 ) -> Array:
     """Labels of the picks: from the record if it has them, so that nobody is asked twice, else from the oracle.
 
-    `before` are labels of an earlier round, for shape and type where no pick is valid, so that nobody is asked.
+    `before` are labels of an earlier round, for shape and type where no pick is valid, so that nobody is asked, and
+    for the shape that all must have.
     """
     rows = np.asarray(picks.indices)
     if number < len(events):
@@ -174,6 +175,11 @@ def _reveal(
     if len(y) != len(asked):
         raise ValueError(f"the oracle was asked for {len(asked)} labels and returned {len(y)}")
     y = jnp.asarray(check(jnp.asarray(y), asked))
+    if before is not None and y.shape[1:] != before.shape[1:]:
+        raise ValueError(
+            f"the oracle answered with a label of shape {y.shape[1:]}, but before with {before.shape[1:]}; return one "
+            "array of labels of one shape, also where no row is asked for: an empty start set asks for none"
+        )
     return jnp.zeros((len(rows), *y.shape[1:]), y.dtype).at[np.flatnonzero(picks.valid)].set(y)
 
 
