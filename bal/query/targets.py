@@ -129,7 +129,8 @@ def joint_targets(context: ContextFunction, num_labelings: int = 1024) -> Contex
     """For `jepig_scores`: log draw weights ``[S, K]`` after each of S labelings of all targets of another context.
 
     Labelings are enumerated while ``C^m <= S``, but weighted sampling takes over well before the last target; should
-    it not, they are resampled, so that all have equal weight.
+    it not, they are resampled, so that all have equal weight. Importance weights of the targets play no part: the
+    labels of all of them are asked for jointly.
     """
 
     def labelings(key: PRNGKey, round: Round, over: Over) -> Float[Array, "S K"]:
