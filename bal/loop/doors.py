@@ -58,7 +58,8 @@ def check_setup(learner: Any, query: Any, over: Any) -> None:
 def check_is_task(task: Any) -> None:
     """A `Task`."""
     if not isinstance(task, Task):
-        raise TypeError(f"expected a Task, got {_named(task)}; make one: Task(make_pool(x), y)")
+        how = "call it with a seed, or hand it to study" if callable(task) else "make one: Task(make_pool(x), y)"
+        raise TypeError(f"expected a Task, got {_named(task)}; {how}")
 
 
 def check_is_setup(setup: Any) -> None:

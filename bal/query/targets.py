@@ -49,9 +49,10 @@ def targets(x_target: PyTree = None, weight: Float[Array, "M"] | None = None) ->
 
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
         del key
-        found = over.map(predictions, (round.posterior, None), x_target)
+        x = jax.tree.map(jnp.asarray, x_target) if over.place == "device" else x_target
+        found = over.map(predictions, (round.posterior, None), x)
         given = _equal_weights(found) if weight is None else jnp.asarray(weight, _equal_weights(found).dtype)
-        return Targets(found, given, x_target)
+        return Targets(found, given, x)
 
     return context
 
