@@ -15,7 +15,8 @@ evaluation    metrics, learning curves, paired statistics over seeds
 records       what a run leaves on disk
 datasets      loaders of real data, and of one's own tables
 
-Nothing heavy is imported here: a name such as `bal.run_seeds` or `bal.strategies` is looked up when it is first used.
+Nothing heavy is imported here: a part such as `bal.strategies`, or a name such as `bal.run_seeds`, is looked up when it
+is first used.
 """
 
 from typing import Any
@@ -31,11 +32,17 @@ _WHERE = {
 }
 
 
+_PARTS = (
+    *("acquisition", "datasets", "evaluation", "kernels", "learners", "loop", "method", "numerics", "pool", "query"),
+    *("records", "selection", "strategies", "typing"),
+)
+
+
 def __getattr__(name: str) -> Any:
     from importlib import import_module
 
-    if name == "strategies":
-        return import_module("bal.strategies")
+    if name in _PARTS:
+        return import_module(f"bal.{name}")
     for part, names in _WHERE.items():
         if name in names:
             return getattr(import_module(f"bal.{part}"), name)
@@ -43,4 +50,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "strategies", *(name for names in _WHERE.values() for name in names)])
+    return sorted({*globals(), *_PARTS, *(name for names in _WHERE.values() for name in names)})

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import bal
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "bal"
 
@@ -95,6 +97,12 @@ def test_every_constraint_is_name_and_version():
     lines = (ROOT / "constraints.txt").read_text().split()
     assert lines
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+", line) for line in lines)
+
+
+def test_every_part_is_found_by_import_bal():
+    parts = re.findall(r"^(\w+) {2,}", bal.__doc__ or "", re.MULTILINE)
+    assert set(parts) >= {path.parent.name for path in Path(bal.__file__).parent.glob("*/__init__.py")}
+    assert [bal.__getattr__(name).__name__ for name in parts] == [f"bal.{name}" for name in parts]
 
 
 def test_public_names_exist_and_are_documented():
