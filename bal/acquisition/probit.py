@@ -8,7 +8,7 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import entr, ndtr
+from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_moments, target_weights
@@ -44,7 +44,7 @@ def probit_entropy(prediction: Latent) -> Float[Array, "N"]:
     """
     check_moments("probit_entropy", prediction, Latent)
     mean = _standardized(prediction)
-    return entr(ndtr(mean).mean(-1)) + entr(ndtr(-mean).mean(-1))
+    return _entropy(ndtr(mean).mean(-1)) + _entropy(ndtr(-mean).mean(-1))
 
 
 def probit_bald(prediction: Latent) -> Float[Array, "N"]:
@@ -150,6 +150,14 @@ def _moments(prediction: Latent) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
     return defined(mean / scale, scale), scale
 
 
+def _entropy(probability: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """``-p log p``, its limit 0 at p = 0; what `maximum` does to NaN is undone by the factor.
+
+    On a CPU `probit_bald` takes half as long again with `jax.scipy.special.entr`, whose cases XLA all computes.
+    """
+    return -probability * jnp.log(jnp.maximum(probability, jnp.finfo(probability.dtype).tiny))
+
+
 def _expected_entropy(moments: Float[Array, "n K 2"]) -> Float[Array, "n"]:
     """``mean_k E h(Φ(f))``; bump and density together resemble a normal, whose Gauss-Hermite nodes are used."""
     mean, variance = moments.transpose(2, 1, 0)
@@ -159,7 +167,7 @@ def _expected_entropy(moments: Float[Array, "n K 2"]) -> Float[Array, "n"]:
     f = (mean * (_BUMP**2 / total))[None] + jnp.sqrt(variance)[None] * ratio[None] * nodes
     away = nodes * ratio[None] - (mean * jnp.sqrt(variance) / total)[None]  # (f - mean) / s, at s = 0 too
     rare, common = ndtr(-jnp.abs(f)), ndtr(jnp.abs(f))
-    bump = entr(rare) - common * jnp.log1p(-rare)
+    bump = _entropy(rare) - common * jnp.log1p(-rare)
     factor = jnp.exp(0.5 * (nodes * nodes - away * away)) * weights
     return jnp.mean(ratio * jnp.sum(factor * bump, 0), 0) / math.sqrt(2 * math.pi)
 
