@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problem import CLASSES, KEY, LEARNER, POOL, QUERY, SIZES, N, X, Y, evaluate
+from problem import CENTERS, CLASSES, KEY, LEARNER, POOL, QUERY, SIZES, N, X, Y, evaluate
 
 from bal.acquisition import bald, epistemic_variance, predictive_entropy, probit_bald
 from bal.learners import ensemble, gaussian, mlp
@@ -83,7 +83,7 @@ def by_people(x, y, test, start, key, num_classes, *, learner, query, batch_size
 DOORS = {"run_seeds": by_seeds, "run_eager": by_rounds, "Campaign": by_people}
 ALL, RUNS = tuple(DOORS), ("run_seeds", "run_eager")
 SOUND = {"x": X_POOL, "y": LABELS, "test": (X_POOL, LABELS), "start": None, "key": KEY, "num_classes": CLASSES}
-SOUND |= {"learner": LEARNER, "query": QUERY, "evaluate": evaluate, "over": dense, **SIZES}
+SOUND |= {"learner": CENTERS, "query": QUERY, "evaluate": evaluate, "over": dense, **SIZES}
 
 
 def changed(array, place, value):
@@ -197,7 +197,7 @@ ROWS = [
         "scores per draw",
         ALL,
         {"query": by_score(lambda log_probs: log_probs.max(-1), best)},
-        r"one score per row, \[\d+\], but <lambda> returned \(\d+, 3\)",
+        r"one score per row, \[\d+\], but <lambda> returned \(\d+, 2\)",
     ),
     (
         "ALC of a binary process",
