@@ -17,7 +17,7 @@ from cases import LEARNERS, SELECTORS
 from factories import ALL, recipes
 from flax import nnx
 from gpjax.kernels import RBF
-from problem import KEY, LEARNER, POOL, QUERY, SETUP, N
+from problem import KEY, LEARNER, POOL, QUERY, SETUP, TASK, N
 from sklearn.ensemble import RandomForestClassifier
 
 from bal.acquisition import bald, predictive_entropy
@@ -255,7 +255,7 @@ START = Selection(jnp.array([1, 2]), jnp.zeros(2), jnp.ones(2, bool))
 
 def test_a_description_of_an_earlier_version_is_named_not_refused(tmp_path):
     """Records tell methods in other words than before; whose they are can then not be said, and is not guessed."""
-    now = run_identity(KEY, POOL, START, SETUP)
+    now = run_identity(KEY, TASK, START, SETUP)
     with open_record(tmp_path, "earlier", {}) as record:
         record.append([opening(0, {**now, "learner": EARLIER})])
         with pytest.warns(UserWarning, match="earlier version or another Python: its learner cannot be compared"):
@@ -267,7 +267,7 @@ def test_a_description_of_an_earlier_version_is_named_not_refused(tmp_path):
 
 def test_a_method_made_anew_goes_on_and_another_is_refused(tmp_path):
     setup = lambda steps: SETUP._replace(learner=ensemble(mlp((8,), num_outputs=3), 3, num_steps=steps))
-    identity = lambda steps: run_identity(KEY, POOL, START, setup(steps))
+    identity = lambda steps: run_identity(KEY, TASK, START, setup(steps))
     with open_record(tmp_path, "run", {}) as record:
         record.append([opening(0, identity(7))])
         assert same_run(record, 0, identity(7))

@@ -552,15 +552,27 @@ def test_resume_with_more_rounds(tmp_path):
 def test_fewer_rounds_than_on_record_are_its_first(tmp_path):
     """With their metrics; the state for going on stays that of the last round."""
     setup = SETUP._replace(learner=CENTERS)
-    fewer, other = setup._replace(num_rounds=1), lambda posterior, test: {"other": jnp.ones(())}
+    fewer = setup._replace(num_rounds=1)
     with open_record(tmp_path, "run", {}) as record:
         run_eager(KEY, TASK, setup, record)
         saved = record.load_state()
         same_run(run_eager(KEY, TASK, fewer, record), run_eager(KEY, TASK, fewer), 0.0)
         assert saved is not None
         assert record.load_state()[0] == saved[0] == setup.num_rounds - 1
-        with pytest.raises(ValueError, match="round 0 of the record has no metric other, but"):
-            run_eager(KEY, TASK, setup._replace(evaluate=other), record)
+
+
+def test_metrics_of_a_record_are_of_one_test_set_and_one_evaluate(tmp_path):
+    """Under the same names too: numbers on record would pass for those of the new test set."""
+    setup, short = SETUP._replace(learner=CENTERS), TASK._replace(test=(TEST[0][:5], TEST[1][:5]))
+    changed = setup._replace(evaluate=lambda posterior, test: {"accuracy": jnp.ones(()), "nll": jnp.ones(())})
+    with open_record(tmp_path, "run", {}) as record:
+        run_eager(KEY, TASK, setup, record)
+        before = list(record.events)
+        with pytest.raises(ValueError, match=r"made by another test set \(method.0 was float32 .*, is float32"):
+            run_eager(KEY, short, setup, record)
+        with pytest.raises(ValueError, match=r"made by another evaluate \(method was .*evaluate"):
+            run_eager(KEY, TASK, changed, record)
+        assert record.events == before
 
 
 def test_a_record_without_identity_is_checked_round_by_round(tmp_path):
@@ -571,6 +583,8 @@ def test_a_record_without_identity_is_checked_round_by_round(tmp_path):
         record.append(rounds[:3])
         with pytest.raises(ValueError, match=r"round \d of the record acquired"):
             run_eager(jax.random.key(8), TASK, SETUP, record)
+        with pytest.raises(ValueError, match="round 0 of the record has no metric other, but"):
+            run_eager(KEY, TASK, SETUP._replace(evaluate=lambda posterior, test: {"other": jnp.ones(())}), record)
         same_run(run_eager(KEY, TASK, SETUP, record), whole, 1e-6)
 
 

@@ -204,11 +204,8 @@ def test_seeds_on_record_are_those_without_one(tmp_path):
         ({"task": TASK._replace(start=jnp.arange(4))}, "the start set is not that of the record"),
         ({"setup": SETUP._replace(batch_size=3)}, "another batch_size"),
         ({"setup": SETUPS["margin"]}, "another query .*bald.*margin"),
-        ({"setup": SETUP._replace(num_rounds=3, evaluate=lambda posterior, test: {"two": jnp.ones(2)})}, "are numbers"),
-        (
-            {"setup": SETUP._replace(evaluate=lambda posterior, test: {"two": jnp.ones(())})},
-            "no metric two, but accuracy",
-        ),
+        ({"setup": SETUP._replace(evaluate=lambda posterior, test: {"accuracy": jnp.ones(())})}, "another evaluate"),
+        ({"task": TASK._replace(test=tuple(leaf[1:] for leaf in TASK.test))}, r"another test set \(method.0 was"),
         (
             {"keys": seed_keys(0, 3), "task": SEEDS_OF_TWO, "axes": Task(None, None, start=0)},
             r"in all .*, got \[2, 3\]",
@@ -225,6 +222,27 @@ def test_seeds_of_another_experiment_are_refused(change, message, tmp_path_facto
             run_seeds(**given, record=record)
         with pytest.raises((ValueError, TypeError), match=message):
             unwrap(run_seeds)(**{**given, "record": record, **change})
+
+
+def test_metrics_that_are_arrays_are_not_recorded(tmp_path):
+    setup = SETUP._replace(evaluate=lambda posterior, test: {"two": jnp.ones(2)})
+    with open_record(tmp_path, "seeds", {}) as record:
+        with pytest.raises(ValueError, match="are numbers"):
+            run_seeds(seed_keys(0, 2), TASK, setup, record=record, on_compiled=pytest.fail)
+        assert not record.rounds(0)
+
+
+def test_the_test_set_of_every_seed_is_that_of_the_record(tmp_path):
+    """A record stands for what seed 0 sees; the others are compared one by one."""
+    turned = lambda seed: TASK._replace(test=jax.tree.map(lambda leaf: leaf[::-1], TEST)) if seed else TASK
+    study(tmp_path, {"own": TASK}, {"random": SETUP}, 2, console=QUIET)
+    with pytest.raises(ValueError, match="another test set"):
+        study(tmp_path, {"own": turned}, {"random": SETUP}, 2, console=QUIET)
+
+
+def test_options_do_not_hide_what_a_study_says_itself(tmp_path):
+    with pytest.raises(ValueError, match=r"says \['query', 'root'\] of every record by itself; .* other names"):
+        study(tmp_path, {"t": TASK}, {"random": SETUP}, 1, console=QUIET, options={"root": 1, "query": 2, "mine": 3})
 
 
 def test_seeds_that_are_stopped_are_on_record(tmp_path):

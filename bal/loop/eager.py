@@ -57,15 +57,14 @@ def run_eager(
         others, ``oracle(key, indices, x) -> y``.
       setup: how it is learned, `over` on the device or outside of it.
       record: an open `bal.records.Record`. Each finished round is on disk before the next begins; called again with
-        the record of a killed run, this resumes at its last finished round and ends with the same result. Metrics of
-        rounds on record stay those that were measured then.
+        the record of a killed run, this resumes at its last finished round and ends with the same result.
       seed: the number of this run in the record.
       on_round: called with the event of every finished round (see `bal.records`).
 
     Raises:
       ValueError, TypeError: whatever cannot be right, as in `bal.loop.run_seeds`; labels of an oracle that do not fit
-        the predictions; a record made by a run that differs: other key, rows, start set, labels, batch size, learner
-        or query, or one that has other metrics. More rounds than on record are added; fewer are its first.
+        the predictions; a record made by a run that differs: other key, rows, start set, labels, test set, batch
+        size, learner, query or evaluate. More rounds than on record are added; fewer are its first.
     """
     check_key(key)
     check_record(record)
@@ -75,7 +74,7 @@ def run_eager(
     first = first_rows(key, task, setup)
     parts = run_parts(learner, setup.query, setup.evaluate or _nothing, over)
     events = [] if record is None else record.rounds(seed)
-    known = record is not None and same_run(record, seed, run_identity(key, pool, first, setup))
+    known = record is not None and same_run(record, seed, run_identity(key, task, first, setup))
     shapes = cache(lambda tail, dtype: predicted(learner, pool.x, jax.ShapeDtypeStruct((1, *tail), dtype))[1])
     check = lambda y, rows: y if over.place == "host" else check_answers(shapes(y.shape[1:], y.dtype), y, rows)
     y = _reveal(key, task, setup, check, first, events, 0, None)

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from bal.loop.compiled import Log
 from bal.loop.events import check_measured, events_log, log_events
-from bal.loop.fingerprint import rows_digest
+from bal.loop.fingerprint import describe, rows_digest
 from bal.loop.identity import check_recorded, opening, run_identity, same_run
 from bal.loop.round import first_rows
 from bal.pool.over import take
@@ -29,13 +29,15 @@ def identities(keys: Array, task: Task, setup: Setup, per_seed: Task) -> list[di
         seen = one_seed(task, per_seed, seed)
         start = first_rows(key, seen, setup)
         if not found:
-            found.append(run_identity(key, seen.pool, start, setup))
+            found.append(run_identity(key, seen, start, setup))
             continue
         own = {"key": np.asarray(jax.random.key_data(key)).tolist(), "start": np.asarray(start.indices).tolist()}
         if any(jax.tree.leaves(per_seed.pool.x)):
             own["rows"] = rows_digest(seen.pool.x)
         if per_seed.pool.present or per_seed.pool.cost:
             own["present"] = rows_digest((seen.pool.present, seen.pool.cost))
+        if any(jax.tree.leaves(per_seed.test)):
+            own["test set"] = describe(seen.test)
         found.append({**found[0], **own})
     return found
 

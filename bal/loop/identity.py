@@ -9,22 +9,22 @@ import numpy as np
 from bal.loop.fingerprint import comparable, describe, difference, rows_digest
 from bal.records import Record
 from bal.records.reading import CAMPAIGN_KINDS
-from bal.typing import Pool, PRNGKey, Selection, Setup
+from bal.typing import PRNGKey, Selection, Setup, Task
 
 
-def run_identity(key: PRNGKey, pool: Pool, start: Selection, setup: Setup) -> dict[str, Any]:
-    """What must be the same for the rounds of a record to go on: all that decides the picks, but for their number.
-
-    Not the test set and what is measured: metrics on record stay those that were measured then.
-    """
+def run_identity(key: PRNGKey, task: Task, start: Selection, setup: Setup) -> dict[str, Any]:
+    """What must be the same for the rounds of a record to go on: all that decides picks and metrics, but for the number
+    of rounds."""
     return {
         "key": np.asarray(jax.random.key_data(key)).tolist(),
-        "rows": rows_digest(pool.x),
-        "present": rows_digest((pool.present, pool.cost)),
+        "rows": rows_digest(task.pool.x),
+        "present": rows_digest((task.pool.present, task.pool.cost)),
         "start": np.asarray(start.indices).tolist(),
         "batch_size": setup.batch_size,
         "learner": describe(setup.learner),
         "query": describe(setup.query),
+        "evaluate": describe(setup.evaluate),
+        "test set": describe(task.test),
     }
 
 
@@ -36,7 +36,8 @@ def opening(seed: int, identity: dict[str, Any]) -> dict[str, Any]:
 def same_run(record: Record, seed: int, identity: dict[str, Any]) -> bool:
     """Whether the record is known to hold this very run; writes the identity down where nothing is on record.
 
-    False for a record without identity, as older versions wrote: its rounds are then done again, each checked.
+    False for a record without identity, as older versions wrote: its rounds are then done again, each checked. Parts
+    that a record does not tell of, because its version knew none of them, are not compared.
 
     Raises:
       ValueError: a run that differs, by the first part that does.
@@ -51,10 +52,10 @@ def same_run(record: Record, seed: int, identity: dict[str, Any]) -> bool:
         return True
     before = opened[-1]["run"]
     for name, now in identity.items():
-        was = before.get(name)
+        was = before.get(name, now)
         if was == now:
             continue
-        if name not in ("learner", "query"):
+        if name in _SENTENCES:
             raise ValueError(f"{_SENTENCES[name]}: {_TAUGHT}")
         if not comparable(str(was), now):
             text = f"the record was made by an earlier version or another Python: its {name} cannot be compared"

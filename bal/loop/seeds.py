@@ -125,8 +125,7 @@ def run_seeds(
       axes: a `Task` with 0 for what leads with the seeds and None for what they share, each for a part of the task or
         for the leaves in it: ``Task(Pool(None, present=0, cost=None), None, start=0)``. By default all is shared.
       record: an open `bal.records.Record`. Finished seeds are on disk as soon as they are there; those that are on
-        record already, seed 0 first, are read back and not run again, with the metrics that were measured then: a test
-        set or evaluate that has changed since needs a record of its own, as `bal.loop.study` gives it.
+        record already, seed 0 first, are read back and not run again.
       mesh: devices to use, by default all local ones.
       seeds_per_call: seeds handed to the compiled program at a time, all by default; rounded up to a multiple of the
         devices. Fewer take less memory and let `on_seeds` report more often.
@@ -139,7 +138,7 @@ def run_seeds(
         not fit the pool or the predictions, a start set that repeats a row or leaves the pool, no start set, more rows
         asked for than are present, predictions that are not normalised, an `over` that cannot be compiled; per-seed
         arguments of different lengths; no seed left to run; a record of other seeds: other keys, rows, start sets,
-        labels, batch size, learner or query, or with other metrics.
+        labels, test sets, batch size, learner, query or evaluate.
       RuntimeError: seeds are left to run, but the record is finished or closed.
       SeedsInterrupted: Ctrl-C; it holds the seeds that were finished.
     """

@@ -127,7 +127,7 @@ def study(
                 show_all(task_name, name, finished)
 
             for name, setup in setups.items():
-                config = {**(options or {}), **in_words(name, setup, seed)}
+                config = in_words(name, setup, seed, options or {})
                 with open_record(root, task_name, config, task_digest(task, axes), fresh) as record:
                     words = _origin(record)
                     _run_rest(record, keys, task, setup, axes, seeds_per_call, partial(shown, name))
@@ -137,11 +137,11 @@ def study(
     return found
 
 
-def in_words(name: str, setup: Setup, seed: int) -> dict[str, Any]:
+def in_words(name: str, setup: Setup, seed: int, options: Mapping[str, Any]) -> dict[str, Any]:
     """What a record stands for beside its data: a set-up in words, and a digest of all that they stand for."""
     methods = (setup.learner, setup.query, setup.evaluate)
     text = "\n".join(describe(method).split("\n", 1)[-1] for method in methods)  # the first line is of versions
-    return {
+    words = {
         "strategy": name,
         "learner": brief(setup.learner),
         "query": brief(setup.query),
@@ -152,6 +152,10 @@ def in_words(name: str, setup: Setup, seed: int) -> dict[str, Any]:
         "root": seed,
         "methods": hashlib.sha256(text.encode()).hexdigest()[:12],
     }
+    taken = sorted(words.keys() & options.keys())
+    if taken:
+        raise ValueError(f"a study says {taken} of every record by itself; give the options other names")
+    return {**options, **words}
 
 
 def _run_rest(
