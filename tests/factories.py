@@ -1,4 +1,4 @@
-"""Every public factory of methods, called twice with other settings: `make, other`."""
+"""Public factories of methods, called with two settings: `make, other`; and those in rows of `cases`, called again."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import optax
-from cases import _by_rows, _noisy
+from cases import ACQUISITIONS, KERNELS, LEARNERS, SELECTORS, TRANSFORMS, _by_rows, _noisy
 from flax import nnx
 from sklearn.ensemble import RandomForestClassifier
 
 from bal import acquisition, kernels, learners, pool, query, selection, strategies
 from bal.learners import gp
+from bal.method import made_by
 
 X = np.linspace(0.0, 1.0, 6).reshape(3, 2)
 
@@ -252,6 +253,19 @@ def recipes() -> dict[str, Any]:
     """Every strategy with its usual settings, made anew."""
     names = [name for name in strategies.__all__ if name != "remembered"]
     return {name: getattr(strategies, name)(*([NEEDED[name]] if name in NEEDED else [])) for name in names}
+
+
+def of_cases() -> dict[str, Any]:
+    """What factories made for the tables of `cases`, by the name of the factory: a new one needs no row here."""
+    rows = [
+        *(row.function for row in ACQUISITIONS.values()),
+        *(row.kernel for row in KERNELS.values()),
+        *(row.learner for row in LEARNERS.values()),
+        *(row.select.__wrapped__ for row in SELECTORS.values()),
+        *TRANSFORMS.values(),
+    ]
+    made = [(row, made_by(row)) for row in rows]
+    return {call.factory.__name__: row for row, call in made if call is not None}
 
 
 ALL = {f"{package.__name__}.{name}": made for package, table in FACTORIES.items() for name, made in table.items()}

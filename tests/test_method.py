@@ -14,7 +14,7 @@ import numpy as np
 import optax
 import pytest
 from cases import LEARNERS
-from factories import ALL, FACTORIES, recipes
+from factories import ALL, FACTORIES, of_cases, recipes
 from problem import LEARNER, QUERY
 
 from bal.acquisition import bald, straddle
@@ -29,6 +29,7 @@ from bal.selection import batchbald, best, max_det, power, random_uniform, short
 from bal.typing import Data, Learner, Over, Posterior, Query, Setup, Stage
 
 MADE = {Hyperparameters, Inference, Learner, Likelihood, Network, Over, Query}
+OF_CASES = of_cases()
 PLAIN = {"log_posterior"}  # functions of arrays that return a function of them
 
 
@@ -42,7 +43,25 @@ def is_factory(thing):
 @pytest.mark.parametrize("package", FACTORIES, ids=lambda package: package.__name__)
 def test_every_public_factory_has_a_row(package):
     found = {name for name in package.__all__ if is_factory(getattr(package, name))}
-    assert found - PLAIN == FACTORIES[package].keys()
+    assert FACTORIES[package].keys() <= found
+    assert found - PLAIN <= FACTORIES[package].keys() | OF_CASES.keys()
+
+
+def made_again(made):
+    """What the same factory makes of the same settings."""
+    call = made_by(made)
+    given = inspect.BoundArguments(inspect.signature(call.factory), dict(call.settings))
+    return method(call.factory)(*given.args, **given.kwargs)
+
+
+@pytest.mark.parametrize("name", OF_CASES)
+def test_a_row_of_cases_is_what_its_factory_makes_again(name):
+    again = made_again(OF_CASES[name])
+    assert again == OF_CASES[name]
+    assert hash(again) == hash(OF_CASES[name])
+    assert again != OF_CASES[next(other for other in OF_CASES if other != name)]
+    assert repr(again) == repr(OF_CASES[name])
+    assert repr(again).startswith(f"{name}(")
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import pytest
+import test_method
 from contracts import test_acquisitions, test_learners, test_selectors, test_stage_functions
 
 FOLDER = Path(__file__).parent.parent / "docs" / "skeletons"
@@ -39,12 +40,19 @@ def test_examples_and_oracles(name):
         test()
 
 
-@pytest.mark.parametrize("name", [name for name in SKELETONS if hasattr(SKELETONS[name], "MADE")])
-def test_made_alike_is_equal(name):
-    make, other = SKELETONS[name].MADE[:2]
-    assert make() == make()
-    assert hash(make()) == hash(make())
-    assert make() != other()
+@pytest.mark.parametrize(
+    ("row", "other"),
+    [
+        (SKELETONS["rule"].ROW.select.__wrapped__, SKELETONS["rule"].penalized(2.0)),
+        (SKELETONS["kernel"].ROW.kernel, SKELETONS["kernel"].rbf(0.25)),
+        (SKELETONS["learner"].ROW.learner, SKELETONS["learner"].bayesian_linear(noise=0.2)),
+    ],
+)
+def test_made_alike_is_equal(row, other):
+    again = test_method.made_again(row)
+    assert again == row
+    assert hash(again) == hash(row)
+    assert row != other
 
 
 def every(tests, case, **more):

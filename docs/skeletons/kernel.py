@@ -2,15 +2,15 @@
 
 1. The kernel goes into a file of bal/kernels/, its name into `__all__`. Without settings it is a plain function of
    candidates, as `bal.kernels.linear`.
-2. Its two versions go into `FACTORIES` of tests/factories.py: made twice alike they are equal, otherwise they differ.
+2. The row goes into `KERNELS` of tests/cases.py. It is then tested for columns, blocks and diagonal of one positive
+   semi-definite matrix, for labeled rows and noise, and for being equal to another made alike.
 3. The oracle goes into tests/kernels/: its matrix, diagonal and columns by another library or by loops.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import feature_candidates
-from factories import Made
+from cases import KernelCase, feature_candidates
 from jaxtyping import Array, Float
 from sklearn.metrics.pairwise import rbf_kernel
 
@@ -50,7 +50,7 @@ def _pair(lengthscale: Float[Array, ""], a: Float[Array, "F"], b: Float[Array, "
     return jnp.exp(-0.5 * jnp.sum(((a - b) / lengthscale) ** 2))
 
 
-MADE = Made(lambda: rbf(0.5), lambda: rbf(0.25))
+ROW = KernelCase(rbf(0.5))
 
 
 def test_rbf_is_that_of_scikit_learn():

@@ -2,9 +2,8 @@
 
 1. The learner goes into a file of bal/learners/, its name into `__all__`.
 2. The row goes into `LEARNERS` of tests/cases.py. It is then tested for predictions that are sound and row-wise,
-   padding that changes nothing, a state of one structure, and keys.
-3. Its two versions go into `FACTORIES` of tests/factories.py: made twice alike they are equal, otherwise they differ.
-4. The oracle goes into tests/learners/: the posterior in another form, in float64.
+   padding that changes nothing, a state of one structure, keys, and for being equal to another made alike.
+3. The oracle goes into tests/learners/: the posterior in another form, in float64.
 """
 
 from typing import NamedTuple
@@ -13,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from cases import Case
-from factories import Made
 from jaxtyping import Array, Float
 
 from bal.method import method
@@ -82,7 +80,6 @@ def _with_one(x: Float[Array, "n D"]) -> Float[Array, "n F"]:
 
 
 ROW = Case(bayesian_linear(), labels="real", keyed=False)
-MADE = Made(bayesian_linear, lambda: bayesian_linear(noise=0.2))
 
 
 def test_the_same_as_a_process_with_a_linear_kernel():

@@ -3,16 +3,14 @@
 1. The rule goes into a file of bal/selection/ (rules, information, variance, cover or sparse), its name into `__all__`.
 2. The row goes into `SELECTORS` of tests/cases.py: what it promises, and candidates that it works on. It is then tested
    for picks that are eligible and distinct, ties, NaN and infinity in few and many rows, pools that run out, hostile
-   arrays.
-3. Its two versions go into `FACTORIES` of tests/factories.py: made twice alike they are equal, otherwise they differ.
-4. The oracle goes into tests/selection/: the same batch by a plain loop, in numpy and float64.
+   arrays, and for being equal to another made alike.
+3. The oracle goes into tests/selection/: the same batch by a plain loop, in numpy and float64.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from cases import scored_candidates, selector
-from factories import Made
 
 from bal.method import method
 from bal.selection import Greedy, greedy
@@ -49,7 +47,6 @@ def penalized(radius: float = 1.0) -> Select:
 
 
 ROW = selector(penalized(), scored_candidates)
-MADE = Made(penalized, lambda: penalized(2.0))
 
 
 def test_penalized_by_a_plain_loop():
