@@ -59,6 +59,12 @@ def test_a_batch_is_the_greedy_one(measured):
         given.append(x)
 
 
+def test_a_box_of_equal_scores_is_warned_of(measured):
+    flat = by_score(lambda prediction: jnp.ones_like(epistemic_variance(prediction)))
+    with pytest.warns(UserWarning, match="for 2 of 2 inputs all scores in the box were equal, so that chance chose"):
+        measured.propose([0.0], [1.0], 2, query=flat)
+
+
 LOW, HIGH = np.array([300.0, 4.0]), np.array([450.0, 9.0])
 AXES = [np.linspace(low, high, 6) for low, high in zip(LOW, HIGH)]
 DESIGN = np.stack(np.meshgrid(*AXES), -1).reshape(-1, 2)

@@ -44,7 +44,11 @@ def nothing(x):
     return x[:, 0] * jnp.nan
 
 
-SURFACES = [ripples, corner, stairs, half, nothing]
+def level(x):
+    return jnp.full(len(x), 0.25, x.dtype)
+
+
+SURFACES = [ripples, corner, stairs, half, nothing, level]
 
 
 def surface(posterior, context, x):
@@ -91,6 +95,11 @@ def test_rows_without_a_score_are_left_out_and_counted():
     found = run(nothing)
     assert int(found.num_finite) == int(found.num_improved) == 0
     assert float(found.score) == -np.inf
+
+
+def test_a_score_that_is_the_same_everywhere_is_said():
+    assert run(level).all_equal
+    assert not any(run(score).all_equal for score in (stairs, half, nothing))
 
 
 def test_equal_corners_hold_an_input_fixed():

@@ -380,6 +380,13 @@ class Campaign:
             found = propose_batch(key, self._learner, stage, over, now.pool, carry, low, high, size)
         if not np.asarray(found.num_finite).all():
             raise ValueError("the scores of this query are finite nowhere in the box; check the predictions there")
+        flat = np.asarray(found.all_equal)
+        if flat.any():
+            warnings.warn(
+                f"for {int(flat.sum())} of {batch_size} inputs all scores in the box were equal, so that chance chose "
+                "them; has the fit gone wrong (a length scale far below the distance of the rows)?",
+                stacklevel=2,
+            )
         return found
 
     def to_frame(self) -> Any:

@@ -1,5 +1,6 @@
 """One's own table as tasks: read, encoded, split and started anew for every seed."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
+from bal.datasets.frames import MISSING
 from bal.datasets.table import Kind, encode, read_table, split_table
 from bal.pool.labeled import make_pool
 from bal.typing import Task
@@ -45,7 +47,8 @@ def task(
 
     Args:
       x: path of a CSV file with a header, a frame of pandas or polars, a dict of columns, an array ``[N, D]``.
-      y: name of the target among the columns, or an array ``[N]``. Rows without a label are never picked.
+      y: name of the target among the columns, or an array ``[N]``. Rows without a label are never picked; a warning
+        counts them.
       num_test: rows set aside in every seed, drawn in proportion to the classes; 0 for none.
       num_start: rows labeled at the start, balanced over the classes, or drawn uniformly; 0 leaves them to the set-up.
       kind: "classes" or "real". Unless given, text, truth values and whole numbers are classes, all else is real.
@@ -66,6 +69,13 @@ def task(
     ((6, 5), 4, (2,))
     """
     table = read_table(x, y, kind=kind, categories=categories)
+    num_missing = int((~table.has_label).sum())
+    if num_missing:
+        warnings.warn(
+            f"{num_missing} of {len(table.y)} rows have no label, so that they are never picked; texts of a file that "
+            f"are read as missing: {sorted(MISSING - {''})}",
+            stacklevel=2,
+        )
     split_table(table, num_test, num_start, 0)  # raises now what it would for any seed
     names = encode(table, table.has_label)[1]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from bal.numerics import first_argmax, mask_scores
 from bal.typing import Posterior, PRNGKey, PyTree, Values
@@ -20,12 +20,14 @@ class Proposal(NamedTuple):
 
     x: the best point found; score: its score.
     num_improved: ascents that ended higher than they started; num_finite: ascents that have a score at all.
+    all_equal: all samples of the box have one score, so that x is where chance put the first of them.
     """
 
     x: Float[Array, "D"]
     score: Float[Array, ""]
     num_improved: Int[Array, ""]
     num_finite: Int[Array, ""]
+    all_equal: Bool[Array, ""]
 
 
 def propose(
@@ -86,10 +88,12 @@ def propose(
     scores = value(angles)
     scores = mask_scores(scores, jnp.isfinite(scores))
     starts = _starts(scores, uniform, num_restarts)
-    top = scores[starts]
+    top, finite = scores[starts], ~jnp.isneginf(scores)
+    flat = (scores.max() <= jnp.min(jnp.where(finite, scores, jnp.inf))) & finite.any() & jnp.any(low < high)
     found, ends = _climb(value, angles[starts], top, num_steps)
     best = first_argmax(ends)
-    return Proposal(place(found[best][None])[0], ends[best], jnp.sum(ends > top), jnp.sum(jnp.isfinite(ends)))
+    num_improved, num_finite = jnp.sum(ends > top), jnp.sum(jnp.isfinite(ends))
+    return Proposal(place(found[best][None])[0], ends[best], num_improved, num_finite, flat)
 
 
 def _starts(scores: Float[Array, "n"], uniform: Float[Array, "n D"], num_restarts: int) -> Int[Array, "R"]:

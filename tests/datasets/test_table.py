@@ -100,7 +100,8 @@ def test_tasks_of_seeds():
     index = np.array([f"person {number}" for number in range(N)])
     answers = INCOME.copy()
     answers[[5, 6]] = None
-    mine = task(Frame({**COLUMNS, "income": answers}, index), "income", num_test=10, num_start=4)
+    with pytest.warns(UserWarning, match=r"\d+ of \d+ rows have no label, .* read as missing: .*'none', 'null'"):
+        mine = task(Frame({**COLUMNS, "income": answers}, index), "income", num_test=10, num_start=4)
     assert mine.class_names == ("high", "low")
     assert mine.row_ids.tolist() == index.tolist()
     first, again, second = mine.of_seed(0), mine.of_seed(0), mine.of_seed(1)
