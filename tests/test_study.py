@@ -242,7 +242,7 @@ def test_the_test_set_of_every_seed_is_that_of_the_record(tmp_path):
 
 def test_options_do_not_hide_what_a_study_says_itself(tmp_path):
     with pytest.raises(ValueError, match=r"says \['query', 'root'\] of every record by itself; .* other names"):
-        study(tmp_path, {"t": TASK}, {"random": SETUP}, 1, console=QUIET, options={"root": 1, "query": 2, "mine": 3})
+        study(tmp_path, {"t": TASK}, {"random": SETUP}, 1, console=QUIET, options={"root": 1, "query": 2, "mine": 3, "batch_size": 2})
 
 
 def test_seeds_that_are_stopped_are_on_record(tmp_path):

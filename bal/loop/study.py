@@ -152,7 +152,7 @@ def in_words(name: str, setup: Setup, seed: int, options: Mapping[str, Any]) -> 
         "root": seed,
         "methods": hashlib.sha256(text.encode()).hexdigest()[:12],
     }
-    taken = sorted(words.keys() & options.keys())
+    taken = sorted(name for name in words.keys() & options.keys() if options[name] != words[name])
     if taken:
         raise ValueError(f"a study says {taken} of every record by itself; give the options other names")
     return {**options, **words}
