@@ -1,7 +1,7 @@
 """Strict settings for every test: no silent broadcasting of ranks, two host devices, shapes checked at every call.
 
-Shapes are checked by the option ``--jaxtyping-packages`` in pyproject.toml. Compiled programs are kept for the length
-of the test run, shared by its processes: many tests compile the same experiment.
+Shapes are checked by the option ``--jaxtyping-packages`` in pyproject.toml. Compiled programs of the scripts that tests
+start are kept for the length of the test run: many of them compile the same experiment.
 """
 
 import gc
@@ -27,6 +27,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes on two cores
 import jax  # noqa: E402 - the variables above are read at import
 
 jax.config.update("jax_num_cpu_devices", 2)
+# a tenth of the time: here nearly every program is another, and nobody looks up where its lines came from
+jax.config.update("jax_enable_compilation_cache", False)
+jax.config.update("jax_traceback_in_locations_limit", 0)
+jax.config.update("jax_include_full_tracebacks_in_locations", False)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
