@@ -12,6 +12,7 @@ from rich.console import Console
 
 from bal.acquisition import margin
 from bal.evaluation import classification, comparison_table, learning_curves
+from bal.learners import from_functions
 from bal.loop import run_eager, run_seeds, seed_keys, study
 from bal.loop.seeds import SeedsInterrupted
 from bal.loop.stacked import stacked
@@ -74,7 +75,7 @@ def test_curves_are_drawn_and_compared_as_they_are(whole, tmp_path):
 
 def test_a_study_is_read_back_without_running(whole, monkeypatch, capsys):
     folder, curves = whole
-    monkeypatch.setattr(sys.modules["bal.loop.study"], "run_seeds", None)
+    monkeypatch.setattr(sys.modules["bal.loop.remaining"], "run_seeds", None)
     told = []
     again = study(folder, {"own": of_seed}, SETUPS, 3, on_progress=lambda *now: told.append(now))["own"]
     assert numbers(again) == numbers(curves)
@@ -97,6 +98,37 @@ def test_a_study_grows_and_goes_on_inside_a_setup(whole, tmp_path):
     log.write_bytes(b"".join(events[: second + 1]))
     assert numbers(study(tmp_path, {"own": of_seed}, SETUPS, 3, console=QUIET)["own"]) == numbers(whole[1])
     assert len(table(tmp_path)["round"]) == 3 * 3 * 3
+
+
+def remember(x, y):
+    return x, np.eye(CLASSES)[y]
+
+
+def by_closeness(model, x):
+    rows, y = model
+    votes = np.exp(-((x[:, None] - rows) ** 2).sum(-1)) @ y + 0.1
+    return votes / votes.sum(-1, keepdims=True)
+
+
+def test_models_that_cannot_be_traced_are_studied_too(tmp_path):
+    """Seed by seed, as `run_eager` says of each; cut off in the second seed and grown, beside compiled set-ups."""
+    setup = SETUPS["margin"]._replace(learner=from_functions(remember, by_closeness))
+    curves = study(tmp_path, {"own": of_seed}, {"nearest": setup, "bald": SETUP}, 2, console=QUIET)["own"]
+    for seed in (0, 1):
+        alone = run_eager(seed_keys(0, 2)[seed], of_seed(seed), setup)
+        assert curves.acquired["nearest"][seed].tolist() == alone.indices.tolist()
+        np.testing.assert_allclose(curves.metrics["nll"]["nearest"][seed], alone.metrics["nll"], rtol=1e-6)
+    log = lines(tmp_path, "nearest")
+    (log.parent / "done.json").unlink()
+    events = log.read_bytes().splitlines(True)
+    second = next(place for place, line in enumerate(events) if b'"seed":1' in line and b'"round":1' in line)
+    log.write_bytes(b"".join(events[: second + 1]))
+    told = []
+    shown = lambda task, name, finished: told.append(finished) if name == "nearest" else None
+    grown = study(tmp_path, {"own": of_seed}, {"nearest": setup}, 3, console=QUIET, on_progress=shown)["own"]
+    assert told == [0, 1, 2, 3]
+    assert grown.acquired["nearest"][:2].tolist() == curves.acquired["nearest"].tolist()
+    assert numbers(curves.metrics["nll"])["nearest"] == numbers(grown.metrics["nll"])["nearest"][:2]
 
 
 def test_another_method_or_data_is_another_record(tmp_path):
@@ -242,7 +274,14 @@ def test_the_test_set_of_every_seed_is_that_of_the_record(tmp_path):
 
 def test_options_do_not_hide_what_a_study_says_itself(tmp_path):
     with pytest.raises(ValueError, match=r"says \['query', 'root'\] of every record by itself; .* other names"):
-        study(tmp_path, {"t": TASK}, {"random": SETUP}, 1, console=QUIET, options={"root": 1, "query": 2, "mine": 3, "batch_size": 2})
+        study(
+            tmp_path,
+            {"t": TASK},
+            {"random": SETUP},
+            1,
+            console=QUIET,
+            options={"root": 1, "query": 2, "mine": 3, "batch_size": 2},
+        )
 
 
 def test_seeds_that_are_stopped_are_on_record(tmp_path):

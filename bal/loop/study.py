@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from bal.learners.settings import check_count
-from bal.loop.compiled import Log
-from bal.loop.doors import check_is_setup, seed_axes
+from bal.loop.doors import check_is_setup
 from bal.loop.fingerprint import describe
-from bal.loop.finished import identities, num_finished
 from bal.loop.progress import progress
+from bal.loop.remaining import run_remaining
 from bal.loop.round import seed_keys
-from bal.loop.seeds import run_seeds
 from bal.loop.stacked import stacked, task_digest
 from bal.method import brief
 from bal.records import Record, open_record
@@ -62,6 +60,9 @@ def study(
     There is one record for each task and set-up, ``root/<task>/<digits>``, on which seeds are as soon as they are
     finished: a study that was killed goes on where it stopped, and grows with `num_seeds`. The digits stand for the
     data of the task, learner, query and sizes; change one of them and the set-up is run anew beside the old record.
+
+    Seeds of a set-up are one compiled program; with a model that JAX cannot trace, or a pool outside the device, they
+    are run one after the other by `run_eager`, from round to round on record.
 
     Use it when a table or a figure is to come of it, for one comparison or for many.
 
@@ -130,7 +131,7 @@ def study(
                 config = in_words(name, setup, seed, options or {})
                 with open_record(root, task_name, config, task_digest(task, axes), fresh) as record:
                     words = _origin(record)
-                    _run_rest(record, keys, task, setup, axes, seeds_per_call, partial(shown, name))
+                    run_remaining(record, keys, task, setup, axes, seeds_per_call, partial(shown, name))
                     told[name] = [record.rounds(number)[: setup.num_rounds + 1] for number in range(num_seeds)]
                 say(name, f"{record.path}{words}")
         found[task_name] = _curves(told)
@@ -156,46 +157,6 @@ def in_words(name: str, setup: Setup, seed: int, options: Mapping[str, Any]) -> 
     if taken:
         raise ValueError(f"a study says {taken} of every record by itself; give the options other names")
     return {**options, **words}
-
-
-def _run_rest(
-    record: Record,
-    keys: Array,
-    task: Task,
-    setup: Setup,
-    axes: Task | None,
-    seeds_per_call: int,
-    show: Callable[[int, str], None],
-) -> None:
-    """Run the seeds that are not on record."""
-    num_seeds = len(keys)
-    finished = num_finished(record, identities(keys, task, setup, seed_axes(axes, task)), setup.num_rounds)
-    if finished < num_seeds:
-        if record.done:
-            record.reopen()
-        known = [finished]
-
-        def kept(log: Log) -> None:
-            known[0] += len(log.start)
-            show(known[0], "running" if known[0] < num_seeds else "done")
-
-        show(finished, "compiling")
-        runs = run_seeds(
-            keys,
-            task,
-            setup,
-            axes,
-            record=record,
-            seeds_per_call=seeds_per_call,
-            on_compiled=lambda seconds: show(finished, "running"),
-            on_seeds=kept,
-        )
-        seconds = {"compile_seconds": runs.compile_seconds, "run_seconds": runs.run_seconds}
-        record.append([{"kind": "timing", **seconds, "num_seeds": num_seeds - finished}])
-    else:
-        show(num_seeds, "on record")
-    if not record.done:
-        record.finish({"num_seeds": num_seeds})
 
 
 def _origin(record: Record) -> str:

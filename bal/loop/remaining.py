@@ -1,0 +1,86 @@
+"""What is missing of a set-up on record: its seeds compiled together, or one after the other where they cannot be."""
+
+from collections.abc import Callable
+
+from jaxtyping import Array
+
+from bal.loop.compiled import Log
+from bal.loop.doors import seed_axes
+from bal.loop.eager import run_eager
+from bal.loop.finished import identities, num_finished, one_seed
+from bal.loop.seeds import run_seeds
+from bal.pool.over import over_of
+from bal.records import Record
+from bal.typing import Setup, Task
+
+
+def run_remaining(
+    record: Record,
+    keys: Array,
+    task: Task,
+    setup: Setup,
+    axes: Task | None,
+    seeds_per_call: int,
+    show: Callable[[int, str], None],
+) -> None:
+    """Run the seeds that are not on record; `show` is told how many there are and what is being done."""
+    num_seeds = len(keys)
+    finished = num_finished(record, identities(keys, task, setup, seed_axes(axes, task)), setup.num_rounds)
+    if finished < num_seeds:
+        if record.done:
+            record.reopen()
+        if over_of(setup.learner, setup.over).place == "device":
+            _together(record, keys, task, setup, axes, seeds_per_call, show, finished)
+        else:
+            _in_turn(record, keys, task, setup, axes, show, finished)
+    else:
+        show(num_seeds, "on record")
+    if not record.done:
+        record.finish({"num_seeds": num_seeds})
+
+
+def _together(
+    record: Record,
+    keys: Array,
+    task: Task,
+    setup: Setup,
+    axes: Task | None,
+    seeds_per_call: int,
+    show: Callable[[int, str], None],
+    finished: int,
+) -> None:
+    num_seeds, known = len(keys), [finished]
+
+    def kept(log: Log) -> None:
+        known[0] += len(log.start)
+        show(known[0], "running" if known[0] < num_seeds else "done")
+
+    show(finished, "compiling")
+    runs = run_seeds(
+        keys,
+        task,
+        setup,
+        axes,
+        record=record,
+        seeds_per_call=seeds_per_call,
+        on_compiled=lambda seconds: show(finished, "running"),
+        on_seeds=kept,
+    )
+    seconds = {"compile_seconds": runs.compile_seconds, "run_seconds": runs.run_seconds}
+    record.append([{"kind": "timing", **seconds, "num_seeds": num_seeds - finished}])
+
+
+def _in_turn(
+    record: Record,
+    keys: Array,
+    task: Task,
+    setup: Setup,
+    axes: Task | None,
+    show: Callable[[int, str], None],
+    finished: int,
+) -> None:
+    per_seed, num_seeds = seed_axes(axes, task), len(keys)
+    show(finished, "running")
+    for number in range(finished, num_seeds):
+        run_eager(keys[number], one_seed(task, per_seed, number), setup, record, number)
+        show(number + 1, "running" if number + 1 < num_seeds else "done")
