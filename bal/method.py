@@ -15,6 +15,7 @@ to nothing but itself.
 import dataclasses
 import functools
 import hashlib
+import importlib
 import inspect
 import types
 from collections.abc import Callable, Hashable, Iterator
@@ -28,10 +29,13 @@ Factory = TypeVar("Factory", bound=Callable)
 
 
 class Made:
-    """One call of a factory: which, with what settings (defaults included), and what it returned."""
+    """One call of a factory: which, with what settings (defaults included), and what it returned.
 
-    def __init__(self, factory: Callable, given: inspect.BoundArguments):
-        self.factory, self.settings, self.result = factory, given.arguments, None
+    make: the factory as it is called, of which `factory` is the plain function.
+    """
+
+    def __init__(self, make: Callable, factory: Callable, settings: dict[str, Any]):
+        self.make, self.factory, self.settings, self.result = make, factory, settings, None
 
     @functools.cached_property
     def key(self) -> Hashable:
@@ -55,9 +59,14 @@ class Made:
     def __hash__(self) -> int:
         return self.hashed
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the key and its hash, which mean nothing in another process."""
-        return {"factory": self.factory, "settings": self.settings, "result": self.result}
+    def __reduce__(self) -> tuple:
+        """The call, made anew in another process: defaults, closures, caches and hashes do not travel."""
+        parameters = inspect.signature(self.factory).parameters
+        chosen = {name: value for name, value in self.settings.items() if value is not parameters[name].default}
+        return _called, (
+            self.make,
+            {name: _Named(value) if _is_named(value) else value for name, value in chosen.items()},
+        )
 
     def __repr__(self) -> str:
         parameters = inspect.signature(self.factory).parameters
@@ -97,7 +106,7 @@ class Method:
         object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple:
-        return Method, (self.__wrapped__, self.made, self.part)
+        return _part_of, (self.made, self.part)
 
     def __copy__(self) -> "Method":
         return self
@@ -135,7 +144,7 @@ def method(factory: Factory) -> Factory:
             return factory(*args, **kwargs)  # has a better message
         given.apply_defaults()
         given.arguments = {name: _held(value) for name, value in given.arguments.items()}
-        made = Made(factory, given)
+        made = Made(make, factory, given.arguments)
         foreign = {id(leaf) for value in given.arguments.values() for leaf in _leaves(value)}
         made.result = _as_methods(factory(*given.args, **given.kwargs), made, "", foreign)
         return made.result
@@ -155,6 +164,37 @@ def _as_methods(value: Any, made: Made, part: str, foreign: set[int]) -> Any:
         return Method(value.__wrapped__, made, part)
     is_new = isinstance(value, functools.partial) or "<locals>" in getattr(value, "__qualname__", "")
     return Method(value, made, part) if is_new else value
+
+
+def _called(make: Callable, settings: dict[str, Any]) -> Made:
+    """The call of a factory with these settings."""
+    given = inspect.BoundArguments(inspect.signature(make), settings)  # pyright: ignore[reportArgumentType]
+    given.apply_defaults()
+    result = make(*given.args, **given.kwargs)
+    return next(leaf.made for leaf in _leaves(result) if isinstance(leaf, Method))
+
+
+class _Named:
+    """A function that is found under its name, compiled ones of jax too, which pickles cannot tell."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+
+    def __reduce__(self) -> tuple:
+        return _found, (self.function.__module__, self.function.__qualname__)
+
+
+def _found(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name, None)
+
+
+def _is_named(value: Any) -> bool:
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    return callable(value) and isinstance(module, str) and isinstance(name, str) and _found(module, name) is value
+
+
+def _part_of(made: Made, part: str) -> Method:
+    return next(leaf for leaf in _leaves(made.result) if isinstance(leaf, Method) and leaf.part == part)
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -280,7 +320,11 @@ def made_by(value: Any) -> Made | None:
 
 
 def _is_same(one: Any, two: Any) -> bool:
-    return one is two or (type(one) is type(two) and [*map(id, _leaves(one))] == [*map(id, _leaves(two))])
+    if one is two or type(one) is not type(two):
+        return one is two
+    leaves = [*_leaves(one)], [*_leaves(two)]
+    same = lambda a, b: a is b or (isinstance(a, int | float | str) and _key(a) == _key(b))
+    return len(leaves[0]) == len(leaves[1]) and all(map(same, *leaves))
 
 
 def brief(value: Any) -> str:
