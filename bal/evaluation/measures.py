@@ -32,6 +32,7 @@ def classification(over: Any = None) -> Evaluate:
 
     def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
         found, y = _predicted(posterior, test, over)
+        y = y.astype("int32") if y.dtype == bool else y  # as training takes truth values
         log_probs = _of_latent(found) if hasattr(found, "mean") and hasattr(found, "variance") else found
         probs = mixture_probabilities(log_probs)
         return {

@@ -48,6 +48,11 @@ def test_classification():
     agree(traced(jnp.asarray(LOG_PROBS), (X, jnp.asarray(Y))), expected)
 
 
+def test_truth_values_are_the_classes_0_and_1():
+    two = np.log(RANDOM.dirichlet(np.ones(2), size=(M, K)))
+    agree(classification()(knowing(two), (X, Y > 1)), of_classes(np.exp(two).mean(1), (Y > 1).astype(int)))
+
+
 def test_rows_of_a_shared_test_set_and_chunks():
     rows = RANDOM.permutation(M)[:11]
     expected = of_classes(np.exp(LOG_PROBS[rows]).mean(1), Y[rows])
