@@ -56,7 +56,13 @@ def _probit_epig(x: Latent) -> jax.Array:
     return acquisition.probit_epig(x, Latent(mean, variance), covariance)
 
 
+_CONFUSION = np.full((CLASSES, CLASSES), 0.1) + 0.6 * np.eye(CLASSES)
+
 ACQUISITIONS = {
+    "annotated_bald": Acquisition(acquisition.annotated_bald(_CONFUSION), "log_probs", zero, log_min),
+    "annotated_epig": Acquisition(
+        lambda x: acquisition.annotated_epig(_CONFUSION)(x, _targets()), "log_probs", zero, log_min
+    ),
     "bald": Acquisition(acquisition.bald, "log_probs", zero, log_min),
     "consensus_kl": Acquisition(acquisition.consensus_kl, "log_probs", zero, log_min),
     "corrected_bald": Acquisition(
@@ -74,6 +80,7 @@ ACQUISITIONS = {
     "least_confidence": Acquisition(acquisition.least_confidence, "log_probs", zero, lambda k, c: 1 - 1 / c),
     "margin": Acquisition(acquisition.margin, "log_probs", lambda k, c: -1.0, zero),
     "mean_std": Acquisition(acquisition.mean_std, "log_probs", zero, lambda k, c: 0.5),
+    "robust_bald": Acquisition(acquisition.robust_bald(0.5), "log_probs", zero, log_min),
     "predictive_entropy": Acquisition(acquisition.predictive_entropy, "log_probs", zero, log_c),
     "variation_ratio": Acquisition(acquisition.variation_ratio, "log_probs", zero, lambda k, c: 1 - 1 / c),
     "vote_entropy": Acquisition(acquisition.vote_entropy, "log_probs", zero, log_min),
@@ -88,6 +95,8 @@ ACQUISITIONS = {
         acquisition.hyperparameter_bald, "gaussian", zero, lambda k, c: float(np.log(k))
     ),
     "mixture_bald": Acquisition(acquisition.mixture_bald, "gaussian", zero),
+    "mixture_bald_lower": Acquisition(acquisition.mixture_bald_lower, "gaussian", zero),
+    "mixture_bald_upper": Acquisition(acquisition.mixture_bald_upper, "gaussian", zero),
     "over_outputs": Acquisition(
         lambda x: acquisition.over_outputs(acquisition.total_variance)(jax.tree.map(lambda leaf: leaf[..., None], x)),
         "gaussian",

@@ -76,6 +76,9 @@ embeddings = query.embeddings
 
 FACTORIES = {
     acquisition: {
+        "annotated_epig": Made(
+            lambda: acquisition.annotated_epig(np.eye(2)), lambda: acquisition.annotated_epig(np.full((2, 3), 1 / 3))
+        ),
         "over_outputs": Made(
             lambda: acquisition.over_outputs(acquisition.total_variance),
             lambda: acquisition.over_outputs(acquisition.epistemic_variance),

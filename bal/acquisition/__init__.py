@@ -3,6 +3,7 @@
 To add one: write a function here, list it below, and add a row to `tests/cases.py`.
 """
 
+from bal.acquisition.annotated import annotated_bald, annotated_epig
 from bal.acquisition.covariance import alc, covariance_epig
 from bal.acquisition.epig import epig, epig_by_entropies, gaussian_epig, jepig
 from bal.acquisition.gaussian import epistemic_variance, gaussian_bald, gaussian_entropy, total_variance
@@ -18,12 +19,16 @@ from bal.acquisition.heuristics import (
 from bal.acquisition.information import bald, corrected_bald, expected_entropy, predictive_entropy
 from bal.acquisition.level_set import straddle
 from bal.acquisition.mixture import b_alm, b_qbc, hyperparameter_bald, mixture_bald, qb_mgp
+from bal.acquisition.mixture_bounds import mixture_bald_lower, mixture_bald_upper
 from bal.acquisition.outputs import over_outputs
 from bal.acquisition.probit import houlsby_bald, probit_bald, probit_entropy, probit_epig, probit_probability
+from bal.acquisition.robust import robust_bald
 from bal.acquisition.weighted import weighted_information, weighted_variance
 
 __all__ = [
     "alc",
+    "annotated_bald",
+    "annotated_epig",
     "b_alm",
     "b_qbc",
     "bald",
@@ -44,6 +49,8 @@ __all__ = [
     "margin",
     "mean_std",
     "mixture_bald",
+    "mixture_bald_lower",
+    "mixture_bald_upper",
     "over_outputs",
     "predictive_entropy",
     "probit_bald",
@@ -51,6 +58,7 @@ __all__ = [
     "probit_epig",
     "probit_probability",
     "qb_mgp",
+    "robust_bald",
     "straddle",
     "total_variance",
     "variation_ratio",
