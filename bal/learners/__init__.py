@@ -6,6 +6,7 @@ from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.restart import cold, shrink_and_perturb, warm
+from bal.learners.swag import swag
 
 __all__ = [
     "Likelihood",
@@ -23,6 +24,7 @@ __all__ = [
     "mlp",
     "network",
     "shrink_and_perturb",
+    "swag",
     "tapped_members",
     "warm",
 ]

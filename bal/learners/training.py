@@ -47,8 +47,48 @@ def train(
 
     Raises ValueError if the loss is not one number a row.
     """
+    descend, inputs = _descent(loss, optimizer, key, data, num_steps, minibatch_size)
+    carry: Any = (params, optimizer.init(params))
+    (params, _), _ = jax.lax.scan(descend, carry, inputs)
+    return params
+
+
+def train_in_parts(
+    loss: Callable[..., tuple[Array, PyTree]],
+    optimizer: optax.GradientTransformation,
+    key: PRNGKey,
+    params: PyTree,
+    data: Data,
+    num_parts: int,
+    num_steps: int,
+    minibatch_size: int,
+    note: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]],
+    noted: PyTree = None,
+) -> tuple[PyTree, PyTree, PyTree]:
+    """As `train`, in parts of `num_steps` each; after a part ``note(noted, params) -> (noted, kept)`` looks at them.
+
+    Returns the last parameters, what was noted last, and what was kept of every part, leading with their number.
+    """
+    descend, inputs = _descent(loss, optimizer, key, data, num_parts * num_steps, minibatch_size)
+    inputs = jax.tree.map(lambda leaf: leaf.reshape(num_parts, num_steps, *leaf.shape[1:]), inputs)
+
+    def one_part(carry: tuple, inputs: tuple) -> tuple:
+        training, noted = carry
+        training, _ = jax.lax.scan(descend, training, inputs)
+        noted, kept = note(noted, training[0])
+        return (training, noted), kept
+
+    carry: Any = ((params, optimizer.init(params)), noted)
+    ((params, _), noted), kept = jax.lax.scan(one_part, carry, inputs)
+    return params, noted, kept
+
+
+def _descent(
+    loss: Callable, optimizer: optax.GradientTransformation, key: PRNGKey, data: Data, num_steps: int, size: int
+) -> tuple[Callable, tuple]:
+    """A step ``(params, moments), input -> ((params, moments), None)``, and the inputs of all steps."""
     key_order, key_noise = jax.random.split(key)
-    rows = minibatches(key_order, data.weight, num_steps, minibatch_size)
+    rows = minibatches(key_order, data.weight, num_steps, size)
 
     def mean_loss(params: PyTree, x: PyTree, y: PyTree, weight: Array, key: PRNGKey) -> tuple[Array, PyTree]:
         each, moved = loss(params, x, y, key)
@@ -68,9 +108,7 @@ def train(
         stepped = optax.apply_updates(params, updates)
         return (jax.tree.map(choose, moved, stepped, params, is_leaf=lambda leaf: leaf is None), moments), None
 
-    carry: Any = (params, optimizer.init(params))
-    (params, _), _ = jax.lax.scan(descend, carry, (jnp.arange(num_steps), rows))
-    return params
+    return descend, (jnp.arange(num_steps), rows)
 
 
 def map_members(fn: Callable, *members: PyTree) -> PyTree:
@@ -82,6 +120,19 @@ def map_members(fn: Callable, *members: PyTree) -> PyTree:
     """
     one_by_one = lambda *members: jax.lax.map(lambda member: fn(*member), members)
     return jax.lax.platform_dependent(*members, cpu=one_by_one, default=jax.vmap(fn))
+
+
+def check_no_statistics(network: Network, params: PyTree, x: PyTree) -> None:
+    """ValueError for running statistics (batch norm), which belong to one set of weights and no other."""
+    if network.train is None:
+        return
+    first = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape[1:]), leaf.dtype), x)
+    _, moved = jax.eval_shape(network.train, params, first, jax.random.key(0))
+    if jax.tree.leaves(moved):
+        raise ValueError(
+            "this learner draws weights, which running statistics of batch norm would not fit; use a network with "
+            "layer norm or none, or an ensemble"
+        )
 
 
 def check_training(

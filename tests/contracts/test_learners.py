@@ -1,15 +1,19 @@
 """What every learner promises, for every row of `cases.LEARNERS`."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
+import problem
 import pytest
 from cases import CLASSES, GP_PARTS, LEARNERS, PARTS
 
 from bal import learners
 from bal.learners import gp
+from bal.loop import run, run_seeds, seed_keys
 from bal.loop.checks import check_predictions
-from bal.typing import Data, Learner
+from bal.pool import make_pool
+from bal.typing import Data, Learner, Task
 
 KEY, OTHER = jax.random.key(0), jax.random.key(1)
 CAPACITY, REAL = 10, 6
@@ -162,6 +166,29 @@ def test_restart_policies():
     np.testing.assert_allclose(warm, far.params["out"]["kernel"], atol=0.01)
     np.testing.assert_allclose(shrunk, far.params["out"]["kernel"] / 2, atol=0.01)
     np.testing.assert_allclose(cold, jax.jit(make(learners.cold).fit)(KEY, init, data).params["out"]["kernel"])
+
+
+CLASSIFIERS = sorted(name for name, row in LEARNERS.items() if row.labels == "classes" and not row.image)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_runs_inside_run_seeds_in_one_program_on_every_platform(name):
+    """Seeds beside one another give what each gives alone, and one trace serves all rounds."""
+    learner, traced = LEARNERS[name].learner, []
+    fit = lambda *given: (traced.append(name), learner.fit(*given))[1]
+    setup = problem.SETUP._replace(learner=learner._replace(fit=fit), num_rounds=2, evaluate=None)
+    task = Task(make_pool(jnp.concatenate([problem.X, problem.X[:, :1]], 1)), problem.Y)
+    keys = seed_keys(0, 2)
+    together = run_seeds(keys, task, setup).log.scores
+    assert traced == [name]
+    alone = jax.jit(lambda key: run(key, task, setup).scores)(keys[0])
+    np.testing.assert_allclose(alone[0], together[0, 0], rtol=1e-3, atol=1e-4)
+    platforms = ("cpu", "cuda", "tpu")
+    program = jax.jit(jax.vmap(lambda seed: run(jax.random.key(seed), task, setup).scores))
+    exported = jax.export.export(program, platforms=platforms)(jnp.arange(2))
+    assert exported.platforms == platforms
+    assert "callback" not in exported.mlir_module(), "no host work inside the compiled loop"
 
 
 @pytest.mark.parametrize(
