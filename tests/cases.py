@@ -316,12 +316,14 @@ class Case(NamedTuple):
     """A learner; image: its inputs are images; keyed: its posterior depends on the key.
 
     labels: "classes", "binary" (0 and 1) or "real".
+    grows: its variance differs between rows and grows away from labels.
     """
 
     learner: Learner
     image: bool = False
     labels: str = "classes"
     keyed: bool = True
+    grows: bool = False
 
 
 def _small(**kwargs: Any) -> dict:
@@ -374,6 +376,9 @@ class Linen(linen.Module):
 
 
 LEARNERS = {
+    "bayesian_linear": Case(learners.bayesian_linear(), **_GIVEN, grows=True),
+    "bayesian_linear: features": Case(learners.bayesian_linear(jnp.abs, noise=0.1, prior=2.0), **_GIVEN, grows=True),
+    "normal_inverse_gamma": Case(learners.normal_inverse_gamma(3), labels="real", grows=True),
     "ensemble: flax": Case(learners.ensemble(learners.network(Flax, CLASSES), 3, **_small())),
     "mc_dropout: flax": Case(learners.mc_dropout(learners.network(Flax, CLASSES), 4, **_small())),
     "mc_dropout: linen": Case(learners.mc_dropout(learners.network(Linen()), 4, **_small(num_steps=3)), True),

@@ -2,6 +2,7 @@
 
 from bal.learners.adapters import from_functions, from_sklearn
 from bal.learners.ensemble import ensemble, tapped_members
+from bal.learners.heads import bayesian_linear, normal_inverse_gamma
 from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
@@ -11,6 +12,7 @@ from bal.learners.swag import swag
 __all__ = [
     "Likelihood",
     "Network",
+    "bayesian_linear",
     "categorical",
     "cold",
     "ensemble",
@@ -23,6 +25,7 @@ __all__ = [
     "mc_dropout",
     "mlp",
     "network",
+    "normal_inverse_gamma",
     "shrink_and_perturb",
     "swag",
     "tapped_members",

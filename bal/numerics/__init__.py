@@ -23,13 +23,23 @@ from bal.numerics.information import (
     xlogx,
 )
 from bal.numerics.linear_algebra import cholesky_row, dot, inverse_root, small_log_determinants, small_solves
-from bal.numerics.precision import at_least, at_most, defined, in_float64, in_single, rounding_error, to_double
+from bal.numerics.precision import (
+    as_floats,
+    at_least,
+    at_most,
+    defined,
+    in_float64,
+    in_single,
+    rounding_error,
+    to_double,
+)
 from bal.numerics.ranking import first_argmax, mask_scores, row_argmin, smallest, take_best
 
 __all__ = [
     "LOG_FLOOR",
     "ROW_BLOCK",
     "Summit",
+    "as_floats",
     "ascend",
     "at_least",
     "at_most",

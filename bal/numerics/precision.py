@@ -37,6 +37,16 @@ def in_float64(function: Callable) -> Callable:
     return call
 
 
+def as_floats(x: Any) -> Array:
+    """Inputs in floating point of at least 32 bits: whole numbers, truth values and halves have no square roots.
+
+    >>> as_floats(jnp.arange(3)).dtype.name, as_floats(jnp.ones(3, jnp.float16)).dtype.name
+    ('float32', 'float32')
+    """
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(jnp.result_type(x, float), jnp.float32))
+
+
 def at_least(x: Float[Array, "*shape"], low: ArrayLike) -> Float[Array, "*shape"]:
     """``max(x, low)``, and NaN stays NaN.
 

@@ -80,6 +80,7 @@ def features(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "
     """
     del context
     hidden = posterior.embed(x)
+    hidden = getattr(hidden, "features", hidden)  # of a linear head, beside the noise of a label
     if not hasattr(hidden, "reshape"):
         raise ValueError(
             f"features needs embeddings that are an array [n, K, F], but this learner gives a {type(hidden).__name__}; "

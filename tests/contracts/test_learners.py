@@ -17,6 +17,7 @@ from bal.typing import Data, Learner, Task
 
 KEY, OTHER = jax.random.key(0), jax.random.key(1)
 CAPACITY, REAL = 10, 6
+GROWING = [name for name in sorted(LEARNERS) if LEARNERS[name].grows]
 
 
 def test_every_public_learner_has_a_row():
@@ -109,6 +110,29 @@ def test_state_keeps_structure_and_dtypes(fitted):
     assert jax.tree.structure(before) == jax.tree.structure(state)
     assert [leaf.dtype for leaf in jax.tree.leaves(before)] == [leaf.dtype for leaf in jax.tree.leaves(state)]
     assert [leaf.shape for leaf in jax.tree.leaves(before)] == [leaf.shape for leaf in jax.tree.leaves(state)]
+
+
+def spread(predictions):
+    """Posterior variance of the function at every row: of a classifier, of its log odds."""
+    if isinstance(predictions, tuple):
+        return np.asarray(predictions.variance.mean(1) + predictions.mean.var(1))
+    return np.asarray((predictions - predictions[..., :1]).var(1).sum(-1))
+
+
+@pytest.mark.parametrize("case", GROWING, indirect=True)
+def test_variance_grows_away_from_the_labels(fitted):
+    learner, data, _, state = fitted
+    near, far = (spread(learner.predict(state, scale * data.x)) for scale in (1.0, 20.0))
+    assert near.max() > 1.05 * near.min()
+    assert (far > near).all()
+
+
+@pytest.mark.parametrize("case", GROWING, indirect=True)
+def test_lowers_for_accelerators(fitted):
+    learner, data, _, _ = fitted
+    both = lambda key, data: learner.predict(learner.fit(key, learner.init(key, data), data), data.x)
+    platforms = ("cpu", "cuda", "tpu")
+    assert jax.export.export(jax.jit(both), platforms=platforms)(KEY, data).platforms == platforms
 
 
 def test_learns():

@@ -14,7 +14,7 @@ from bal.learners.gp.hyperparameters import Choose, Chosen, Hyperparameters
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.gp.units import Units, base, kind_of, measure, natural, standardized
 from bal.learners.training import map_members
-from bal.numerics import dot, in_row_blocks
+from bal.numerics import as_floats, dot, in_row_blocks
 from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
 
 Model = Callable[[PyTree], Process]
@@ -109,16 +109,6 @@ def gp_learner(
         return covariance(model_of(state, a.x.dtype), state, a, b)
 
     return Learner(init, fit_all, predict, embed, kernel, condition=condition)
-
-
-def as_floats(x: Any) -> Array:
-    """Inputs in floating point of at least 32 bits: whole numbers, truth values and halves have no square roots.
-
-    >>> as_floats(jnp.arange(3)).dtype.name, as_floats(jnp.ones(3, jnp.float16)).dtype.name
-    ('float32', 'float32')
-    """
-    x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(jnp.result_type(x, float), jnp.float32))
 
 
 def model(process: Process, units: Units | None, dtype: Any) -> Model:

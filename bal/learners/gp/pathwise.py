@@ -16,7 +16,7 @@ from bal.learners.gp.classification import approximate, gp_classification
 from bal.learners.gp.conditioned import GPState, observe
 from bal.learners.gp.hyperparameters import Hyperparameters, given
 from bal.learners.gp.laplace import laplace
-from bal.learners.gp.learner import as_floats, leading, model, of_labels
+from bal.learners.gp.learner import leading, model, of_labels
 from bal.learners.gp.links import Link, probit
 from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype
@@ -24,7 +24,7 @@ from bal.learners.gp.regression import gp_regression
 from bal.learners.gp.sites import Inference
 from bal.learners.training import map_members
 from bal.method import method
-from bal.numerics import dot, in_row_blocks
+from bal.numerics import as_floats, dot, in_row_blocks
 from bal.typing import Data, Gaussian, Learner, Posterior, PRNGKey, PyTree
 
 

@@ -5,11 +5,12 @@ from jaxtyping import Array, Float
 
 from bal.learners.gp.conditioned import GPState, condition
 from bal.learners.gp.hyperparameters import Choose, Hyperparameters, Objective, given
-from bal.learners.gp.learner import Model, as_floats, gp_learner, model
+from bal.learners.gp.learner import Model, gp_learner, model
 from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.training import map_members
 from bal.method import method
+from bal.numerics import as_floats
 from bal.typing import Data, Learner, PyTree
 
 
