@@ -49,6 +49,13 @@ def _covariance_epig(x: Gaussian) -> jax.Array:
     return acquisition.covariance_epig(x.mean, jnp.sum(x.mean**2 + x.variance, -1), x.noise.mean(-1), one, one)
 
 
+def _functional_epig(x: Gaussian) -> jax.Array:
+    """The sum over as many targets; the rest as above."""
+    own = jnp.sum(x.mean**2 + x.variance, -1), x.noise.mean(-1)
+    one = jnp.ones((1, x.mean.shape[1]), x.mean.dtype)
+    return acquisition.functional_epig(x.mean, *own, jnp.eye(one.size, dtype=one.dtype), one)
+
+
 def _probit_epig(x: Latent) -> jax.Array:
     """Targets whose latents have correlation ½ with those of the rows."""
     mean, variance, _ = _gaussian_targets()
@@ -71,6 +78,21 @@ ACQUISITIONS = {
     "epig": Acquisition(lambda x: acquisition.epig(x, _targets()), "log_probs", zero, log_min),
     "epig_by_entropies": Acquisition(
         lambda x: acquisition.epig_by_entropies(x, _targets()), "log_probs", lambda k, c: -1e-6, log_min
+    ),
+    "expected_error_reduction": Acquisition(
+        lambda x: acquisition.expected_error_reduction(x, _targets()), "log_probs", zero, lambda k, c: 1 - 1 / c
+    ),
+    "functional_epig": Acquisition(_functional_epig, "gaussian", zero),
+    "gaussian_functional_epig": Acquisition(
+        lambda x: acquisition.gaussian_functional_epig(x, _gaussian_targets(), jnp.tri(2, 6, dtype=x.mean.dtype)),
+        "gaussian",
+        zero,
+    ),
+    "value_of_information": Acquisition(
+        lambda x: acquisition.value_of_information(np.eye(3, CLASSES))(x, _targets()),
+        "log_probs",
+        zero,
+        lambda k, c: 1.0,
     ),
     "gaussian_epig": Acquisition(lambda x: acquisition.gaussian_epig(x, _gaussian_targets()), "gaussian", zero),
     "jepig": Acquisition(

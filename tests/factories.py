@@ -79,6 +79,9 @@ FACTORIES = {
         "annotated_epig": Made(
             lambda: acquisition.annotated_epig(np.eye(2)), lambda: acquisition.annotated_epig(np.full((2, 3), 1 / 3))
         ),
+        "value_of_information": Made(
+            lambda: acquisition.value_of_information(np.eye(2)), lambda: acquisition.value_of_information(np.eye(3))
+        ),
         "over_outputs": Made(
             lambda: acquisition.over_outputs(acquisition.total_variance),
             lambda: acquisition.over_outputs(acquisition.epistemic_variance),
@@ -168,6 +171,10 @@ FACTORIES = {
             lambda: query.class_prior(jnp.array([0.5, 0.25, 0.25]), query.pool_targets(8)),
         ),
         "fisher_rows": Made(lambda: query.fisher_rows(4), lambda: query.fisher_rows(5)),
+        "functional_targets": Made(
+            lambda: query.functional_targets([[1.0, -1.0]], query.pool_targets(2)),
+            lambda: query.functional_targets([[1.0, 1.0]], query.pool_targets(2)),
+        ),
         "joint_targets": Made(
             lambda: query.joint_targets(query.pool_targets(8)), lambda: query.joint_targets(query.pool_targets(9))
         ),
@@ -189,6 +196,9 @@ FACTORIES = {
         ),
         "sampled_targets": Made(lambda: query.sampled_targets(sampler), lambda: query.sampled_targets(forward)),
         "score": Made(lambda: query.score(acquisition.straddle(0.1)), lambda: query.score(bald)),
+        "score_about": Made(
+            lambda: query.score_about(acquisition.epig), lambda: query.score_about(acquisition.expected_error_reduction)
+        ),
         "scored_features": Made(lambda: query.scored_features(bald), lambda: query.scored_features(acquisition.margin)),
         "sketched": Made(lambda: query.sketched(embeddings, 4), lambda: query.sketched(embeddings, 5)),
         "sparse_rows": Made(
@@ -247,15 +257,16 @@ FACTORIES = {
 }
 
 NEEDED = {  # settings of recipes that have no default
-    **dict.fromkeys(["alc", "batch_alc", "epig", "epig_batch", "jepig"], X),
-    **{"cluster_margin": np.arange(9) % 3, "probcover": 1.0, "straddle": 0.5},
+    **dict.fromkeys(["alc", "batch_alc", "epig", "epig_batch", "expected_error_reduction", "jepig"], (X,)),
+    **{"cluster_margin": (np.arange(9) % 3,), "probcover": (1.0,), "straddle": (0.5,)},
+    **{"functional_epig": (X, [[1.0, -1.0, 0.0]]), "value_of_information": (X, [[0.0, -9.0], [-1.0, 0.0]])},
 }
 
 
 def recipes() -> dict[str, Any]:
     """Every strategy with its usual settings, made anew."""
     names = [name for name in strategies.__all__ if name != "remembered"]
-    return {name: getattr(strategies, name)(*([NEEDED[name]] if name in NEEDED else [])) for name in names}
+    return {name: getattr(strategies, name)(*NEEDED.get(name, ())) for name in names}
 
 
 def of_cases() -> dict[str, Any]:

@@ -39,6 +39,8 @@ RECIPES = {  # what makes the query, and the learners that it is for
     "entropy": (strategies.entropy, ANY),
     "epig": (lambda: strategies.epig(TARGETS), DRAWS),
     "epig_batch": (lambda: strategies.epig_batch(TARGETS, 4), DRAWS),
+    "expected_error_reduction": (lambda: strategies.expected_error_reduction(TARGETS), DRAWS),
+    "functional_epig": (lambda: strategies.functional_epig(TARGETS, jnp.ones((1, 7))), REAL),
     "gaussian_batch": (strategies.gaussian_batch, DRAWS),
     "gp_batch_bald": (strategies.gp_batch_bald, ("process",)),
     "jepig": (lambda: strategies.jepig(TARGETS, 4), DRAWS),
@@ -61,6 +63,7 @@ RECIPES = {  # what makes the query, and the learners that it is for
     "sparse_iht": (strategies.sparse_iht, ("classifier", "regression")),
     "straddle": (lambda: strategies.straddle(0.5), REAL),
     "typiclust": (strategies.typiclust, DRAWS),
+    "value_of_information": (lambda: strategies.value_of_information(TARGETS, jnp.eye(3)), DRAWS),
     "variance": (strategies.variance, REAL),
     "variation_ratio": (strategies.variation_ratio, DRAWS),
 }

@@ -5,7 +5,9 @@ To add one: write a function here, list it below, and add a row to `tests/cases.
 
 from bal.acquisition.annotated import annotated_bald, annotated_epig
 from bal.acquisition.covariance import alc, covariance_epig
+from bal.acquisition.decisions import expected_error_reduction, value_of_information
 from bal.acquisition.epig import epig, epig_by_entropies, gaussian_epig, jepig
+from bal.acquisition.functional import functional_epig, gaussian_functional_epig
 from bal.acquisition.gaussian import epistemic_variance, gaussian_bald, gaussian_entropy, total_variance
 from bal.acquisition.heuristics import (
     consensus_kl,
@@ -39,9 +41,12 @@ __all__ = [
     "epig_by_entropies",
     "epistemic_variance",
     "expected_entropy",
+    "expected_error_reduction",
+    "functional_epig",
     "gaussian_bald",
     "gaussian_entropy",
     "gaussian_epig",
+    "gaussian_functional_epig",
     "houlsby_bald",
     "hyperparameter_bald",
     "jepig",
@@ -61,6 +66,7 @@ __all__ = [
     "robust_bald",
     "straddle",
     "total_variance",
+    "value_of_information",
     "variation_ratio",
     "vote_entropy",
     "vote_variation_ratio",

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
-from bal.acquisition.kinds import check_log_probs, check_matrix, check_moments, check_shape, target_weights
+from bal.acquisition.kinds import check_draws, check_log_probs, check_matrix, check_moments, check_shape, target_weights
 from bal.numerics import centered_draws, dot, entropy, in_row_blocks, mean_log_probs, rows_per_block
 from bal.numerics.divergence import JOINT_BYTES, event_block, mean_divergence, relative, rows_in_block, sum_classes
 from bal.typing import Gaussian
@@ -128,8 +128,7 @@ def gaussian_epig(
     check_moments("gaussian_epig", prediction)
     check_moments("gaussian_epig", target, rows="targets")
     num_targets, num_draws = target.mean.shape
-    if prediction.mean.shape[1] != num_draws:
-        raise ValueError(_DRAWS.format(prediction.mean.shape[1], num_draws))
+    check_draws(prediction.mean.shape[1], num_draws)
     weight = target_weights("gaussian_epig", weight, num_targets, target.mean.dtype)
     away = (_standard(target) / num_draws).T
 
@@ -159,8 +158,7 @@ def jepig(
     """
     check_log_probs("jepig", log_probs)
     num_labelings, num_draws = check_matrix("jepig", "log draw weights [labelings, draws]", log_draw_weight)
-    if log_probs.shape[1] != num_draws:
-        raise ValueError(_DRAWS.format(log_probs.shape[1], num_draws))
+    check_draws(log_probs.shape[1], num_draws)
     tilt = jnp.exp(log_draw_weight) - 1.0 / num_draws
     weight = jnp.full(num_labelings, 1.0 / num_labelings, log_probs.dtype)
 
@@ -171,12 +169,8 @@ def jepig(
     return in_row_blocks(block, log_probs, rows_in_block(num_labelings, log_probs, budget))
 
 
-_DRAWS = "pool and targets must be predicted by the same posterior draws, got {} and {} of them"
-
-
 def _check(log_probs: Array, target_log_probs: Array) -> tuple[int, int]:
-    if log_probs.shape[1] != target_log_probs.shape[1]:
-        raise ValueError(_DRAWS.format(log_probs.shape[1], target_log_probs.shape[1]))
+    check_draws(log_probs.shape[1], target_log_probs.shape[1])
     num_targets, _, num_classes = target_log_probs.shape
     return num_targets, num_classes
 

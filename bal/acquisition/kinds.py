@@ -45,6 +45,15 @@ def check_shape(name: str, what: str, x: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} needs {what} of shape {shape}; got shape {jnp.shape(x)}")
 
 
+def check_draws(num_draws: int, num_target_draws: int) -> None:
+    """Refuse targets that were predicted by other draws than the pool."""
+    if num_draws != num_target_draws:
+        raise ValueError(
+            "pool and targets must be predicted by the same posterior draws, got "
+            f"{num_draws} and {num_target_draws} of them"
+        )
+
+
 def target_weights(name: str, weight: ArrayLike | None, num_targets: int, dtype: Any) -> Array:
     """Importance of targets ``[M]``, normalized; all equal unless given."""
     if weight is None:

@@ -4,7 +4,9 @@ from bal.query.about_targets import (
     alc_scores,
     epig_scores,
     jepig_scores,
+    score_about,
 )
+from bal.query.functionals import Functionals, functional_scores, functional_targets
 from bal.query.funnel import by_score, run_query
 from bal.query.gradients import last_layer_gradients, layer_gradients, sketched
 from bal.query.pool_sums import pool_fisher, pool_rows, pool_sums
@@ -35,6 +37,7 @@ from bal.query.targets import (
 from bal.typing import Query, Stage
 
 __all__ = [
+    "Functionals",
     "Query",
     "Remembered",
     "Stage",
@@ -46,6 +49,8 @@ __all__ = [
     "epig_scores",
     "features",
     "fisher_rows",
+    "functional_scores",
+    "functional_targets",
     "gradient_rows",
     "inputs",
     "jepig_scores",
@@ -64,6 +69,7 @@ __all__ = [
     "run_query",
     "sampled_targets",
     "score",
+    "score_about",
     "scored_features",
     "sketched",
     "sparse_rows",

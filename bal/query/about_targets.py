@@ -22,6 +22,7 @@ from bal.acquisition.epig import epig, gaussian_epig, jepig
 from bal.acquisition.gaussian import epistemic_variance
 from bal.acquisition.kinds import check_log_probs, check_moments
 from bal.acquisition.probit import probit_epig
+from bal.method import method
 from bal.numerics import centered_draws, dot, rows_per_block
 from bal.numerics.divergence import JOINT_BYTES
 from bal.pool.over import chunked
@@ -56,7 +57,7 @@ def epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Arra
     """
     check_targets(context)
     there = context.predictions
-    if not _has_covariance("epig", posterior, there):
+    if not has_covariance("epig", posterior, there):
         found = predict(posterior, x)
         if isinstance(there, Gaussian):
             return gaussian_epig(found, there, context.weight)
@@ -65,9 +66,9 @@ def epig_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Arra
         # The posterior is in the dtype of x, the integral over every pair in float32, which is faster.
         there, weight = _in_float32((there, context.weight))
         about = context._replace(predictions=there, weight=weight)
-        return _in_blocks(_probit_epig_block, weight.size * weight.dtype.itemsize, posterior, about, x)
+        return in_blocks(_probit_epig_block, weight.size * weight.dtype.itemsize, posterior, about, x)
     check_moments("epig", there, rows="targets")
-    return _in_blocks(_epig_block, there.mean.size * there.mean.dtype.itemsize, posterior, context, x)
+    return in_blocks(_epig_block, there.mean.size * there.mean.dtype.itemsize, posterior, context, x)
 
 
 def alc_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
@@ -89,18 +90,36 @@ def alc_scores(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array
     """
     check_targets(context)
     there = context.predictions
-    if not isinstance(there, Gaussian):
-        raise ValueError(
-            f"alc needs the variances of a regression, but this learner gives {_described(there)}; use a learner that "
-            "predicts a Gaussian, or epig, which works for classifiers too"
-        )
-    block = _alc_block if _has_covariance("alc", posterior, there) else _alc_block_by_draws
-    return _in_blocks(block, there.mean.size * there.mean.dtype.itemsize, posterior, context, x)
+    check_gaussian("alc", there)
+    block = _alc_block if has_covariance("alc", posterior, there) else _alc_block_by_draws
+    return in_blocks(block, there.mean.size * there.mean.dtype.itemsize, posterior, context, x)
 
 
 def variance_drop(posterior: Posterior, context: TargetRows, x: PyTree) -> Float[Array, "n"]:
     """`alc_scores` for the context of `bal.selection.integrated_variance`, whose first pick has the highest of them."""
-    return alc(*_moments("alc", posterior, context.rows, x), context.weight)
+    return alc(*moments("alc", posterior, context.rows, x), context.weight)
+
+
+@method
+def score_about(acquisition: Callable[..., Float[Array, "n"]]) -> Callable:
+    """The row function of scores that compare draws: ``acquisition(predictions, predictions of targets, weight)``.
+
+    For what `epig_scores` is not: `bal.acquisition.expected_error_reduction`, ``value_of_information(utility)``,
+    ``annotated_epig(confusion)``, or a function of one's own.
+
+    Raises:
+      ValueError: a context without targets.
+
+    >>> from bal.acquisition import expected_error_reduction
+    >>> score_about(expected_error_reduction)
+    score_about(expected_error_reduction)
+    """
+
+    def scores_about(posterior: Posterior, context: Targets, x: PyTree) -> Float[Array, "n"]:
+        check_targets(context)
+        return acquisition(predict(posterior, x), context.predictions, context.weight)
+
+    return scores_about
 
 
 def jepig_scores(posterior: Posterior, context: Float[Array, "S K"], x: PyTree) -> Float[Array, "n"]:
@@ -123,11 +142,11 @@ def jepig_scores(posterior: Posterior, context: Float[Array, "S K"], x: PyTree) 
 
 def _epig_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
     away = posterior_variance(posterior, targets), _part("epig", targets, "noise").mean(-1)
-    return covariance_epig(*_moments("epig", posterior, targets, x), *away, context.weight)
+    return covariance_epig(*moments("epig", posterior, targets, x), *away, context.weight)
 
 
 def _alc_block(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
-    return alc(*_moments("alc", posterior, targets, x), context.weight)
+    return alc(*moments("alc", posterior, targets, x), context.weight)
 
 
 def _alc_block_by_draws(posterior: Posterior, context: Targets, targets: PyTree, x: PyTree) -> Float[Array, "n"]:
@@ -145,19 +164,29 @@ def _probit_epig_block(posterior: Posterior, context: Targets, targets: PyTree, 
     return probit_epig(moments, context.predictions, covariance, context.weight)
 
 
-def _moments(name: str, posterior: Posterior, targets: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
+def moments(name: str, posterior: Posterior, targets: PyTree, x: PyTree) -> tuple[Array, Array, Array]:
+    """Covariances of embedded targets with rows, variances of rows, and the noise of their labels."""
     rows = posterior.embed(x)  # once: `predict` would whiten them again
     noise = _part(name, rows, "noise").mean(-1)
     return cross_covariance(posterior, rows, targets), posterior_variance(posterior, rows), noise
 
 
-def _in_blocks(block: Callable, row_bytes: int, posterior: Posterior, context: Targets, x: PyTree) -> Array:
+def in_blocks(block: Callable, row_bytes: int, posterior: Posterior, context: Any, x: PyTree) -> Array:
     """Rows by targets in pieces that fit a cache; `block` gets the targets as the kernel compares them."""
     targets = None if posterior.learner.kernel is None else posterior.embed(context.x)
     return chunked(rows_per_block(row_bytes, JOINT_BYTES)).map(block, (posterior, context, targets), x)
 
 
-def _has_covariance(name: str, posterior: Posterior, there: PyTree) -> bool:
+def check_gaussian(name: str, there: PyTree) -> None:
+    """Refuse targets whose predictions are not those of a regression."""
+    if not isinstance(there, Gaussian):
+        raise ValueError(
+            f"{name} needs the variances of a regression, but this learner gives {_described(there)}; use a learner "
+            "that predicts a Gaussian, or epig, which works for classifiers too"
+        )
+
+
+def has_covariance(name: str, posterior: Posterior, there: PyTree) -> bool:
     """Whether a covariance joins rows and targets; otherwise several draws do.
 
     Raises:

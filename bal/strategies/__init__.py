@@ -3,7 +3,7 @@
 A recipe is rows x rule (x context), written out in one line: copy the line to change it.
 
 scores         one number a row, the best or a sample of them: random, entropy, margin, bald, power_bald ...
-about_targets  what matters elsewhere: epig, alc, jepig and their batches
+about_targets  what matters elsewhere: epig, alc, jepig and their batches, functional_epig, expected_error_reduction ...
 information    batches by information and by variance: batchbald, max_det, gp_batch_bald, bait ...
 cover          batches that spread out: badge, lcmd, k_center, typiclust, probcover ...
 sparse         batches that stand for the pool: acs_fw, sparse_greedy, sparse_iht
@@ -24,7 +24,16 @@ sparse         batches that stand for the pool: acs_fw, sparse_greedy, sparse_ih
 """
 
 from bal.query.remembered import remembered
-from bal.strategies.about_targets import alc, batch_alc, epig, epig_batch, jepig
+from bal.strategies.about_targets import (
+    alc,
+    batch_alc,
+    epig,
+    epig_batch,
+    expected_error_reduction,
+    functional_epig,
+    jepig,
+    value_of_information,
+)
 from bal.strategies.cover import (
     badge,
     cluster_margin,
@@ -66,6 +75,8 @@ __all__ = [
     "entropy",
     "epig",
     "epig_batch",
+    "expected_error_reduction",
+    "functional_epig",
     "gaussian_batch",
     "gp_batch_bald",
     "jepig",
@@ -88,6 +99,7 @@ __all__ = [
     "sparse_iht",
     "straddle",
     "typiclust",
+    "value_of_information",
     "variance",
     "variation_ratio",
 ]

@@ -4,14 +4,16 @@
 importances, `bal.query.pool_targets(256)` where the pool itself is to be predicted, `bal.query.sampled_targets`.
 """
 
+from bal import acquisition
 from bal.kernels import posterior_covariance
 from bal.method import method
-from bal.query.about_targets import alc_scores, epig_scores, jepig_scores
+from bal.query.about_targets import alc_scores, epig_scores, jepig_scores, score_about
+from bal.query.functionals import functional_scores, functional_targets
 from bal.query.rows import embeddings, predictions
 from bal.query.targets import joint_targets, target_rows, targets
 from bal.selection import best, integrated_variance, shortlist
 from bal.selection import epig_batch as epig_rule
-from bal.typing import ContextFunction, PyTree, Query, Select, Stage
+from bal.typing import ContextFunction, PyTree, Query, Select, Stage, Values
 
 
 @method
@@ -141,6 +143,74 @@ def jepig(x_target: PyTree | ContextFunction, num_labelings: int = 1024, select:
     Kirsch, Farquhar and Gal 2021, "Test Distribution-Aware Active Learning".
     """
     return Query((Stage(jepig_scores, select, joint_targets(_about(x_target), num_labelings)),))
+
+
+@method
+def functional_epig(x_target: PyTree | ContextFunction, functional: Values, select: Select = best) -> Query:
+    """The rows whose label tells most about linear functionals of the function at the targets, in nats.
+
+    Differences, treatment effects, integrals: `bal.query.functional_scores`. At least 0, at most BALD.
+
+    Use it when a regression is there for what is computed from it: `epig` asks for the values themselves.
+
+    Args:
+      x_target: rows ``[M, ...]``, or a context function that makes them.
+      functional: weights of the targets ``[Q, M]``, a row for each functional; ``[[1.0, -1.0]]`` is a difference.
+      select: which rows, by their scores.
+
+    Raises:
+      ValueError: when traced, for a learner that is no regression, or has neither several draws nor a covariance.
+
+    >>> import numpy as np
+    >>> functional_epig(np.zeros((2, 3)), [[1.0, -1.0]]).stages[0].rows.__name__
+    'functional_scores'
+
+    Gao, Fawkes and Sejdinovic 2025, "Causal-EPIG".
+    """
+    return Query((Stage(functional_scores, select, functional_targets(functional, _about(x_target))),))
+
+
+@method
+def expected_error_reduction(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
+    """The rows whose label is expected to turn most of the targets' predicted classes from wrong to right.
+
+    By reweighting draws, without fitting again: `bal.acquisition.expected_error_reduction`.
+
+    Use it when the share of right classes counts and labels are few; rows that would change no class tie at 0.
+
+    Args:
+      x_target: rows ``[M, ...]``, or a context function that makes them.
+      select: which rows, by their scores.
+
+    >>> import numpy as np
+    >>> expected_error_reduction(np.zeros((4, 2))).stages[0].rows.__name__
+    'scores_about'
+
+    Roy and McCallum 2001, "Toward Optimal Active Learning through Sampling Estimation of Error Reduction".
+    """
+    return Query((Stage(score_about(acquisition.expected_error_reduction), select, _about(x_target)),))
+
+
+@method
+def value_of_information(x_target: PyTree | ContextFunction, utility: Values, select: Select = best) -> Query:
+    """The rows whose label is expected to gain most utility at the targets, in its unit.
+
+    For each target the best of several actions is taken: `bal.acquisition.value_of_information`.
+
+    Use it when errors have prices.
+
+    Args:
+      x_target: rows ``[M, ...]``, or a context function that makes them.
+      utility: of each action in each class, ``[A, C]``.
+      select: which rows, by their scores.
+
+    >>> import numpy as np
+    >>> value_of_information(np.zeros((4, 2)), [[0.0, -10.0], [-1.0, 0.0]]).stages[0].rows.__name__
+    'scores_about'
+
+    Howard 1966, "Information Value Theory".
+    """
+    return Query((Stage(score_about(acquisition.value_of_information(utility)), select, _about(x_target)),))
 
 
 def _about(x_target: PyTree | ContextFunction) -> ContextFunction:

@@ -23,6 +23,12 @@ SCORES = {
     "epig_by_entropies": with_targets(
         "log_probs", lambda x: lambda z, weight: acquisition.epig_by_entropies(x, z, weight)
     ),
+    "expected_error_reduction": with_targets(
+        "log_probs", lambda x: lambda z, weight: acquisition.expected_error_reduction(x, z, weight)
+    ),
+    "gaussian_functional_epig": with_targets(
+        "gaussian", lambda x: lambda z, weight: acquisition.gaussian_functional_epig(x, z, jnp.eye(3), None, weight)
+    ),
     "gaussian_epig": with_targets("gaussian", lambda x: lambda z, weight: acquisition.gaussian_epig(x, z, weight)),
     "probit_epig": with_targets(
         "latent", lambda x: lambda z, weight: acquisition.probit_epig(x, z, jnp.asarray(COVARIANCE), weight)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bal import query, strategies
-from bal.acquisition import bald, least_confidence
+from bal.acquisition import bald, expected_error_reduction, least_confidence
 from bal.pool import chunked, dense, host, make_pool
 from bal.pool.labeled import answer, ask, empty_log
 from bal.selection import PoolRows, best, expected_log_likelihoods
@@ -86,6 +86,17 @@ ABOUT = {  # row function -> kind of prediction -> it works, or what it says
         "gaussian, one draw": ONE + "a Gaussian of 1 draw.* use gp_regression or an ensemble",
         "host": "alc needs the variances of a regression",
     },
+    "functional_epig": {
+        "log_probs": "functional_epig needs the variances of a regression.* log probabilities of 3 draws",
+        "gaussian": WORKS,
+        "gaussian, kernel": WORKS,
+        "gaussian, kernel without noise": r"functional_epig by a covariance needs noise \[rows, draws\]",
+        "latent": "functional_epig needs the variances of a regression.* a Latent of 3 draws",
+        "latent, kernel": "functional_epig needs the variances of a regression.* a Latent of 3 draws",
+        "one draw": "functional_epig needs the variances of a regression.* log probabilities of 1 draw",
+        "gaussian, one draw": ONE + "a Gaussian of 1 draw.* use gp_regression or an ensemble",
+        "host": "functional_epig needs the variances of a regression",
+    },
     "jepig": {
         "log_probs": WORKS,
         **{kind: LOG_PROBS.format("Gaussian") for kind in LEARNERS if kind.startswith("gaussian")},
@@ -94,7 +105,11 @@ ABOUT = {  # row function -> kind of prediction -> it works, or what it says
         "host": WORKS,
     },
 }
-ROWS = {"epig": query.epig_scores, "alc": query.alc_scores, "jepig": query.jepig_scores}
+ROWS = {
+    **{"epig": query.epig_scores, "alc": query.alc_scores, "jepig": query.jepig_scores},
+    "functional_epig": query.functional_scores,
+}
+DIFFERENCES = [[1.0, -1.0, 0.0], [0.0, 1.0, -1.0]]
 
 
 def test_the_table_of_kinds_is_closed():
@@ -106,7 +121,9 @@ def test_kind_of_prediction_times_scores_about_targets(name, kind):
     """It works, and the scores of different rows differ; or it says what it needs when it is traced."""
     posterior, over = Posterior(WEIGHTS, LEARNERS[kind]), host() if kind == "host" else dense
     about = query.targets(X_TARGET)
-    context = query.joint_targets(about, 16) if name == "jepig" else about
+    joint = {"jepig": partial(query.joint_targets, num_labelings=16)}
+    joint["functional_epig"] = partial(query.functional_targets, DIFFERENCES)
+    context = joint.get(name, lambda context: context)(about)
     rows = inspect.unwrap(ROWS[name])
     scored = lambda: over.map(rows, (posterior, context(KEY, Round(posterior, None, None, None), over)), X)
     if ABOUT[name][kind] is WORKS:
@@ -190,6 +207,7 @@ ROW_FUNCTIONS = {  # with the context that goes with each, None for none
     "epig_scores": (query.epig_scores, ABOUT_TARGETS),
     "features": (query.features, None),
     "fisher_rows": (query.fisher_rows(2), None),
+    "functional_scores": (query.functional_scores, None),  # likewise
     "gradient_rows": (query.gradient_rows, None),
     "inputs": (query.inputs, None),
     "jepig_scores": (query.jepig_scores, query.joint_targets(ABOUT_TARGETS, 8)),
@@ -197,12 +215,14 @@ ROW_FUNCTIONS = {  # with the context that goes with each, None for none
     "layer_gradients": (query.layer_gradients(MEMBERS), None),
     "predictions": (query.predictions, None),
     "score": (query.score(bald), None),
+    "score_about": (query.score_about(expected_error_reduction), ABOUT_TARGETS),
     "scored_features": (query.scored_features(least_confidence), None),
     "sketched": (query.sketched(query.last_layer_gradients, 5), query.key_context),
     "sparse_rows": (LIKELIHOODS, None),
 }
 CONTEXTS = {
     "class_prior": (query.class_prior(jnp.full(CLASSES, 0.25), query.pool_targets(5)), ROUND),
+    "functional_targets": (query.functional_targets(DIFFERENCES, query.pool_targets(3)), PROCESS),
     "joint_targets": (query.joint_targets(query.pool_targets(3), 8), ROUND),
     "key_context": (query.key_context, ROUND),
     "pool_fisher": (query.pool_fisher(query.fisher_rows(2)), ROUND),
@@ -216,7 +236,7 @@ CONTEXTS = {
 }
 OTHERS = {  # what is neither
     *("Query", "Stage", "by_score", "run_query"),  # the funnel
-    *("Remembered", "Targets"),  # structures
+    *("Functionals", "Remembered", "Targets"),  # structures
     *("propose", "remembered"),  # made of stages
 }
 
@@ -225,7 +245,7 @@ def test_the_table_of_stage_functions_is_closed():
     assert set(query.__all__) == ROW_FUNCTIONS.keys() | CONTEXTS.keys() | OTHERS
 
 
-@pytest.mark.parametrize("name", sorted(ROW_FUNCTIONS.keys() - {"alc_scores"}))
+@pytest.mark.parametrize("name", sorted(ROW_FUNCTIONS.keys() - {"alc_scores", "functional_scores"}))
 def test_row_functions_are_row_wise(name):
     """Every leaf leads with the rows, and the value of a row does not depend on its place or on the others."""
     function, context = ROW_FUNCTIONS[name]
