@@ -104,6 +104,7 @@ ACQUISITIONS = {
     "mean_std": Acquisition(acquisition.mean_std, "log_probs", zero, lambda k, c: 0.5),
     "robust_bald": Acquisition(acquisition.robust_bald(0.5), "log_probs", zero, log_min),
     "predictive_entropy": Acquisition(acquisition.predictive_entropy, "log_probs", zero, log_c),
+    "standard_error": Acquisition(acquisition.standard_error(acquisition.bald), "log_probs", zero),
     "variation_ratio": Acquisition(acquisition.variation_ratio, "log_probs", zero, lambda k, c: 1 - 1 / c),
     "vote_entropy": Acquisition(acquisition.vote_entropy, "log_probs", zero, log_min),
     "vote_variation_ratio": Acquisition(
@@ -273,6 +274,7 @@ SELECTORS = {
     "sparse_iht": selector(selection.sparse_iht(), sparse_candidates),
     "softmax": selector(selection.softmax(2.0), deterministic=False),
     "softrank": selector(selection.softrank(1.0), deterministic=False),
+    "with_standard_errors": selector(selection.with_standard_errors(acquisition.bald), draw_candidates),
 }
 
 

@@ -7,6 +7,7 @@ from bal.acquisition.annotated import annotated_bald, annotated_epig
 from bal.acquisition.covariance import alc, covariance_epig
 from bal.acquisition.decisions import expected_error_reduction, value_of_information
 from bal.acquisition.epig import epig, epig_by_entropies, gaussian_epig, jepig
+from bal.acquisition.errors import standard_error
 from bal.acquisition.functional import functional_epig, gaussian_functional_epig
 from bal.acquisition.gaussian import epistemic_variance, gaussian_bald, gaussian_entropy, total_variance
 from bal.acquisition.heuristics import (
@@ -64,6 +65,7 @@ __all__ = [
     "probit_probability",
     "qb_mgp",
     "robust_bald",
+    "standard_error",
     "straddle",
     "total_variance",
     "value_of_information",

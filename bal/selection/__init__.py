@@ -12,6 +12,7 @@ from bal.selection.cover.lcmd import lcmd
 from bal.selection.cover.probcover import probcover, purity_radius
 from bal.selection.cover.ranked_batch import ScoredFeatures, ranked_batch
 from bal.selection.cover.typiclust import typiclust
+from bal.selection.errors import with_standard_errors
 from bal.selection.information.batchbald import batchbald
 from bal.selection.information.epig_batch import epig_batch
 from bal.selection.information.gaussian_batch import gaussian_batch
@@ -110,4 +111,5 @@ __all__ = [
     "transformed",
     "typiclust",
     "unknown_noise",
+    "with_standard_errors",
 ]
