@@ -428,6 +428,7 @@ LEARNERS = {
     "mc_dropout": Case(
         learners.mc_dropout(learners.mlp((16,), num_outputs=CLASSES, dropout=0.5), 4, **_small(restart=learners.warm))
     ),
+    "mean_field": Case(learners.mean_field(learners.mlp((16,), num_outputs=CLASSES), 4, **_small())),
     "swag": Case(learners.swag(learners.mlp((16,), num_outputs=CLASSES), 4, num_members=2, rank=3, **_small())),
 }
 

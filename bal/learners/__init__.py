@@ -5,6 +5,7 @@ from bal.learners.ensemble import ensemble, tapped_members
 from bal.learners.heads import bayesian_linear, normal_inverse_gamma
 from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
+from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.restart import cold, shrink_and_perturb, warm
 from bal.learners.swag import swag
@@ -23,6 +24,7 @@ __all__ = [
     "lenet",
     "linear",
     "mc_dropout",
+    "mean_field",
     "mlp",
     "network",
     "normal_inverse_gamma",

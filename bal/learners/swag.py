@@ -77,7 +77,7 @@ def swag(
       rank: R, of the low-rank part, from 2 to T.
       scale: factor of the covariance; 0 predicts by averaged weights (SWA).
       optimizer: of the first part; Adam at 1e-3 unless given.
-      tail_optimizer: of the tail; stochastic descent at 1e-2 with momentum 0.9 unless given.
+      tail_optimizer: of the tail; stochastic descent at 0.05 with momentum 0.9 unless given.
       num_steps, minibatch_size: length of the first part and rows of a step.
       restart: `cold`, `warm` (from the mean weights) or `shrink_and_perturb(...)`.
       likelihood: `categorical`, or `gaussian()` for real labels.
@@ -105,7 +105,7 @@ def swag(
     if num_draws % num_members:
         raise ValueError(f"{num_draws} draws cannot be shared out evenly by {num_members} members; use a multiple")
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
-    tail_optimizer = optax.sgd(1e-2, momentum=0.9) if tail_optimizer is None else tail_optimizer
+    tail_optimizer = optax.sgd(0.05, momentum=0.9) if tail_optimizer is None else tail_optimizer
 
     def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
         outputs, moved = training_pass(network, params, x, key)
