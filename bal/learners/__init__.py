@@ -2,7 +2,7 @@
 
 from bal.learners.adapters import from_functions, from_sklearn
 from bal.learners.ensemble import ensemble, tapped_members
-from bal.learners.heads import bayesian_linear, normal_inverse_gamma
+from bal.learners.heads import bayesian_linear, bayesian_softmax, neural_linear, normal_inverse_gamma
 from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.mean_field import mean_field
@@ -14,6 +14,7 @@ __all__ = [
     "Likelihood",
     "Network",
     "bayesian_linear",
+    "bayesian_softmax",
     "categorical",
     "cold",
     "ensemble",
@@ -27,6 +28,7 @@ __all__ = [
     "mean_field",
     "mlp",
     "network",
+    "neural_linear",
     "normal_inverse_gamma",
     "shrink_and_perturb",
     "swag",

@@ -228,6 +228,7 @@ def _solve(phi: Array, y: Array, weight: Array, standardize: bool, choose: Calla
     ratio, noise, prior, a, b, converged = choose(Moments(values, projected, dot(weight, z**2), total, usual), scale)
     mean = scale * dot(vectors, projected / (values + ratio))
     root = vectors / jnp.sqrt(values + ratio)[None]
+    converged = converged & jnp.isfinite(mean).all()
     return LinearState(mean, root, noise[None], prior, shift, a, b, converged[None])
 
 

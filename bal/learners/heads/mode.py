@@ -1,0 +1,137 @@
+"""The mode of softmax regression by Newton's method, and products with its Hessian, a block of rows at a time."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.sparse.linalg import cg
+from jaxtyping import Array, Bool, Float, Int, Num
+
+from bal.numerics import dot, rows_per_block
+
+BLOCK_BYTES = 2**21
+"""What the logits of a block of rows may take."""
+
+
+class Rows(NamedTuple):
+    """Labeled rows: features with a one for the bias, class numbers or distributions, weights."""
+
+    phi: Float[Array, "L F"]
+    y: Num[Array, "L *C"]
+    weight: Float[Array, "L"]
+
+
+class Mode(NamedTuple):
+    """weights: where the posterior is highest. precision: of the prior. scale: a preconditioner for the Hessian there.
+
+    The scale is what the Hessian would be in the eigenbasis of ``Φᵀ W Φ``, given by `axes`, if all rows had the average
+    ``p (1 - p)`` of each class.
+    """
+
+    weights: Float[Array, "F C"]
+    precision: Float[Array, ""]
+    axes: Float[Array, "F F"]
+    scale: Float[Array, "F C"]
+    converged: Bool[Array, ""]
+
+
+class _Step(NamedTuple):
+    weights: Float[Array, "F C"]
+    scale: Float[Array, "F C"]
+    decrement: Float[Array, ""]
+    number: Int[Array, ""]
+
+
+def over_blocks(function: Callable[[Any, Int[Array, ""]], Any], rows: Rows, num_classes: int) -> Any:
+    """Sum of ``function(block, number)`` over blocks of rows; the last is filled up with rows of weight 0.
+
+    >>> rows = Rows(jnp.ones((5, 2)), jnp.zeros(5, int), jnp.ones(5))
+    >>> float(over_blocks(lambda block, number: block.weight.sum(), rows, BLOCK_BYTES // 8))
+    5.0
+    """
+    size, block = rows.phi.shape[0], rows_per_block(rows.phi.dtype.itemsize * num_classes, BLOCK_BYTES)
+    if size <= block:
+        return function(rows, jnp.int32(0))
+    count = -(-size // block)
+    fill = lambda leaf: jnp.pad(leaf, ((0, count * block - size), *[(0, 0)] * (leaf.ndim - 1)))
+    blocks = jax.tree.map(lambda leaf: fill(leaf).reshape(count, block, *leaf.shape[1:]), rows)
+    add = lambda total, some: (jax.tree.map(jnp.add, total, function(*some)), None)
+    like = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], blocks), jnp.int32(0))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+    return jax.lax.scan(add, zeros, (blocks, jnp.arange(count, dtype=jnp.int32)))[0]
+
+
+def times_hessian(
+    rows: Rows, weights: Float[Array, "F C"], precision: Float[Array, ""], v: Float[Array, "F C"]
+) -> Float[Array, "F C"]:
+    """``H v`` at these weights."""
+
+    def block(rows: Rows, number: Array) -> Array:
+        del number
+        p, z = jax.nn.softmax(dot(rows.phi, weights), -1), dot(rows.phi, v)
+        return dot(rows.phi.T, rows.weight[:, None] * p * (z - jnp.sum(p * z, -1, keepdims=True)))
+
+    return over_blocks(block, rows, weights.shape[1]) + precision * v
+
+
+def solve(
+    rows: Rows, at: Mode | _Step, precision: Array, axes: Array, b: Array, tol: float, num_steps: int
+) -> Float[Array, "F C"]:
+    """``H⁻¹ b`` by preconditioned conjugate gradients."""
+    product = lambda v: times_hessian(rows, at.weights, precision, v)
+    precondition = lambda v: dot(axes, dot(axes.T, v) / at.scale)
+    return cg(product, b, tol=tol, maxiter=num_steps, M=precondition)[0]
+
+
+def find_mode(rows: Rows, precision: Float[Array, ""], start: Float[Array, "F C"], num_steps: int = 50) -> Mode:
+    """The mode of ``log p(y | W) - ½ precision |W|²``, by steps that are halved where they would not descend.
+
+    Ends behind the step that promised to gain less than rounding.
+    """
+    num_classes = start.shape[1]
+    values, axes = jnp.linalg.eigh(dot(rows.phi.T, rows.weight[:, None] * rows.phi))
+    values, total = jnp.maximum(values, 0.0), jnp.maximum(rows.weight.sum(), jnp.finfo(start.dtype).tiny)
+
+    def loss(weights: Array) -> Float[Array, ""]:
+        return over_blocks(lambda rows, _: _value(rows, weights), rows, num_classes) + precision * _half(weights)
+
+    def slope(weights: Array) -> tuple[Array, Array]:
+        grad, spread = over_blocks(lambda rows, _: _slope(rows, weights), rows, num_classes)
+        return grad + precision * weights, values[:, None] * (spread / total)[None] + precision
+
+    def goes_on(at: _Step) -> Bool[Array, ""]:
+        return (at.decrement > 1e-5) & (at.number < num_steps)
+
+    def step(at: _Step) -> _Step:
+        grad, scale = slope(at.weights)
+        move = solve(rows, at._replace(scale=scale), precision, axes, grad, 1e-4, 100)
+        decrement, before = jnp.sum(move * grad), loss(at.weights)
+        slack = 8 * jnp.finfo(before.dtype).eps * jnp.abs(before)
+        worse = lambda share: ~(loss(at.weights - share * move) <= before + slack) & (share > 1e-6)
+        share = jax.lax.while_loop(worse, lambda share: share / 2, jnp.ones_like(before))
+        return _Step(at.weights - share * move, scale, decrement, at.number + 1)
+
+    infinite = jnp.full((), jnp.inf, start.dtype)
+    end = jax.lax.while_loop(goes_on, step, _Step(start, jnp.ones_like(start), infinite, jnp.int32(0)))
+    return Mode(end.weights, precision, axes, slope(end.weights)[1], end.decrement <= 1e-5)
+
+
+def _half(weights: Float[Array, "F C"]) -> Float[Array, ""]:
+    return 0.5 * jnp.sum(weights**2)
+
+
+def _targets(rows: Rows, num_classes: int) -> Float[Array, "L C"]:
+    return rows.y if rows.y.ndim == 2 else jax.nn.one_hot(rows.y, num_classes, dtype=rows.phi.dtype)
+
+
+def _value(rows: Rows, weights: Float[Array, "F C"]) -> Float[Array, ""]:
+    log_probs = jax.nn.log_softmax(dot(rows.phi, weights), -1)
+    return -dot(rows.weight, jnp.sum(_targets(rows, weights.shape[1]) * log_probs, -1))
+
+
+def _slope(rows: Rows, weights: Float[Array, "F C"]) -> tuple[Float[Array, "F C"], Float[Array, "C"]]:
+    """Gradient of the loss, and ``Σ_i w_i p_i (1 - p_i)``."""
+    p = jax.nn.softmax(dot(rows.phi, weights), -1)
+    grad = dot(rows.phi.T, rows.weight[:, None] * (p - _targets(rows, weights.shape[1])))
+    return grad, dot(rows.weight, p * (1 - p))
