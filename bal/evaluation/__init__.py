@@ -1,12 +1,13 @@
 """Arrays in, arrays out: metrics, learning curves, statistics over paired seeds, tables, plots. Imports no JAX.
 
-The `evaluate` of a set-up is `classification` or `regression`.
+The `evaluate` of a set-up is `classification`, `regression` or `remaining_entropy`.
 
 The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.
 """
 
 from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target
-from bal.evaluation.measures import classification, regression
+from bal.evaluation.gains import Gains, gains
+from bal.evaluation.measures import classification, regression, remaining_entropy
 from bal.evaluation.metrics import (
     accuracy,
     brier,
@@ -32,6 +33,7 @@ from bal.evaluation.tables import Comparison, compare, comparison_table
 
 __all__ = [
     "Comparison",
+    "Gains",
     "PairedDifference",
     "accuracy",
     "area_under_curve",
@@ -42,6 +44,7 @@ __all__ = [
     "comparison_table",
     "detectable_difference",
     "ece",
+    "gains",
     "gaussian_nll",
     "holm",
     "interquartile_mean",
@@ -54,6 +57,7 @@ __all__ = [
     "nll",
     "paired_difference",
     "regression",
+    "remaining_entropy",
     "rmse",
     "strategy_styles",
     "verdict",

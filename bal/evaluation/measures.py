@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from bal.evaluation.metrics import accuracy, brier, ece, gaussian_nll, mixture_nll, mixture_probabilities, rmse
 
 Evaluate = Callable[[Any, tuple], dict[str, Any]]
@@ -69,11 +71,42 @@ def regression(over: Any = None) -> Evaluate:
     return evaluate
 
 
+@cache
+def remaining_entropy(over: Any = None) -> Evaluate:
+    """``evaluate(posterior, test)``: mean entropy (nats) of the predicted label of a test row: what is left to know.
+
+    Between rounds it drops, in expectation, by the EPIG of the labels about these rows (`bal.evaluation.gains`), with
+    less noise than the nll of one label a row, and without reading labels. Of a `bal.typing.Gaussian` with several
+    draws it is the entropy of the normal of their moments, an upper bound. The test and `over` are as in
+    `classification`; labels may be anything.
+
+    Use it when predicted and realized information are to be compared, or a pool's labels are not known.
+
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> unsure = SimpleNamespace(predict=lambda x: np.log(np.full((len(x), 1, 2), 0.5)))
+    >>> round(float(remaining_entropy()(unsure, (np.zeros((4, 1)), None))["entropy"]), 4)
+    0.6931
+    """
+
+    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+        found, _ = _predicted(posterior, test, over)
+        if hasattr(found, "noise"):
+            xp = found.mean.__array_namespace__()
+            variance = xp.mean(found.variance + found.noise, axis=1) + xp.var(found.mean, axis=1)
+            return {"entropy": 0.5 * xp.mean(xp.log(2 * np.pi * np.e * variance))}
+        probs = mixture_probabilities(_of_latent(found) if hasattr(found, "variance") else found)
+        xp = probs.__array_namespace__()
+        return {"entropy": -xp.mean(xp.sum(probs * xp.log(xp.where(probs > 0, probs, 1)), axis=1))}
+
+    return evaluate
+
+
 def _predicted(posterior: Any, test: tuple, over: Any) -> tuple[Any, Any]:
     """Predictions for the test rows, and their labels."""
     x, y, *rows = test
     if rows:
-        x, y = x[rows[0]], y[rows[0]]
+        x, y = x[rows[0]], None if y is None else y[rows[0]]
     return (posterior.predict(x) if over is None else over.map(_predict, (posterior,), x)), y
 
 
