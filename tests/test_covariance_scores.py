@@ -209,12 +209,14 @@ def test_several_draws_have_the_moments_of_the_mixture():
 def test_row_wise_in_chunks_in_blocks_and_over_seeds(rows, posterior, monkeypatch):
     there, x = given_targets(posterior), jnp.asarray(X_POOL)
     whole = scores(rows, posterior)
-    np.testing.assert_allclose(chunked(4).map(rows, (posterior, there), x), whole, rtol=1e-12)
+    in_chunks = jax.jit(lambda posterior, there, x: chunked(4).map(rows, (posterior, there), x))
+    np.testing.assert_allclose(in_chunks(posterior, there, x), whole, rtol=1e-12)
     monkeypatch.setattr(about_targets, "JOINT_BYTES", 3 * M * 8)
-    np.testing.assert_allclose(rows(posterior, there, x), whole, rtol=1e-12)
+    in_blocks = jax.jit(lambda posterior, there, x: rows(posterior, there, x))  # traced anew
+    np.testing.assert_allclose(in_blocks(posterior, there, x), whole, rtol=1e-12)
     other = fit(LEARNER, X + 0.3)
-    both = jax.tree.map(lambda *leaves: jnp.stack(leaves), posterior, other)
-    many = jax.vmap(lambda posterior: rows(posterior, given_targets(posterior), x))(both)
+    both = jax.tree.map(lambda *leaves: np.stack(leaves), posterior, other)
+    many = jax.jit(jax.vmap(lambda posterior: rows(posterior, given_targets(posterior), x)))(both)
     np.testing.assert_allclose(many, np.stack([whole, scores(rows, other)]), rtol=1e-10)
 
 
@@ -247,5 +249,5 @@ def test_lowers_for_every_platform(posterior):
 def test_stage_with_posterior_context_is_the_same_kernel(posterior):
     context = posterior_context(KEY, Round(posterior, None, None, None), dense)
     kernel = posterior_covariance(candidates(posterior, context))
-    np.testing.assert_allclose(kernel.block(kernel.rows), covariances(posterior, X_POOL), atol=1e-12)
+    np.testing.assert_allclose(jax.jit(kernel.block)(kernel.rows), covariances(posterior, X_POOL), atol=1e-12)
     np.testing.assert_allclose(kernel.noise, NOISE)

@@ -118,6 +118,7 @@ def map_members(fn: Callable, *members: PyTree) -> PyTree:
     >>> map_members(lambda a, b: a + b, jnp.arange(3), jnp.arange(3)).tolist()
     [0, 2, 4]
     """
+    fn = jax.jit(fn)  # traced once for both
     one_by_one = lambda *members: jax.lax.map(lambda member: fn(*member), members)
     return jax.lax.platform_dependent(*members, cpu=one_by_one, default=jax.vmap(fn))
 

@@ -35,8 +35,11 @@ def ascend(method: Any, objective: Callable[[PyTree], Float[Array, ""]], params:
 
     Ends early where the value no longer changes, by 2e-9 of itself (scipy's criterion), or is not a number.
     """
-    loss = lambda params: -objective(params)
-    visit = jax.value_and_grad(loss)
+    visit = jax.jit(jax.value_and_grad(lambda params: -objective(params)))
+    loss = jax.custom_vjp(
+        lambda params: visit(params)[0]
+    )  # line searches differentiate it again: traced once all the same
+    loss.defvjp(visit, lambda grad, by: (jax.tree.map(lambda leaf: (by * leaf).astype(leaf.dtype), grad),))
     like = jax.eval_shape(loss, params)
     infinity, tolerance = jnp.full((), jnp.inf, like.dtype), max(2e-9, 10 * float(jnp.finfo(like.dtype).eps))
 

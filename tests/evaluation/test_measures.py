@@ -26,6 +26,11 @@ def knowing(rows):
     return SimpleNamespace(predict=lambda x: jax.tree.map(lambda leaf: leaf[x], rows))
 
 
+@jax.jit
+def measured(rows, test):
+    return classification()(knowing(rows), test)
+
+
 def agree(found, expected):
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -44,8 +49,7 @@ def of_classes(probs, y):
 def test_classification():
     expected = of_classes(np.exp(LOG_PROBS).mean(1), Y)
     agree(classification()(knowing(LOG_PROBS), (X, Y)), expected)
-    traced = jax.jit(lambda log_probs, test: classification()(knowing(log_probs), test))
-    agree(traced(jnp.asarray(LOG_PROBS), (X, jnp.asarray(Y))), expected)
+    agree(measured(jnp.asarray(LOG_PROBS), (X, jnp.asarray(Y))), expected)
 
 
 def test_truth_values_are_the_classes_0_and_1():
@@ -57,17 +61,22 @@ def test_rows_of_a_shared_test_set_and_chunks():
     rows = RANDOM.permutation(M)[:11]
     expected = of_classes(np.exp(LOG_PROBS[rows]).mean(1), Y[rows])
     agree(classification()(knowing(LOG_PROBS), (X, Y, rows)), expected)
-    posterior = jax.tree_util.Partial(lambda table, x: table[x], jnp.asarray(LOG_PROBS))
-    posterior.predict = posterior
-    agree(classification(chunked(4))(posterior, (jnp.asarray(X), jnp.asarray(Y), jnp.asarray(rows))), expected)
+
+    @jax.jit
+    def in_chunks(table, test):
+        posterior = jax.tree_util.Partial(lambda table, x: table[x], table)
+        posterior.predict = posterior
+        return classification(chunked(4))(posterior, test)
+
+    agree(in_chunks(jnp.asarray(LOG_PROBS), (jnp.asarray(X), jnp.asarray(Y), jnp.asarray(rows))), expected)
 
 
 def test_a_binary_process_is_read_as_a_probit_model():
-    latent = Latent(jnp.asarray(RANDOM.normal(size=(M, K))), jnp.asarray(RANDOM.gamma(1.0, size=(M, K))))
+    latent = Latent(RANDOM.normal(size=(M, K)), RANDOM.gamma(1.0, size=(M, K)))
     one = scipy.stats.norm.cdf(latent.mean / np.sqrt(1 + latent.variance)).mean(1)
-    agree(classification()(knowing(latent), (X, jnp.asarray(Y % 2))), of_classes(np.stack([1 - one, one], 1), Y % 2))
-    far = Latent(jnp.full((1, 1), -40.0), jnp.zeros((1, 1)))
-    found = classification()(knowing(far), (np.zeros(1, int), jnp.ones(1, int)))
+    agree(measured(latent, (X, Y % 2)), of_classes(np.stack([1 - one, one], 1), Y % 2))
+    far = Latent(np.full((1, 1), -40.0), np.zeros((1, 1)))
+    found = measured(far, (np.zeros(1, int), np.ones(1, int)))
     np.testing.assert_allclose(found["nll"], -scipy.special.log_ndtr(-40.0), rtol=1e-6)  # a probability of 0 in float32
 
 

@@ -1,5 +1,7 @@
 """Few labels in a large capacity: the same numbers as in a small one, without reading the rest of the state."""
 
+import functools
+
 import gpjax
 import jax
 import jax.numpy as jnp
@@ -35,14 +37,24 @@ def spread_out(y, count, capacity):
     places = [*np.sort(np.random.default_rng(1).permutation(capacity - 1)[: count - 1]).tolist(), capacity - 1]
     x, labels, weight = np.full((capacity, 2), np.nan), np.zeros(capacity, y.dtype), np.zeros(capacity)
     x[places], labels[places], weight[places] = X[:count], y[:count], 1.0
-    return Data(*map(jnp.asarray, (x, labels, weight)))
+    return Data(x, labels, weight)
 
 
-def run(learner, data):
+def run(learner, data, x_new):
+    x_new = jnp.asarray(x_new)
     state = learner.fit(KEY, learner.init(KEY, data), data)
-    rows = learner.embed(state, jnp.asarray(X_NEW))
-    variance = jax.vmap(lambda row: learner.kernel(state, row, row))(rows)
-    return state, (learner.predict(state, jnp.asarray(X_NEW)), variance)
+    variance = jax.vmap(lambda row: learner.kernel(state, row, row))(learner.embed(state, x_new))
+    return state, (learner.predict(state, x_new), variance)
+
+
+@functools.cache
+def ten_and_a_hundred(name):
+    """States and predictions of ten labels and of a hundred, one after the other in one program; and the labels."""
+    y, x_new = (Y > 0).astype(np.int32) if name == "classification" else Y, X if name == "draws" else X_NEW
+    both = jax.tree.map(lambda *leaves: np.stack(leaves), *(spread_out(y, count, CAPACITY) for count in (10, 100)))
+    program = jax.jit(lambda data: jax.lax.map(lambda one: run(LEARNERS[name], one, x_new), data))  # as seeds on a CPU
+    together = jax.tree.map(np.asarray, program(both))
+    return [jax.tree.map(lambda leaf: leaf[place], together) for place in (0, 1)], y
 
 
 def test_few_sizes():
@@ -65,36 +77,28 @@ def test_seeds_that_are_mapped_together_take_the_branch_of_the_largest():
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_capacity_changes_nothing(name):
-    """Ten labels and a hundred, one after the other in one program, against a capacity of one size; draws, whose noise
-    hangs on places, meet their labels."""
-    learner = LEARNERS[name]
-    y = (Y > 0).astype(np.int32) if name == "classification" else Y
-    together = jax.jit(lambda data: jax.lax.map(lambda one: run(learner, one), data))  # as seeds are on a CPU
-    apart = [spread_out(y, count, CAPACITY) for count in (10, 100)]
-    state, found = together(jax.tree.map(lambda *leaves: jnp.stack(leaves), *apart))
-    alone = jax.jit(lambda data: run(learner, data)[1])
-    for place, count in enumerate((10, 100)):
-        one = jax.tree.map(lambda leaf: leaf[place], state)  # noqa: B023
+    """Ten labels and a hundred, against a capacity of one size; draws, whose noise hangs on places, meet their labels."""
+    found, y = ten_and_a_hundred(name)
+    alone = jax.jit(lambda data: run(LEARNERS[name], data, X_NEW)[1])
+    for count, (state, predictions) in zip((10, 100), found):
+        assert int((state.posterior if name == "draws" else state).num_labels) == count
         if name == "draws":
-            assert int(one.posterior.num_labels) == count
-            mean = learner.predict(one, jnp.asarray(X[:count])).mean
-            np.testing.assert_allclose(mean, np.stack([y[:count]] * 2, 1), atol=0.3)
+            np.testing.assert_allclose(predictions[0].mean[:count], np.stack([y[:count]] * 2, 1), atol=0.3)
             continue
-        assert int(one.num_labels) == count
         expected = alone(spread_out(y, count, 100))
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a[place], b, rtol=1e-7, atol=1e-7), found, expected)  # noqa: B023
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-7), predictions, expected)
 
 
 def test_the_rest_of_the_state_is_never_read():
     """So that a round with ten labels costs what ten labels cost; it holds zeros. Nor by a gradient in the inputs."""
-    learner = LEARNERS["regression"]
-    state, _ = jax.jit(lambda data: run(learner, data))(spread_out(Y, 10, CAPACITY))
+    learner, ((state, _), _) = LEARNERS["regression"], ten_and_a_hundred("regression")[0]
     for leaf in (state.x[10:], state.whiten[:, 10:], state.whiten[:, :, 10:], state.alpha[:, 10:]):
         assert not leaf.any()
-    spoilt = state._replace(x=state.x.at[16:].set(jnp.nan), whiten=state.whiten.at[:, 16:].set(jnp.nan))
+    spoilt = state._replace(x=state.x.copy(), whiten=state.whiten.copy())
+    spoilt.x[16:], spoilt.whiten[:, 16:] = np.nan, np.nan
     total = lambda x, state: sum(leaf.sum() for leaf in learner.predict(state, x))
     slope = jax.jit(jax.value_and_grad(total))
-    expected, found = (slope(jnp.asarray(X_NEW), some) for some in (state, spoilt))
+    expected, found = (slope(X_NEW, some) for some in (state, spoilt))
     jax.tree.map(np.testing.assert_array_equal, found, expected)
     step = np.eye(2)[0] * 1e-6
     numeric = (slope(X_NEW + step, state)[0] - slope(X_NEW - step, state)[0]) / 2e-6

@@ -1,5 +1,8 @@
 """The sparse posterior against the exact one, and acquisitions of several outputs."""
 
+from functools import partial
+
+import equinox as eqx
 import gpjax
 import jax
 import jax.numpy as jnp
@@ -36,8 +39,12 @@ def float64():
         yield
 
 
+def noise(x):
+    return 0.01 + 0.05 * x[:, 0] ** 2
+
+
 def model(lengthscale=1.5):
-    return process(gpjax.kernels.RBF(lengthscale=lengthscale), lambda x: 0.01 + 0.05 * x[:, 0] ** 2)
+    return process(gpjax.kernels.RBF(lengthscale=lengthscale), noise)
 
 
 def data(y=Y, capacity=20):
@@ -46,8 +53,9 @@ def data(y=Y, capacity=20):
     return Data(pad(X, 1e6), pad(y, np.nan), pad(WEIGHT, 0.0))
 
 
+@partial(jax.jit, static_argnums=0)
 def fitted(learner, data):
-    state = jax.jit(lambda data: learner.fit(KEY, learner.init(KEY, data), data))(data)
+    state = learner.fit(KEY, learner.init(KEY, data), data)
     rows = learner.embed(state, jnp.array(X_NEW))
     pair = lambda a, b: learner.kernel(state, a, b)
     return learner.predict(state, jnp.array(X_NEW)), jax.vmap(jax.vmap(pair, (None, 0)), (0, None))(rows, rows)
@@ -57,14 +65,14 @@ def agree(got, expected, tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), got, expected)
 
 
+@eqx.filter_jit
+def bound_and_rows(size, data, made):
+    chosen = choose_inducing(made, data.x, data.weight, size)
+    return project(made, chosen, data.x, data.y, data.weight).bound, chosen.x
+
+
 def bound(size, data, made=None):
-    made = model() if made is None else made
-
-    def found(data):
-        chosen = choose_inducing(made, data.x, data.weight, size)
-        return project(made, chosen, data.x, data.y, data.weight).bound, chosen.x
-
-    value, chosen = jax.jit(found)(data)
+    value, chosen = bound_and_rows(size, data, model() if made is None else made)
     return float(value), np.array(chosen)
 
 
@@ -153,11 +161,12 @@ def test_sum_over_outputs():
     learner = gp_regression(process(gpjax.kernels.RBF(), 0.1))
     both, _ = fitted(learner, data())
     alone = [fitted(learner, data(Y[:, p]))[0] for p in range(2)]
-    agree(over_outputs(gaussian_bald)(both), sum(gaussian_bald(one) for one in alone), 1e-10)
-    targets = jax.tree.map(lambda leaf: leaf[:2], both)
-    single = [jax.tree.map(lambda leaf: leaf[:2], one) for one in alone]
-    expected = sum(gaussian_epig(one, some) for one, some in zip(alone, single))
-    agree(over_outputs(gaussian_epig)(both, targets), expected, 1e-10)
+    bald, epig, all_bald, all_epig = map(
+        jax.jit, (gaussian_bald, gaussian_epig, over_outputs(gaussian_bald), over_outputs(gaussian_epig))
+    )
+    few = lambda rows: jax.tree.map(lambda leaf: np.asarray(leaf)[:2], rows)
+    agree(all_bald(both), sum(np.asarray(bald(one)) for one in alone), 1e-10)
+    agree(all_epig(both, few(both)), sum(np.asarray(epig(one, few(one))) for one in alone), 1e-10)
     assert isinstance(both, Gaussian)
     assert both.mean.shape == (6, 1, 2)
 

@@ -49,7 +49,7 @@ def gp_classification(
     >>> from bal.learners.gp import process
     >>> learner = gp_classification(process(gpjax.kernels.RBF()))
     >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
-    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
+    >>> state = jax.jit(learner.fit)(jax.random.key(0), learner.init(jax.random.key(0), data), data)
     >>> [round(float(leaf[0, 0]), 4) for leaf in learner.predict(state, data.x)]
     [0.5061, 0.6613]
 

@@ -50,6 +50,7 @@ def derivatives(
 
 
 @jax.custom_jvp
+@jax.jit
 def _hazard(f: Array) -> tuple[Array, Array]:
     """``h = φ(f) / Φ(f)`` and ``h + f``, which cancels far below zero: there by a continued fraction."""
     tail = far = jnp.maximum(-f, 8.0)

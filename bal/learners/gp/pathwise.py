@@ -76,8 +76,8 @@ def gp_regression_draws(
     >>> from bal.learners.gp import process
     >>> learner = gp_regression_draws(process(gpjax.kernels.RBF(), noise=1e-6), num_draws=3)
     >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
-    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
-    >>> jnp.round(learner.predict(state, data.x).mean, 2).tolist()
+    >>> state = jax.jit(learner.fit)(jax.random.key(0), learner.init(jax.random.key(0), data), data)
+    >>> jnp.round(jax.jit(learner.predict)(state, data.x).mean, 2).tolist()
     [[1.0, 1.0, 1.0]]
 
     Wilson, Borovitskiy, Terenin, Mostowsky and Deisenroth 2020, "Efficiently Sampling Functions from Gaussian Process
@@ -118,8 +118,8 @@ def gp_classification_draws(
     >>> from bal.learners.gp import process
     >>> learner = gp_classification_draws(process(gpjax.kernels.RBF()), num_draws=3)
     >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
-    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
-    >>> learner.predict(state, data.x).shape
+    >>> state = jax.jit(learner.fit)(jax.random.key(0), learner.init(jax.random.key(0), data), data)
+    >>> jax.jit(learner.predict)(state, data.x).shape
     (1, 3, 2)
 
     Wilson et al. 2020, "Efficiently Sampling Functions from Gaussian Process Posteriors"; for classes, reconstructed.

@@ -46,7 +46,7 @@ def gp_regression(
     >>> from bal.learners.gp import process
     >>> learner = gp_regression(process(gpjax.kernels.RBF(), noise=1.0))
     >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
-    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
+    >>> state = jax.jit(learner.fit)(jax.random.key(0), learner.init(jax.random.key(0), data), data)
     >>> [round(float(leaf[0, 0]), 4) for leaf in learner.predict(state, data.x)]
     [0.5, 0.5, 1.0]
 
