@@ -1,6 +1,7 @@
 """Few labels in a large capacity: the same numbers as in a small one, without reading the rest of the state."""
 
 import functools
+from operator import itemgetter
 
 import gpjax
 import jax
@@ -54,7 +55,7 @@ def ten_and_a_hundred(name):
     both = jax.tree.map(lambda *leaves: np.stack(leaves), *(spread_out(y, count, CAPACITY) for count in (10, 100)))
     program = jax.jit(lambda data: jax.lax.map(lambda one: run(LEARNERS[name], one, x_new), data))  # as seeds on a CPU
     together = jax.tree.map(np.asarray, program(both))
-    return [jax.tree.map(lambda leaf: leaf[place], together) for place in (0, 1)], y
+    return [jax.tree.map(itemgetter(place), together) for place in (0, 1)], y
 
 
 def test_few_sizes():
@@ -77,7 +78,7 @@ def test_seeds_that_are_mapped_together_take_the_branch_of_the_largest():
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_capacity_changes_nothing(name):
-    """Ten labels and a hundred, against a capacity of one size; draws, whose noise hangs on places, meet their labels."""
+    """Ten labels and a hundred, against a capacity of one size; draws, whose noise hangs on places, meet labels."""
     found, y = ten_and_a_hundred(name)
     alone = jax.jit(lambda data: run(LEARNERS[name], data, X_NEW)[1])
     for count, (state, predictions) in zip((10, 100), found):
