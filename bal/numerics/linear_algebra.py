@@ -61,6 +61,7 @@ def small_log_determinants(matrices: Float[Array, "n F F"]) -> Float[Array, "n"]
 
     def eliminate(place: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         a, total = carry
+        place = place.astype(jnp.int32)  # as in `small_solves`
         row = jax.lax.dynamic_slice_in_dim(a, place, 1, 1)
         pivot = jax.lax.dynamic_slice_in_dim(row, place, 1, 2)
         return a - row.transpose(0, 2, 1) * (row / pivot), total + jnp.log(pivot[:, 0, 0])
@@ -77,6 +78,7 @@ def small_solves(matrices: Float[Array, "n F F"], right: Float[Array, "n F G"]) 
     """
 
     def eliminate(place: Array, both: Array) -> Array:
+        place = place.astype(jnp.int32)  # `vmap` makes gathers of slices, which JAX cannot lower at an int64 in float32
         row = jax.lax.dynamic_slice_in_dim(both, place, 1, 1)
         row = row / jax.lax.dynamic_slice_in_dim(row, place, 1, 2)
         cleared = both - jax.lax.dynamic_slice_in_dim(both, place, 1, 2) * row
