@@ -22,6 +22,9 @@ JOINT_BYTES = 4 * 2**20
 
 EVENT_BLOCK = 512
 
+MAX_COLUMNS = 16_384
+"""Of one block: a matrix product of more may be split unevenly, and then copies of a row differ by a rounding."""
+
 _LOG_RATIO_CEILING = 27.0  # a class this much likelier under one draw has a marginal below 1e-11
 
 
@@ -117,7 +120,9 @@ def event_block(num_events: int) -> int:
 
 
 def rows_in_block(num_events: int, log_probs: Float[Array, "n K C"], budget: int) -> int:
-    """Rows whose joint with one block of events takes `budget` bytes; at least 1."""
+    """Rows whose joint with one block of events takes `budget` bytes; at least 1, and at most `MAX_COLUMNS` columns."""
     if budget < 1:
         raise ValueError(f"budget must be at least 1 byte, got {budget}")
-    return rows_per_block(event_block(num_events) * log_probs.shape[-1] * log_probs.dtype.itemsize, budget)
+    num_classes = log_probs.shape[-1]
+    rows = rows_per_block(event_block(num_events) * num_classes * log_probs.dtype.itemsize, budget)
+    return min(rows, max(MAX_COLUMNS // num_classes, 1))
