@@ -199,7 +199,7 @@ def _write(whole: PyTree, part: PyTree, start: Any) -> PyTree:
 
 @lru_cache(maxsize=64)
 def _compiled(fn: Callable) -> Callable:
-    return jax.jit(fn)
+    return fn if isinstance(fn, jax.stages.Wrapped) else jax.jit(fn)  # what is compiled already need not be again
 
 
 def _check(chunk_size: int | None, budget: int) -> None:

@@ -68,21 +68,27 @@ def select(
     _check_rule(rule)
     rows, known = _rows(features, known, scores, log_probs, kernel)
     n = num_rows(rows)
-    weight = None if known is None else jnp.ones(num_rows(known))
+    weight = None if known is None else _one_a_row("weights", None, num_rows(known), float)
     able = _one_a_row("eligible", eligible, n, bool)
     if kernel is not None:
         if context is not None:
             raise ValueError("expected a kernel or a context, which is where a rule finds the kernel, but got both")
         context = _numbers(kernel, "kernel")
     price = _one_a_row("cost", cost, n, float)
-    if not isinstance(price, Tracer) and not bool((jnp.isfinite(price) & (price > 0)).all()):
+    if not isinstance(price, Tracer) and not _are_costs(price):
         raise ValueError("expected positive, finite costs: a cost of 0 would be worth any score")
-    candidates = Candidates(rows, jnp.arange(n, dtype=jnp.int32), able, price, known, weight, context)
-    num_able = n if isinstance(able, Tracer) else int(able.sum())
+    candidates = Candidates(rows, jnp.asarray(np.arange(n, dtype=np.int32)), able, price, known, weight, context)
+    num_able = n if isinstance(able, Tracer) else int(np.asarray(able).sum())
     if not 1 <= batch_size <= num_able:
         raise ValueError(f"expected a batch of 1 to {num_able} rows, as many as may be picked, got {batch_size}")
     key = jax.random.key(int(key)) if isinstance(key, int | np.integer) else key
     return _compiled(rule)(key, candidates, batch_size)
+
+
+# Compiled as one: operation by operation, each would be a program for each shape.
+_gradients = jax.jit(lambda log_probs, x: label_gradients(log_probs, x[:, None]))
+_are_costs = jax.jit(lambda cost: (jnp.isfinite(cost) & (cost > 0)).all())
+_are_uneven = jax.jit(lambda log_probs: (jnp.abs(jax.nn.logsumexp(log_probs, -1)) > _UNEVEN).any())
 
 
 @lru_cache(maxsize=64)
@@ -126,7 +132,7 @@ def _rows(features: Any, known: Any, scores: Any, log_probs: Any, kernel: Any) -
             )
         if getattr(x, "ndim", 0) != 2 or len(x) != len(found):
             raise ValueError(f"expected features [{len(found)}, F] beside log_probs, got {jax.tree.map(jnp.shape, x)}")
-        return label_gradients(found, x[:, None]), None
+        return _gradients(found, x), None
     return x, known
 
 
@@ -153,7 +159,7 @@ def _numbers(x: Any, name: str) -> PyTree:
 
 def _one_a_row(name: str, given: Any, n: int | None, dtype: type) -> Array:
     if given is None:
-        return jnp.ones(n or 0, dtype)
+        return jnp.asarray(np.ones(n or 0, jax.dtypes.canonicalize_dtype(dtype)))
     x = jnp.asarray(as_rows(given, name))
     x = x.astype(dtype) if dtype is bool or not jnp.issubdtype(x.dtype, jnp.floating) else x
     if x.ndim != 1 or (n is not None and len(x) != n):
@@ -166,8 +172,7 @@ def _log_probs(given: Any) -> Float[Array, "n K C"]:
     if x.ndim != 3:
         advice = ": add the axis of draws, log_probs[:, None]" if x.ndim == 2 else ""
         raise ValueError(f"expected log_probs [n, K, C], of K posterior draws, got {list(x.shape)}{advice}")
-    total = jax.nn.logsumexp(x, -1)
-    if not isinstance(x, Tracer) and bool((jnp.abs(total) > _UNEVEN).any()):
+    if not isinstance(x, Tracer) and _are_uneven(x):
         raise ValueError(
             "expected log probabilities, whose exponentials sum to 1 over classes; take np.log of probabilities, "
             "log_softmax of logits"
