@@ -40,7 +40,7 @@ def epig(
       ValueError: pool and targets have different numbers of draws.
 
     >>> pool = jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]], [[0.3, 0.7], [0.3, 0.7]]]))
-    >>> [round(score, 4) for score in epig(pool, pool[:1]).tolist()]
+    >>> [round(score, 4) for score in jax.jit(epig)(pool, pool[:1]).tolist()]
     [0.6931, 0.0]
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning".

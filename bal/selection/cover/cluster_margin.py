@@ -24,10 +24,9 @@ def cluster_margin(num_margin: int) -> Select:
     Raises:
       ValueError: `num_margin` below the batch size, or no clusters.
 
-    >>> import jax
-    >>> one, scores = jnp.ones(4), jnp.array([-0.1, -0.2, -0.3, -0.9])
-    >>> candidates = Candidates(scores, jnp.arange(4), one > 0, one, context=jnp.array([0, 0, 1, 1]))
-    >>> cluster_margin(3)(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> scores, clusters = [-0.1, -0.2, -0.3, -0.9], jnp.array([0, 0, 1, 1])
+    >>> select(None, None, cluster_margin(3), 2, scores=scores, context=clusters).indices.tolist()
     [2, 0]
 
     Citovsky et al. 2021, "Batch Active Learning at Scale", from memory; there the row within a cluster is drawn at

@@ -28,11 +28,9 @@ def confident_coreset(power: float = 0.5) -> Select:
     the top B by uncertainty, and in between the row nearest to a center comes last however uncertain. Scores are in
     [0, 1] if u is. A negative u has no power: the score is NaN, never wins and is counted.
 
-    >>> import jax
-    >>> from bal.selection import ScoredFeatures
-    >>> rows = ScoredFeatures(jnp.array([1.0, 0.9, 0.4, 0.0]), jnp.array([[0.0], [1.0], [5.0], [9.0]]))
-    >>> candidates = Candidates(rows, jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4))
-    >>> confident_coreset()(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> x, scores = [[0.0], [1.0], [5.0], [9.0]], [1.0, 0.9, 0.4, 0.0]
+    >>> select(x, None, confident_coreset(), 2, scores=scores).indices.tolist()
     [0, 2]
 
     Kim, Mushtaq and Navab 2020, "Confident Coreset for Active Learning in Medical Image Analysis", in spirit: built

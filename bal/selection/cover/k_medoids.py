@@ -35,9 +35,8 @@ def k_medoids(num_iterations: int = 10) -> Select:
     Raises:
       ValueError: a negative number of iterations.
 
-    >>> one = jnp.ones(5)
-    >>> rows = jnp.array([[0.0], [1.0], [2.0], [9.0], [9.5]])
-    >>> picks = k_medoids()(jax.random.key(0), Candidates(rows, jnp.arange(5), one > 0, one), 2)
+    >>> from bal.selection import select
+    >>> picks = select([[0.0], [1.0], [2.0], [9.0], [9.5]], None, k_medoids(), 2)
     >>> sorted(picks.indices.tolist()), float(picks.info["cost"])
     ([1, 3], 2.5)
 

@@ -37,9 +37,8 @@ def kmeans_pp(kernel: KernelOf = linear, first: FirstCenter = uniform_first) -> 
     Rows at distance 0 are drawn only when nothing else is left, rows that are not finite never, as in `k_center`. Cost:
     one column a center.
 
-    >>> import jax
-    >>> candidates = Candidates(jnp.array([[5.0], [5.0], [9.0]]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
-    >>> 2 in kmeans_pp()(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> 2 in select([[5.0], [5.0], [9.0]], None, kmeans_pp(), 2).indices.tolist()
     True
 
     Arthur and Vassilvitskii 2007, "k-means++: The Advantages of Careful Seeding" (SODA).

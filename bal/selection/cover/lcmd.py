@@ -25,10 +25,8 @@ def lcmd(kernel: KernelOf = linear) -> Select:
 
     Published with gradient features sketched to 512: ``transformed(lcmd(), sketch(512))`` on `layer_gradients`.
 
-    >>> import jax
-    >>> rows = jnp.array([[0.0], [1.0], [-1.0], [9.0], [10.0]])
-    >>> candidates = Candidates(rows, jnp.arange(5), jnp.ones(5) > 0, jnp.ones(5))
-    >>> lcmd()(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> select([[0.0], [1.0], [-1.0], [9.0], [10.0]], None, lcmd(), 2).indices.tolist()
     [4, 2]
 
     Holzmüller, Zaverkin, Kästner and Steinwart 2023, "A Framework and Benchmark for Deep Batch Active Learning for

@@ -39,9 +39,8 @@ def probcover(radius: float | Array) -> Select:
     Raises:
       ValueError: a radius that is not positive.
 
-    >>> one = jnp.ones(4)
-    >>> rows = jnp.array([[0.0], [1.0], [2.0], [9.0]])
-    >>> picks = probcover(1.0)(jax.random.key(0), Candidates(rows, jnp.arange(4), one > 0, one), 2)
+    >>> from bal.selection import select
+    >>> picks = select([[0.0], [1.0], [2.0], [9.0]], None, probcover(1.0), 2)
     >>> picks.indices.tolist(), picks.scores.tolist()
     ([1, 3], [3.0, 1.0])
 

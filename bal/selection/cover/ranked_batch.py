@@ -36,11 +36,9 @@ def ranked_batch(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selec
     α is computed again at every pick. Scores lie in [0, 1] if u does; ties go to the lowest position. With nothing
     labeled L counts as 1, so that the first pick is the most uncertain row (the paper takes the most central one).
 
-    >>> import jax
-    >>> rows = ScoredFeatures(jnp.array([0.1, 0.2, 0.3]), jnp.array([[0.0], [5.0], [5.1]]))
-    >>> known = ScoredFeatures(jnp.zeros(1), jnp.zeros((1, 1)))
-    >>> candidates = Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3), known, jnp.ones(1))
-    >>> ranked_batch(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> x, known, scores = [[0.0], [5.0], [5.1]], [[0.0]], [0.1, 0.2, 0.3]
+    >>> select(x, known, ranked_batch, 2, scores=scores).indices.tolist()
     [2, 1]
 
     Cardoso, Silva, Canuto, Moro and Gonçalves 2017, "Ranked batch-mode active learning".

@@ -37,11 +37,9 @@ def typiclust(max_clusters: int = 500, num_neighbors: int = 20) -> Select:
     Raises:
       ValueError: fewer than 1 cluster or neighbor.
 
-    >>> import jax
-    >>> one = jnp.ones(6)
-    >>> rows = jnp.array([[0.0], [0.1], [0.2], [9.0], [9.1], [9.2]])
-    >>> picks = typiclust()(jax.random.key(0), Candidates(rows, jnp.arange(6), one > 0, one), 2)
-    >>> sorted((picks.indices // 3).tolist())
+    >>> from bal.selection import select
+    >>> picks = select([[0.0], [0.1], [0.2], [9.0], [9.1], [9.2]], None, typiclust(), 2)
+    >>> sorted(i // 3 for i in picks.indices.tolist())
     [0, 1]
 
     Hacohen, Dekel and Weinshall 2022, "Active Learning on a Budget: Opposite Strategies Suit High and Low Budgets".

@@ -61,9 +61,9 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
     Raises:
       ValueError: fewer than one configuration, or a budget below one byte.
 
-    >>> a, copy, b = (jnp.array([[p, 1 - p] for p in row]) for row in ((0.30, 0.45), (0.30, 0.45), (0.60, 0.72)))
-    >>> rows = jnp.log(jnp.stack([a, copy, b]))
-    >>> picks = batchbald(100)(jax.random.key(0), Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3)), 2)
+    >>> from bal.selection import select
+    >>> a, copy, b = ([[p, 1 - p] for p in row] for row in ((0.30, 0.45), (0.30, 0.45), (0.60, 0.72)))
+    >>> picks = select(None, None, batchbald(100), 2, log_probs=jnp.log(jnp.array([a, copy, b])))
     >>> picks.indices.tolist(), round(float(picks.scores.sum()), 5)
     ([0, 1], 0.02384)
     """

@@ -43,8 +43,9 @@ def epig_batch(num_labelings: int = 32, budget: int = JOINT_BYTES) -> Select:
       ValueError: fewer than one labeling; no targets.
 
     >>> rows = jnp.log(jnp.array([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]], [[0.1, 0.9], [0.9, 0.1]]]))
-    >>> some = Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3), context=(rows[:1], jnp.ones(1)))
-    >>> epig_batch()(jax.random.key(0), some, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> target, weight = rows[:1], jnp.ones(1)
+    >>> select(None, None, epig_batch(), 2, log_probs=rows, context=(target, weight)).indices.tolist()
     [2, 0]
     """
     if num_labelings < 1:

@@ -38,8 +38,8 @@ def gaussian_batch(shrinkage: float | None = None) -> Select:
       ValueError: a shrinkage outside (0, 1].
 
     >>> rows = jnp.log(jnp.array([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]], [[0.4, 0.6], [0.6, 0.4]]]))
-    >>> picks = gaussian_batch(0.1)(jax.random.key(0), Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3)), 2)
-    >>> picks.indices.tolist()
+    >>> from bal.selection import select
+    >>> select(None, None, gaussian_batch(0.1), 2, log_probs=rows).indices.tolist()
     [0, 2]
 
     Ober et al. 2025; Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices".

@@ -38,10 +38,9 @@ def frank_wolfe(max_steps: int | None = None) -> Select:
     State and line search are float64. The pass over the pool stays in the dtype of Φ: it multiplies the residual
     itself, formed in float64, so its rounding is relative to what is left and not to the pool sum.
 
-    >>> from bal.selection.sparse.rows import SparseRows, sum_rows
+    >>> from bal.selection import SparseRows, select, sum_rows
     >>> rows, one = SparseRows(jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]]), jnp.zeros(3)), jnp.ones(3)
-    >>> candidates = Candidates(rows, jnp.arange(3), one > 0, one, context=sum_rows(rows, one))
-    >>> frank_wolfe()(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> select(rows, None, frank_wolfe(), 2, context=sum_rows(rows, one)).indices.tolist()
     [0, 2]
     """
     check_steps(max_steps)

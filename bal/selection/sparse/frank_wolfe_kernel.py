@@ -36,9 +36,9 @@ def frank_wolfe_kernel(pair: Pair, max_steps: int | None = None) -> Select:
     Equal to `frank_wolfe` on Φ with ``pair(a, b) = Φ_a·Φ_b``, also in `info`. All in float64: O(N) and one column of
     the kernel a step, after N evaluations a row for the pool sum; no N x N matrix is held.
 
+    >>> from bal.selection import select
     >>> x, one = jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]]), jnp.ones(3)
-    >>> candidates = Candidates(x, jnp.arange(3), one > 0, one, context=PoolRows(x, one))
-    >>> frank_wolfe_kernel(jnp.dot)(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> select(x, None, frank_wolfe_kernel(jnp.dot), 2, context=PoolRows(x, one)).indices.tolist()
     [0, 2]
     """
     check_steps(max_steps)

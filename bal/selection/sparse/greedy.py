@@ -44,10 +44,9 @@ def sparse_greedy(
     picked for want of a better), ``info["residual"]`` the norm ``‖v - Φᵀ w‖ / ‖v‖``. α → ∞ is the top B by s², β → ∞
     gives w = 1.
 
-    >>> from bal.selection.sparse.rows import SparseRows, sum_rows
+    >>> from bal.selection import SparseRows, select, sum_rows
     >>> rows, one = SparseRows(jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]]), jnp.zeros(3)), jnp.ones(3)
-    >>> candidates = Candidates(rows, jnp.arange(3), one > 0, one, context=sum_rows(rows, one))
-    >>> sparse_greedy()(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> select(rows, None, sparse_greedy(), 2, context=sum_rows(rows, one)).indices.tolist()
     [0, 2]
     """
     check_weights(alpha, beta, normalize)

@@ -50,10 +50,10 @@ def sparse_iht(
     `num_steps`. Rows with a feature or variance that is not a number, or an infinite feature, are never picked. Where F
     has no finite value (an infinite pool sum, say) the batch is that of largest ‖Φ_n‖, at weight 0.
 
-    >>> from bal.selection.sparse.rows import SparseRows, sum_rows
+    >>> from bal.selection import SparseRows, select, sum_rows
     >>> rows, one = SparseRows(jnp.array([[2.0, 0.0], [0.0, 1.0]]), jnp.zeros(2)), jnp.ones(2)
-    >>> candidates = Candidates(rows, jnp.arange(2), one > 0, one, context=sum_rows(rows, one))
-    >>> [round(w, 3) for w in sparse_iht()(jax.random.key(0), candidates, 2).info["weights"].tolist()]
+    >>> picks = select(rows, None, sparse_iht(), 2, context=sum_rows(rows, one))
+    >>> [round(w, 3) for w in picks.info["weights"].tolist()]
     [1.0, 1.0]
     """
     check_weights(alpha, beta, normalize)

@@ -68,8 +68,8 @@ def bait(prior_precision: float = 1.0, backward: bool = True) -> Select:
     start ``O(N (C F)²)``.
 
     >>> rows, one = regression_fisher(jnp.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), 1.0), jnp.ones(3)
-    >>> candidates = Candidates(rows, jnp.arange(3), one > 0, one, context=sum_fisher(rows, one))
-    >>> sorted(bait()(jax.random.key(0), candidates, 2).indices.tolist())
+    >>> from bal.selection import select
+    >>> sorted(select(rows, None, bait(), 2, context=sum_fisher(rows, one)).indices.tolist())
     [0, 2]
     """
     if not prior_precision > 0:

@@ -44,11 +44,9 @@ def integrated_variance(kernel: KernelOf = linear) -> Select:
     Raises:
       ValueError: a stage without targets.
 
-    >>> import jax
-    >>> rows = jnp.array([[1.0, 0.0], [0.9, 0.0], [0.0, 0.5]])
-    >>> candidates = Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
-    >>> candidates = candidates._replace(context=TargetRows(jnp.eye(2), jnp.ones(2)))
-    >>> integrated_variance()(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> x, targets = [[1.0, 0.0], [0.9, 0.0], [0.0, 0.5]], TargetRows(jnp.eye(2), jnp.ones(2))
+    >>> select(x, None, integrated_variance(), 2, context=targets).indices.tolist()
     [0, 2]
 
     Cohn, Ghahramani and Jordan 1996, "Active Learning with Statistical Models"; its batch form is the greedy one.

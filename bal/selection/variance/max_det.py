@@ -27,11 +27,8 @@ def max_det(kernel: KernelOf = linear) -> Select:
     each in its own way. Variances below 1e-6 of the prior's are rounding and count as 0, so noise should not be
     smaller. With noise the objective is monotone and submodular: the greedy value is at least 1 - 1/e of the best.
 
-    >>> import jax
-    >>> import jax.numpy as jnp
-    >>> rows = jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]])
-    >>> candidates = Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
-    >>> max_det()(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> select([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]], None, max_det(), 2).indices.tolist()
     [0, 2]
 
     Holzmüller, Zaverkin, Kästner and Steinwart 2023, "A Framework and Benchmark for Deep Batch Active Learning for
