@@ -1,6 +1,5 @@
 """The tables that the contract tests run over: every public acquisition, selector and learner is a row here."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,12 +8,38 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen, nnx
+from scipy import special
 
 from bal import acquisition, kernels, learners, selection
 from bal.learners import gp
 from bal.typing import Candidates, Gaussian, Latent, Learner, Posterior
 
 CLASSES, DRAWS, ROWS = 4, 5, 24
+
+
+# Numbers come from numpy: jax would compile a program for each shape.
+
+
+def _normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def normal(seed: int, *shape: int) -> jax.Array:
+    """Standard normal numbers."""
+    return jnp.asarray(_normal(seed, *shape))
+
+
+def log_softmax(logits: Any) -> jax.Array:
+    """Log probabilities along the last axis, of the same type."""
+    return jnp.asarray(special.log_softmax(np.asarray(logits), -1))
+
+
+def ones(n: int) -> jax.Array:
+    return jnp.asarray(np.ones(n, np.float32))
+
+
+def positions(n: int) -> jax.Array:
+    return jnp.asarray(np.arange(n, dtype=np.int32))
 
 
 class Acquisition(NamedTuple):
@@ -32,15 +57,9 @@ log_c = lambda k, c: float(np.log(c))
 log_min = lambda k, c: float(np.log(min(k, c)))
 
 
-def _targets(seed: int = 7) -> jax.Array:
-    """Six target rows whose draws agree in pairs, so that the contract's reordering of draws leaves them alone."""
-    rows = jax.nn.log_softmax(2 * jax.random.normal(jax.random.key(seed), (6, 3, CLASSES), jnp.float32), -1)
-    return rows[:, jnp.array([0, 1, 2, 0, 2])]
-
-
-def _gaussian_targets() -> Gaussian:
-    mean, variance, noise = jnp.exp(_targets()[..., :3]).transpose(2, 0, 1)
-    return Gaussian(mean, variance, noise)
+# Six target rows whose draws agree in pairs, so that the contract's reordering of draws leaves them alone.
+TARGETS = log_softmax(2 * _normal(7, 6, 3, CLASSES)[:, [0, 1, 2, 0, 2]])
+GAUSSIAN_TARGETS = Gaussian(*map(jnp.asarray, np.exp(TARGETS[..., :3]).transpose(2, 0, 1)))
 
 
 def _covariance_epig(x: Gaussian) -> jax.Array:
@@ -58,7 +77,7 @@ def _functional_epig(x: Gaussian) -> jax.Array:
 
 def _probit_epig(x: Latent) -> jax.Array:
     """Targets whose latents have correlation ½ with those of the rows."""
-    mean, variance, _ = _gaussian_targets()
+    mean, variance, _ = GAUSSIAN_TARGETS
     covariance = 0.5 * jnp.sqrt(x.variance.mean(-1))[:, None] * jnp.sqrt(variance.mean(-1))[None]
     return acquisition.probit_epig(x, Latent(mean, variance), covariance)
 
@@ -68,35 +87,35 @@ _CONFUSION = np.full((CLASSES, CLASSES), 0.1) + 0.6 * np.eye(CLASSES)
 ACQUISITIONS = {
     "annotated_bald": Acquisition(acquisition.annotated_bald(_CONFUSION), "log_probs", zero, log_min),
     "annotated_epig": Acquisition(
-        lambda x: acquisition.annotated_epig(_CONFUSION)(x, _targets()), "log_probs", zero, log_min
+        lambda x: acquisition.annotated_epig(_CONFUSION)(x, TARGETS), "log_probs", zero, log_min
     ),
     "bald": Acquisition(acquisition.bald, "log_probs", zero, log_min),
     "consensus_kl": Acquisition(acquisition.consensus_kl, "log_probs", zero, log_min),
     "corrected_bald": Acquisition(
         acquisition.corrected_bald, "log_probs", zero, lambda k, c: log_min(k, c) * k / (k - 1)
     ),
-    "epig": Acquisition(lambda x: acquisition.epig(x, _targets()), "log_probs", zero, log_min),
+    "epig": Acquisition(lambda x: acquisition.epig(x, TARGETS), "log_probs", zero, log_min),
     "epig_by_entropies": Acquisition(
-        lambda x: acquisition.epig_by_entropies(x, _targets()), "log_probs", lambda k, c: -1e-6, log_min
+        lambda x: acquisition.epig_by_entropies(x, TARGETS), "log_probs", lambda k, c: -1e-6, log_min
     ),
     "expected_error_reduction": Acquisition(
-        lambda x: acquisition.expected_error_reduction(x, _targets()), "log_probs", zero, lambda k, c: 1 - 1 / c
+        lambda x: acquisition.expected_error_reduction(x, TARGETS), "log_probs", zero, lambda k, c: 1 - 1 / c
     ),
     "functional_epig": Acquisition(_functional_epig, "gaussian", zero),
     "gaussian_functional_epig": Acquisition(
-        lambda x: acquisition.gaussian_functional_epig(x, _gaussian_targets(), jnp.tri(2, 6, dtype=x.mean.dtype)),
+        lambda x: acquisition.gaussian_functional_epig(x, GAUSSIAN_TARGETS, jnp.tri(2, 6, dtype=x.mean.dtype)),
         "gaussian",
         zero,
     ),
     "value_of_information": Acquisition(
-        lambda x: acquisition.value_of_information(np.eye(3, CLASSES))(x, _targets()),
+        lambda x: acquisition.value_of_information(np.eye(3, CLASSES))(x, TARGETS),
         "log_probs",
         zero,
         lambda k, c: 1.0,
     ),
-    "gaussian_epig": Acquisition(lambda x: acquisition.gaussian_epig(x, _gaussian_targets()), "gaussian", zero),
+    "gaussian_epig": Acquisition(lambda x: acquisition.gaussian_epig(x, GAUSSIAN_TARGETS), "gaussian", zero),
     "jepig": Acquisition(
-        lambda x: acquisition.jepig(x, jax.nn.log_softmax(_targets()[..., 0], -1)), "log_probs", zero, log_min
+        lambda x: acquisition.jepig(x, jax.nn.log_softmax(TARGETS[..., 0], -1)), "log_probs", zero, log_min
     ),
     "expected_entropy": Acquisition(acquisition.expected_entropy, "log_probs", zero, log_c),
     "least_confidence": Acquisition(acquisition.least_confidence, "log_probs", zero, lambda k, c: 1 - 1 / c),
@@ -141,25 +160,25 @@ ACQUISITIONS = {
 }
 
 
+REAL = jnp.array([1.0, 1.0, 0.0, 0.0])  # the places of the labeled buffer that hold a row
+
+
 def candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are positive scores, at unit cost."""
-    scores = jax.random.uniform(jax.random.key(seed), (n,), minval=0.1)
-    eligible = jnp.ones(n, bool) if eligible is None else jnp.asarray(eligible)
-    return Candidates(scores, jnp.arange(n, dtype=jnp.int32), eligible, jnp.ones(n))
+    scores = jnp.asarray(np.random.default_rng(seed).uniform(0.1, 1.0, n).astype(np.float32))
+    eligible = jnp.asarray(np.ones(n, bool) if eligible is None else eligible)
+    return Candidates(scores, positions(n), eligible, ones(n))
 
 
 def feature_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are features ``[n, 3]``, beside a labeled buffer of four places of which two are real."""
-    rows = jax.random.normal(jax.random.key(seed), (n, 3))
-    known = jax.random.normal(jax.random.key(seed + 1), (4, 3))
     scores = candidates(seed, n, eligible)
-    return scores._replace(rows=rows, known=known, known_weight=jnp.array([1.0, 1.0, 0.0, 0.0]))
+    return scores._replace(rows=normal(seed, n, 3), known=normal(seed + 1, 4, 3), known_weight=REAL)
 
 
 def draw_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are log probabilities ``[n, K, C]``, all positive."""
-    rows = jax.nn.log_softmax(jax.random.normal(jax.random.key(seed), (n, DRAWS, CLASSES)), -1)
-    return candidates(seed, n, eligible)._replace(rows=rows)
+    return candidates(seed, n, eligible)._replace(rows=log_softmax(_normal(seed, n, DRAWS, CLASSES)))
 
 
 class Selector(NamedTuple):
@@ -178,36 +197,42 @@ class Selector(NamedTuple):
 
 def targeted_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are log probabilities; the context is two target rows and their weights."""
-    return draw_candidates(seed, n, eligible)._replace(context=(draw_candidates(9, 2).rows, jnp.ones(2)))
+    return draw_candidates(seed, n, eligible)._replace(context=(draw_candidates(9, 2).rows, ones(2)))
 
 
 def scored_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows and labeled rows that are a score and features ``[n, 3]``."""
     some = feature_candidates(seed, n, eligible)
     rows = selection.ScoredFeatures(candidates(seed, n).rows, some.rows)
-    return some._replace(rows=rows, known=selection.ScoredFeatures(jnp.zeros(4), some.known))
+    return some._replace(rows=rows, known=selection.ScoredFeatures(jnp.array([0.0] * 4), some.known))
 
 
 def clustered_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are scores; the context is the cluster of every pool row."""
-    return candidates(seed, n, eligible)._replace(context=jnp.arange(max(n, ROWS)) // 7 % 3)
+    return candidates(seed, n, eligible)._replace(context=jnp.asarray(np.arange(max(n, ROWS), dtype=np.int32) // 7 % 3))
 
 
 def gradient_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are gradients ``outer [n, 4] ⊗ inner [n, 3]``, as are the labeled rows."""
     some = feature_candidates(seed, n, eligible)
-    gradients = lambda key, rows: (kernels.Factors(jax.random.normal(jax.random.key(key), (len(rows), 4)), rows),)
+    gradients = lambda seed, rows: (kernels.Factors(normal(seed, len(rows), 4), rows),)
     return some._replace(rows=gradients(seed + 2, some.rows), known=gradients(seed + 3, some.known))
 
 
-distinct_counts = functools.partial(feature_candidates, 3)  # within 1.2, no two of the first picks tie
+def distinct_counts(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Features of which, within 1.2, no two of the first picks tie."""
+    return feature_candidates(seed + 7, n, eligible)
+
+
+_sum_rows, _sum_fisher = jax.jit(selection.sum_rows), jax.jit(selection.sum_fisher)
+_softmax_fisher = jax.jit(selection.softmax_fisher)
 
 
 def sparse_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are features and variances, the context their sums over the pool."""
     some = feature_candidates(seed, n, eligible)
     rows = selection.SparseRows(some.rows, candidates(seed, n).rows)
-    return some._replace(rows=rows, context=selection.sum_rows(rows, jnp.ones(n)))
+    return some._replace(rows=rows, context=_sum_rows(rows, some.cost))
 
 
 def variance_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
@@ -220,15 +245,15 @@ def variance_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> C
 def pool_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are features, the context those of the whole pool."""
     some = feature_candidates(seed, n, eligible)
-    return some._replace(context=selection.PoolRows(some.rows, jnp.ones(n)))
+    return some._replace(context=selection.PoolRows(some.rows, some.cost))
 
 
 def fisher_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are factors of Fisher information for two classes, as are the labeled rows; context: the pool's sum."""
     some = feature_candidates(seed, n, eligible)
-    fisher = lambda x: selection.softmax_fisher(jax.nn.log_softmax(x[:, None, :2], -1), x)
+    fisher = lambda x: _softmax_fisher(log_softmax(np.asarray(x)[:, None, :2]), x)
     rows = fisher(some.rows)
-    return some._replace(rows=rows, known=fisher(some.known), context=selection.sum_fisher(rows, jnp.ones(n)))
+    return some._replace(rows=rows, known=fisher(some.known), context=_sum_fisher(rows, some.cost))
 
 
 def selector(select: Callable, some: Callable[..., Candidates] = candidates, **promises: bool) -> Selector:
@@ -288,7 +313,8 @@ class KernelCase(NamedTuple):
 def process_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows as a Gaussian process embeds them, the context its posterior: a linear one whose noise differs by row."""
     some = feature_candidates(seed, n, eligible)
-    rows = lambda x: gp.GPRows(x, jnp.zeros((len(x), 1, 1)), jnp.zeros((len(x), 1)), 0.1 + x[:, :1] ** 2)
+    zeros = lambda *shape: jnp.asarray(np.zeros(shape, np.float32))
+    rows = lambda x: gp.GPRows(x, zeros(len(x), 1, 1), zeros(len(x), 1), jnp.asarray(0.1 + np.asarray(x)[:, :1] ** 2))
     context = Posterior(jnp.array(2.0), Learner(None, None, None, None, lambda state, a, b: state * a.x @ b.x))
     return some._replace(rows=rows(some.rows), known=rows(some.known), context=context)
 
@@ -296,14 +322,14 @@ def process_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Ca
 def matrix_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are positions in a covariance matrix."""
     some = feature_candidates(seed, n, eligible)
-    both = jnp.concatenate([some.rows, some.known])
-    return some._replace(rows=jnp.arange(n), known=n + jnp.arange(4), context=both @ both.T)
+    both = np.concatenate([some.rows, some.known]).astype(float)  # whose products are rounded only where all are
+    return some._replace(rows=positions(n), known=jnp.asarray(n + np.arange(4)), context=jnp.asarray(both @ both.T))
 
 
 def known_draws(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows and labeled rows that are log probabilities."""
     known = draw_candidates(seed + 1, 4).rows
-    return draw_candidates(seed, n, eligible)._replace(known=known, known_weight=jnp.array([1.0, 1.0, 0.0, 0.0]))
+    return draw_candidates(seed, n, eligible)._replace(known=known, known_weight=REAL)
 
 
 KERNELS = {
@@ -450,24 +476,25 @@ LEARNERS = {
 }
 
 
-def log_probs(seed: int = 0, rows: int = ROWS, dtype: Any = jnp.float32) -> jax.Array:
+def log_probs(seed: int = 0, rows: int = ROWS) -> jax.Array:
     """Random log probabilities, some of them of probability zero."""
-    logits = 2 * jax.random.normal(jax.random.key(seed), (rows, DRAWS, CLASSES), dtype)
-    logits = logits.at[::5, :, 0].set(-jnp.inf)
-    logits = logits.at[3, 1, 1:].set(-jnp.inf).at[3, 1, 0].set(0.0)
-    return jax.nn.log_softmax(logits, -1)
+    logits = 2 * _normal(seed, rows, DRAWS, CLASSES)
+    logits[::5, :, 0] = -np.inf
+    logits[3:4, 1] = [0.0] + [-np.inf] * (CLASSES - 1)
+    return log_softmax(logits)
 
 
-def gaussian(seed: int = 0, rows: int = ROWS, dtype: Any = jnp.float32) -> Gaussian:
+def gaussian(seed: int = 0, rows: int = ROWS) -> Gaussian:
     """Random Gaussian predictions."""
-    mean, variance, noise = jax.random.normal(jax.random.key(seed), (3, rows, DRAWS), dtype)
-    return Gaussian(mean, variance**2, 0.1 + noise**2)
+    mean, variance, noise = _normal(seed, 3, rows, DRAWS)
+    return Gaussian(*map(jnp.asarray, (mean, variance**2, 0.1 + noise**2)))
 
 
-def latent(seed: int = 0, rows: int = ROWS, dtype: Any = jnp.float32) -> Latent:
+def latent(seed: int = 0, rows: int = ROWS) -> Latent:
     """Random latents, some of them certain."""
-    mean, variance, _ = gaussian(seed, rows, dtype)
-    return Latent((3 * mean).at[::5].multiply(20.0), variance)
+    mean, variance, _ = _normal(seed, 3, rows, DRAWS)
+    mean *= np.where(np.arange(rows) % 5 == 0, 60, 3)[:, None]
+    return Latent(jnp.asarray(mean), jnp.asarray(variance**2))
 
 
 def predictions(kind: str, **kwargs: Any) -> Any:

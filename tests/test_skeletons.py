@@ -88,6 +88,6 @@ def test_the_context_and_its_row_function_keep_the_contract(monkeypatch):
 
 def test_the_learner_keeps_the_contract():
     row = SKELETONS["learner"].ROW
-    data = test_learners.make_data(row.image, row.labels)
-    fit = jax.jit(lambda key, data: row.learner.fit(key, row.learner.init(key, data), data))
-    every(test_learners, row, fitted=(row.learner, data, fit, fit(test_learners.KEY, data)))
+    every(
+        test_learners, row, fitted=test_learners.compiled(row.learner, test_learners.make_data(row.image, row.labels))
+    )

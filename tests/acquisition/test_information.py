@@ -65,11 +65,11 @@ def test_order_of_classes_does_not_matter(fast):
 
 @pytest.mark.parametrize("num_classes", [2, 5, 10])
 def test_entropies_of_uniform_and_certain_rows(num_classes):
-    uniform = jnp.full((1, 6, num_classes), -math.log(num_classes))
+    uniform = np.full((1, 6, num_classes), -math.log(num_classes), np.float32)
     for fast in (predictive_entropy, expected_entropy):
         assert float(fast(uniform)[0]) == pytest.approx(math.log(num_classes), rel=1e-6)
-        certain = jnp.where(jnp.arange(num_classes) == 1, 0.0, -jnp.inf)
-        assert fast(jnp.broadcast_to(certain, (1, 6, num_classes)))[0] == 0.0
+        certain = np.where(np.arange(num_classes) == 1, 0.0, -np.inf).astype(np.float32)
+        assert fast(np.broadcast_to(certain, (1, 6, num_classes)))[0] == 0.0
 
 
 @pytest.mark.parametrize("fast", [bald, consensus_kl])
@@ -92,7 +92,8 @@ def test_small_information_of_tied_variables():
 
 def test_entropy_is_information_plus_expected_entropy():
     draws = jnp.asarray(np.concatenate(list(INPUTS.values())))
-    np.testing.assert_allclose(predictive_entropy(draws), bald(draws) + expected_entropy(draws), atol=1e-6)
+    both = np.asarray(bald(draws)) + np.asarray(expected_entropy(draws))
+    np.testing.assert_allclose(predictive_entropy(draws), both, atol=1e-6)
 
 
 def test_consensus_divergence_is_bald():
@@ -118,8 +119,8 @@ def test_few_draws_scale_information_by_one_minus_one_over_k(num_draws):
     exact = stats.entropy(p) - (special.digamma(total + 1) - p @ special.digamma(alpha + 1))
     draws = np.random.default_rng(9).dirichlet(alpha, size=(60_000, num_draws))
     draws = jnp.asarray(np.log(draws), jnp.float32)
-    assert float(jnp.mean(bald(draws))) == pytest.approx((1 - 1 / num_draws) * exact, rel=0.01)
-    assert float(jnp.mean(corrected_bald(draws))) == pytest.approx(exact, rel=0.01)
+    assert float(np.mean(bald(draws))) == pytest.approx((1 - 1 / num_draws) * exact, rel=0.01)
+    assert float(np.mean(corrected_bald(draws))) == pytest.approx(exact, rel=0.01)
 
 
 @pytest.mark.parametrize(("num_draws", "corrected"), [(2, math.log(2)), (5, 0.721260), (20, 0.702604)])
@@ -177,7 +178,7 @@ def test_defect_cancellation_no_negative_score_among_many_rows():
 def test_defect_cancellation_ranks_agree_with_float64():
     draws = near_agreeing(11, (2_000, 10, 5))
     assert stats.spearmanr(bald(jnp.asarray(draws)), oracles.bald(draws)).statistic > 0.9999
-    naive = predictive_entropy(jnp.asarray(draws)) - expected_entropy(jnp.asarray(draws))
+    naive = np.asarray(predictive_entropy(draws)) - np.asarray(expected_entropy(draws))
     assert stats.spearmanr(naive, oracles.bald(draws)).statistic < 0.99
 
 
@@ -197,7 +198,8 @@ def test_defect_unguarded_zero_probability_every_pattern_of_two_binary_draws():
 
 
 def test_defect_entropy_summed_over_draws_instead_of_classes():
-    draws = jnp.log(jnp.asarray([[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]]))
+    with np.errstate(divide="ignore"):
+        draws = np.log(np.float32([[[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], [[1, 0], [1, 0], [0, 1]]]))
     expected = [math.log(2), stats.entropy([1 / 3, 2 / 3])]
     np.testing.assert_allclose(predictive_entropy(draws), expected, rtol=1e-6)
 

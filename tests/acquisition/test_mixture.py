@@ -6,14 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate
 
 from bal import acquisition
 from bal.typing import Gaussian
 from tests import oracles
 
-hyperparameter_bald = jax.jit(acquisition.hyperparameter_bald)
-mixture_bald = jax.jit(acquisition.mixture_bald)
+b_alm, b_qbc, qb_mgp, gaussian_bald, hyperparameter_bald, mixture_bald, weighted_information, weighted_variance = (
+    jax.jit(getattr(acquisition, name))
+    for name in (
+        *("b_alm", "b_qbc", "qb_mgp", "gaussian_bald", "hyperparameter_bald", "mixture_bald"),
+        *("weighted_information", "weighted_variance"),
+    )
+)
 
 
 def random_moments(spread, ratio, num_draws=4, num_rows=4, seed=0):
@@ -32,14 +37,14 @@ def as_arrays(moments, dtype):
 
 def draw_information(mean, variance, noise):
     """``mean_k KL(p_k ‖ p̄)`` of one row by adaptive quadrature, piece by piece around every draw."""
-    parts = [stats.norm(m, np.sqrt(v + s)) for m, v, s in zip(mean, variance, noise)]
-    log_densities = lambda y: np.array([part.logpdf(y) for part in parts])
+    width = np.sqrt(variance + noise)
+    log_height = -np.log(width * np.sqrt(2 * np.pi))
 
     def integrand(y):
-        log_p = log_densities(y)
-        return float(np.mean(np.exp(log_p) * (log_p - np.logaddexp.reduce(log_p) + np.log(len(parts)))))
+        log_p = log_height - ((y - mean) / width) ** 2 / 2
+        return float(np.mean(np.exp(log_p) * (log_p - np.logaddexp.reduce(log_p) + np.log(len(mean)))))
 
-    ends = np.unique([part.mean() + c * part.std() for part in parts for c in np.arange(-10, 11, 2)])
+    ends = np.unique(mean + np.arange(-10, 11, 2)[:, None] * width)
     return sum(integrate.quad(integrand, a, b, epsabs=1e-12, limit=200)[0] for a, b in itertools.pairwise(ends))
 
 
@@ -78,8 +83,8 @@ def test_mixture_bald_is_the_information_of_the_mixture():
 def test_mixture_bald_is_below_the_bound_of_matched_moments():
     for spread in (0.1, 1.0, 10.0):
         moments = as_arrays(random_moments(spread, 9.0, num_rows=32), jnp.float32)
-        moments = moments._replace(noise=jnp.full_like(moments.noise, 0.3))
-        bound = acquisition.gaussian_bald(moments)
+        moments = moments._replace(noise=np.full_like(moments.noise, 0.3))
+        bound = gaussian_bald(moments)
         exact = mixture_bald(moments)
         assert np.all(exact <= bound + 1e-5)
         assert np.max(bound - exact) > 1e-3
@@ -87,24 +92,24 @@ def test_mixture_bald_is_below_the_bound_of_matched_moments():
 
 def test_one_draw_disagrees_about_nothing():
     moments = as_arrays(random_moments(3.0, 10.0, num_draws=2), jnp.float32)
-    one = jax.tree.map(lambda leaf: leaf[:, :1], moments)
-    assert acquisition.b_qbc(one).tolist() == [0.0] * 4
-    assert acquisition.hyperparameter_bald(one).tolist() == [0.0] * 4
-    np.testing.assert_allclose(acquisition.qb_mgp(one), acquisition.b_alm(one), rtol=1e-6)
-    np.testing.assert_allclose(acquisition.mixture_bald(one), acquisition.gaussian_bald(one), rtol=1e-6)
+    one = jax.tree.map(lambda leaf: np.asarray(leaf)[:, :1], moments)
+    assert b_qbc(one).tolist() == [0.0] * 4
+    assert hyperparameter_bald(one).tolist() == [0.0] * 4
+    np.testing.assert_allclose(qb_mgp(one), b_alm(one), rtol=1e-6)
+    np.testing.assert_allclose(mixture_bald(one), gaussian_bald(one), rtol=1e-6)
 
 
 def test_draws_that_agree_disagree_about_nothing():
     same = as_arrays(random_moments(3.0, 10.0), jnp.float32)
-    same = jax.tree.map(lambda leaf: jnp.repeat(leaf[:, :1], 4, 1), same)
-    assert acquisition.b_qbc(same).tolist() == [0.0] * 4
+    same = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[:, :1], 4, 1), same)
+    assert b_qbc(same).tolist() == [0.0] * 4
     assert hyperparameter_bald(same).tolist() == [0.0] * 4
 
 
 def test_law_of_total_variance():
     moments = as_arrays(random_moments(2.0, 5.0, num_rows=16), jnp.float32)
-    both = acquisition.b_alm(moments) + acquisition.b_qbc(moments)
-    np.testing.assert_allclose(acquisition.qb_mgp(moments), both, rtol=1e-6)
+    both = np.asarray(b_alm(moments)) + np.asarray(b_qbc(moments))
+    np.testing.assert_allclose(qb_mgp(moments), both, rtol=1e-6)
     samples = np.random.default_rng(0)
     draw = samples.integers(0, 4, 200_000)
     mean, variance, noise = (np.asarray(leaf)[0] for leaf in moments)
@@ -116,8 +121,8 @@ def test_law_of_total_variance():
 
 def test_moments_by_hand():
     moments = Gaussian(*(jnp.array([row]) for row in ([1.0, 3.0], [0.5, 1.5], [0.1, 0.3])))
-    assert float(acquisition.b_alm(moments)[0]) == pytest.approx(1.2)
-    assert float(acquisition.b_qbc(moments)[0]) == pytest.approx(1.0)
+    assert float(b_alm(moments)[0]) == pytest.approx(1.2)
+    assert float(b_qbc(moments)[0]) == pytest.approx(1.0)
 
 
 def test_far_apart_draws_are_told_apart_by_one_label():
@@ -144,7 +149,7 @@ def test_large_means_do_not_cancel():
 def test_straddle_is_its_formula_and_prefers_the_uncertain_and_the_near():
     mean, variance = np.array([[0.0], [0.0], [2.0]]), np.array([[1.0], [4.0], [4.0]])
     moments = as_arrays(Gaussian(mean, variance, np.ones((3, 1))), jnp.float32)
-    got = acquisition.straddle(0.5)(moments)
+    got = jax.jit(acquisition.straddle(0.5))(moments)
     np.testing.assert_allclose(got, 1.96 * np.sqrt(variance[:, 0]) - np.abs(mean[:, 0] - 0.5), rtol=1e-6)
     assert np.argmax(got) == 1
     assert acquisition.straddle(0.5) == acquisition.straddle(0.5)
@@ -158,7 +163,7 @@ def test_straddle_has_a_finite_slope_at_a_known_row():
     def at(variance):
         return acquisition.straddle(0.5)(Gaussian(jnp.ones((1, 1)), variance[None, None], jnp.ones((1, 1))))[0]
 
-    assert np.isfinite(jax.grad(at)(jnp.zeros(())))
+    assert np.isfinite(jax.jit(jax.grad(at))(0.0))
 
 
 # Weights
@@ -166,18 +171,18 @@ def test_straddle_has_a_finite_slope_at_a_known_row():
 
 def test_a_weight_is_one_over_the_mean_noise_of_the_draws():
     """Not the mean of one over the noise, which is above it where the draws' noises differ, and ranks otherwise."""
-    one = jnp.ones((2, 2))
-    moments = Gaussian(0 * one, one, jnp.array([[0.5, 3.5], [1.5, 1.5]]))
-    np.testing.assert_allclose(acquisition.weighted_variance(moments), [1 / 2, 1 / 1.5], rtol=1e-6)
-    np.testing.assert_allclose(acquisition.weighted_information(moments), 0.5 * np.log1p([1 / 2, 1 / 1.5]), rtol=1e-6)
+    one = np.ones((2, 2), np.float32)
+    moments = Gaussian(0 * one, one, np.array([[0.5, 3.5], [1.5, 1.5]], np.float32))
+    np.testing.assert_allclose(weighted_variance(moments), [1 / 2, 1 / 1.5], rtol=1e-6)
+    np.testing.assert_allclose(weighted_information(moments), 0.5 * np.log1p([1 / 2, 1 / 1.5]), rtol=1e-6)
 
 
 def test_weighted_rules_are_their_formulas():
     moments = as_arrays(random_moments(0.0, 5.0, num_draws=2, num_rows=8), jnp.float32)
-    one = jax.tree.map(lambda leaf: leaf[:, :1], moments)
-    np.testing.assert_allclose(acquisition.weighted_variance(one), (one.variance / one.noise)[:, 0], rtol=1e-6)
-    np.testing.assert_allclose(acquisition.weighted_information(one), acquisition.gaussian_bald(one), rtol=1e-5)
-    weight = jnp.arange(8.0)
-    np.testing.assert_allclose(acquisition.weighted_variance(one, weight), weight * one.variance[:, 0], rtol=1e-6)
+    one = jax.tree.map(lambda leaf: np.asarray(leaf)[:, :1], moments)
+    np.testing.assert_allclose(weighted_variance(one), (one.variance / one.noise)[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(weighted_information(one), gaussian_bald(one), rtol=1e-5)
+    weight = np.arange(8, dtype=np.float32)
+    np.testing.assert_allclose(weighted_variance(one, weight), weight * one.variance[:, 0], rtol=1e-6)
     information = 0.5 * np.log1p(weight * one.variance[:, 0])
-    np.testing.assert_allclose(acquisition.weighted_information(one, weight), information, rtol=1e-5)
+    np.testing.assert_allclose(weighted_information(one, weight), information, rtol=1e-5)

@@ -1,12 +1,15 @@
 """What every learner promises, for every row of `cases.LEARNERS`."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
 import problem
 import pytest
-from cases import CLASSES, GP_PARTS, LEARNERS, PARTS
+from cases import CLASSES, GP_PARTS, LEARNERS, PARTS, normal
 
 from bal import learners
 from bal.learners import gp
@@ -32,25 +35,42 @@ def case(request):
     return LEARNERS[request.param]
 
 
+class Fitted(NamedTuple):
+    """Programs that all tests of a learner share, and what the first of them returns."""
+
+    init: Callable
+    fit: Callable
+    rows: Callable
+    data: Data
+    state: Any
+
+
+def compiled(learner: Learner, data: Data) -> Fitted:
+    """Predictions and embeddings are of as many rows everywhere."""
+    fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
+    rows = jax.jit(lambda state, x: (learner.predict(state, x), learner.embed(state, x)))
+    return Fitted(learner.init, fit, rows, data, fit(KEY, data))
+
+
 @pytest.fixture(scope="module")
 def fitted(case):
-    data = make_data(case.image, case.labels)
-    fit = jax.jit(lambda key, data: case.learner.fit(key, case.learner.init(key, data), data))
-    return case.learner, data, fit, fit(KEY, data)
+    return compiled(case.learner, make_data(case.image, case.labels))
 
 
 def make_data(image: bool = False, labels: str = "classes") -> Data:
-    shape = (CAPACITY, 10, 10, 1) if image else (CAPACITY, 3)
-    x = jax.random.normal(KEY, shape)
-    weight = (jnp.arange(CAPACITY) < REAL).astype(jnp.float32)
-    place = jnp.arange(CAPACITY)
-    y = {"real": jnp.sin(place * 1.0), "binary": place % 2, "classes": place % CLASSES}[labels]
-    return Data(x, y, weight)
+    x = normal(0, CAPACITY, *((10, 10, 1) if image else (3,)))
+    place = np.arange(CAPACITY, dtype=np.int32)
+    y = {"real": np.sin(place).astype(np.float32), "binary": place % 2, "classes": place % CLASSES}[labels]
+    return Data(x, jnp.asarray(y), jnp.asarray((place < REAL).astype(np.float32)))
+
+
+def predict(fitted, state):
+    return fitted.rows(state, fitted.data.x)[0]
 
 
 def numbers(predictions):
     """Predictions as one array ``[N, K, ...]``."""
-    return jnp.stack(predictions, -1) if isinstance(predictions, tuple) else predictions
+    return np.stack(predictions, -1) if isinstance(predictions, tuple) else np.asarray(predictions)
 
 
 def close(a, b, tolerance=1e-5):
@@ -58,55 +78,45 @@ def close(a, b, tolerance=1e-5):
 
 
 def test_predictions_are_sound(case, fitted):
-    learner, data, _, state = fitted
     num_classes = {"real": None, "binary": 2, "classes": CLASSES}[case.labels]
-    check_predictions(learner.predict(state, data.x), CAPACITY, num_classes)
+    check_predictions(predict(fitted, fitted.state), CAPACITY, num_classes)
 
 
-def test_predict_is_row_wise(fitted):
-    learner, data, _, state = fitted
-    picked = jnp.array([4, 1, 1])
-    for rows in (learner.predict, learner.embed):
-        close(rows(state, data.x[picked]), jax.tree.map(lambda leaf: leaf[picked], rows(state, data.x)))
+def test_predict_and_embed_are_row_wise(fitted):
+    picked = np.array([4, 1, 1, 9, 8, 7, 3, 1, 0, 4])
+    some = fitted.rows(fitted.state, fitted.data.x[picked])
+    close(some, jax.tree.map(lambda leaf: np.asarray(leaf)[picked], fitted.rows(fitted.state, fitted.data.x)))
 
 
 def test_zero_weight_rows_change_nothing(fitted):
-    learner, data, fit, state = fitted
-    poisoned = data._replace(
-        x=jnp.where((data.weight > 0).reshape(-1, *[1] * (data.x.ndim - 1)), data.x, 1e6),
-        y=jnp.where(data.weight > 0, data.y, (data.y + 1) % (int(data.y.max()) + 1)),
-    )
-    close(learner.predict(fit(KEY, poisoned), data.x), learner.predict(state, data.x))
+    x, y, weight, *_ = (None if leaf is None else np.array(leaf) for leaf in fitted.data)
+    x[weight == 0], y[weight == 0] = 1e6, (y[weight == 0] + 1) % (int(y.max()) + 1)
+    close(predict(fitted, fitted.fit(KEY, Data(x, y, fitted.data.weight))), predict(fitted, fitted.state))
 
 
 def test_pending_rows_in_the_middle_change_nothing():
     """The same real rows, interleaved with padding: the minibatches name the same rows in the same order."""
-    learner = LEARNERS["ensemble"].learner
-    data = make_data()
-    spread = jnp.array([0, 7, 1, 2, 8, 3, 4, 9, 5, 6])
-    shuffled = Data(data.x[spread], data.y[spread], data.weight[spread])
-    fit = jax.jit(lambda data: learner.fit(KEY, learner.init(KEY, data), data))
-    close(learner.predict(fit(shuffled), data.x), learner.predict(fit(data), data.x))
+    fitted = compiled(LEARNERS["ensemble"].learner, make_data())
+    spread = np.array([0, 7, 1, 2, 8, 3, 4, 9, 5, 6])
+    shuffled = jax.tree.map(lambda leaf: np.asarray(leaf)[spread], fitted.data)
+    close(predict(fitted, fitted.fit(KEY, shuffled)), predict(fitted, fitted.state))
 
 
 def test_draws_differ(fitted):
-    learner, data, _, state = fitted
-    predictions = np.asarray(numbers(learner.predict(state, data.x)))
+    predictions = numbers(predict(fitted, fitted.state))
     for draw in range(1, predictions.shape[1]):
         assert np.abs(predictions[:, draw] - predictions[:, 0]).max() > 1e-3
 
 
 def test_same_key_same_posterior_and_another_key_another(case, fitted):
-    learner, data, fit, state = fitted
-    close(learner.predict(fit(KEY, data), data.x), learner.predict(state, data.x), 0.0)
-    other = numbers(learner.predict(fit(OTHER, data), data.x))
-    changed = np.abs(other - numbers(learner.predict(state, data.x))).max()
+    first, again, other = (numbers(predict(fitted, fitted.fit(key, fitted.data))) for key in (KEY, KEY, OTHER))
+    close(again, first, 0.0)
+    changed = np.abs(other - first).max()
     assert changed > 1e-3 if case.keyed else changed == 0
 
 
 def test_state_keeps_structure_and_dtypes(fitted):
-    learner, data, _, state = fitted
-    before = jax.eval_shape(lambda: learner.init(KEY, data))
+    before, state = jax.eval_shape(lambda: fitted.init(KEY, fitted.data)), fitted.state
     assert jax.tree.structure(before) == jax.tree.structure(state)
     assert [leaf.dtype for leaf in jax.tree.leaves(before)] == [leaf.dtype for leaf in jax.tree.leaves(state)]
     assert [leaf.shape for leaf in jax.tree.leaves(before)] == [leaf.shape for leaf in jax.tree.leaves(state)]
@@ -121,30 +131,27 @@ def spread(predictions):
 
 @pytest.mark.parametrize("case", GROWING, indirect=True)
 def test_variance_grows_away_from_the_labels(fitted):
-    learner, data, _, state = fitted
-    near, far = (spread(learner.predict(state, scale * data.x)) for scale in (1.0, 20.0))
+    x = np.asarray(fitted.data.x)
+    near, far = (spread(fitted.rows(fitted.state, scale * x)[0]) for scale in np.float32([1, 20]))
     assert near.max() > 1.05 * near.min()
     assert (far > near).all()
 
 
 @pytest.mark.parametrize("case", GROWING, indirect=True)
 def test_lowers_for_accelerators(fitted):
-    learner, data, _, _ = fitted
-    both = lambda key, data: learner.predict(learner.fit(key, learner.init(key, data), data), data.x)
-    platforms = ("cpu", "cuda", "tpu")
-    assert jax.export.export(jax.jit(both), platforms=platforms)(KEY, data).platforms == platforms
+    both = jax.jit(lambda key, data: fitted.rows(fitted.fit(key, data), data.x))
+    assert both.trace(KEY, fitted.data).lower(lowering_platforms=("cpu", "cuda", "tpu")).as_text()
 
 
 def test_learns():
     """Three separated clusters are told apart after a real training."""
-    centers = jax.random.normal(KEY, (CLASSES, 3)) * 4
-    y = jnp.arange(40) % CLASSES
-    x = centers[y] + 0.1 * jax.random.normal(OTHER, (40, 3))
-    data = Data(x, y, jnp.ones(40))
+    y = np.arange(40, dtype=np.int32) % CLASSES
+    x = 4 * np.asarray(normal(0, CLASSES, 3))[y] + 0.1 * np.asarray(normal(1, 40, 3))
+    data = Data(x, y, np.ones(40, np.float32))
     for network in (learners.mlp((32,), num_outputs=CLASSES), learners.linear(CLASSES)):
         learner: Learner = learners.ensemble(network, 2, num_steps=300, minibatch_size=16)
-        state = jax.jit(learner.fit)(KEY, jax.jit(learner.init)(KEY, data), data)
-        assert (learner.predict(state, x).mean(1).argmax(-1) == y).all()
+        fitted = compiled(learner, data)
+        assert (np.asarray(predict(fitted, fitted.state)).mean(1).argmax(-1) == y).all()
 
 
 @pytest.mark.slow

@@ -28,12 +28,13 @@ N, F, C, K = 7, 3, 4, 5
 
 def candidates(rows, known=None, weight=None, eligible=None):
     n = jax.tree.leaves(rows)[0].shape[0]
-    eligible = jnp.ones(n, bool) if eligible is None else jnp.asarray(eligible)
-    return Candidates(rows, jnp.arange(n, dtype=jnp.int32), eligible, jnp.ones(n), known, weight)
+    able, one = np.ones(n, bool) if eligible is None else eligible, np.ones(n, np.float32)
+    index, able, one = (jnp.asarray(x) for x in (np.arange(n, dtype=np.int32), able, one))
+    return Candidates(rows, index, able, one, known, weight)
 
 
 def normal(seed, *shape):
-    return jax.random.normal(jax.random.key(seed), shape)
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
 block = jax.jit(lambda kernel: kernel.block(kernel.rows))
@@ -230,18 +231,22 @@ def test_tapped_networks_give_the_gradients_of_all_dense_layers(members):
     network = learners.mlp((6, 5), num_outputs=3)
     learner = learners.ensemble(network, members)
     x = jax.random.normal(jax.random.key(0), (4, 2))
-    state = learner.init(jax.random.key(1), Data(x, jnp.zeros(4, int), jnp.ones(4)))
-    rows = layer_gradients(learners.tapped_members(network))(Posterior(state, learner), None, x)
-    label = jnp.exp(learner.predict(state, x)).mean(1).argmax(-1)
+    state = jax.jit(learner.init)(jax.random.key(1), Data(x, jnp.zeros(4, int), jnp.ones(4)))
+    label = jax.jit(lambda state: jnp.exp(learner.predict(state, x)).mean(1).argmax(-1))(state)
 
     def loss(params, row, label):
         outputs = jax.vmap(lambda member: network.apply(member, row[None])[0][0])(params)
         return -jax.nn.log_softmax(outputs, -1)[:, label].sum()
 
-    per_row = jax.vmap(jax.grad(loss), (None, 0, 0))(state.params, x, label)
-    flat = jnp.concatenate([leaf.reshape(4, -1) for leaf in jax.tree.leaves(per_row)], 1)
-    kernel = gradient(Candidates(rows, jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4)))
-    np.testing.assert_allclose(kernel.block(rows), flat @ flat.T, rtol=2e-5, atol=1e-6)
+    per_row = jax.jit(jax.vmap(jax.grad(loss), (None, 0, 0)))(state.params, x, label)
+    flat = np.concatenate([np.asarray(leaf).reshape(4, -1) for leaf in jax.tree.leaves(per_row)], 1)
+
+    @jax.jit
+    def products(state):
+        rows = layer_gradients(learners.tapped_members(network))(Posterior(state, learner), None, x)
+        return gradient(candidates(rows)).block(rows)
+
+    np.testing.assert_allclose(products(state), flat @ flat.T, rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [24, 2_000])
@@ -255,7 +260,9 @@ def test_a_row_of_nan_has_gradients_of_nan_and_spoils_no_other(n):
         k = gradient(Candidates(rows, jnp.arange(n), jnp.ones(n) > 0, jnp.ones(n)))
         return jnp.stack([k.diag(), k.column(k.row(0))], 1)
 
-    got = numbers(log_probs.at[3, 1, 2].set(jnp.nan), features.at[5, 0, 0].set(jnp.nan))
+    spoiled, holes = np.array(log_probs), np.array(features)
+    spoiled[3, 1, 2] = holes[5, 0, 0] = np.nan
+    got = numbers(spoiled, holes)
     bad = np.isin(np.arange(n), [3, 5])
-    assert np.isnan(got[bad]).all()
-    np.testing.assert_allclose(got[~bad], numbers(log_probs, features)[~bad], rtol=1e-6)
+    assert np.isnan(np.asarray(got)[bad]).all()
+    np.testing.assert_allclose(np.asarray(got)[~bad], np.asarray(numbers(log_probs, features))[~bad], rtol=1e-6)

@@ -30,7 +30,7 @@ REAL = np.array([True, True, False, True, False])
 
 
 def normal(seed, *shape):
-    return jax.random.normal(jax.random.key(seed), shape)
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
 def wide(x):
@@ -46,11 +46,9 @@ def gram(kernel):
 
 def features(scale=1.0):
     """Nine rows of which two are not eligible and one is NaN, and a labeled buffer with padding that is NaN."""
-    known = jnp.where(REAL[:, None], normal(1, L, F), jnp.nan)
-    eligible = jnp.arange(N) < N - 2
-    return Candidates(
-        scale * normal(0, N, F), jnp.arange(N), eligible, jnp.ones(N), scale * known, REAL.astype(np.float32)
-    )
+    rows, known = np.asarray(normal(0, N, F)), np.where(REAL[:, None], normal(1, L, F), np.float32(np.nan))
+    index, one = np.arange(N, dtype=np.int32), np.ones(N, np.float32)
+    return Candidates(scale * rows, index, index < N - 2, one, scale * known, REAL.astype(np.float32))
 
 
 def conditional(prior, cross, known, noise):

@@ -16,11 +16,11 @@ SMALL = np.round(16 * np.random.RandomState(0).randn(N + 2, 3)).astype(np.float3
 
 
 def candidates(rows, known, scored=False):
-    n = len(rows)
-    one, rows, known = jnp.ones(n), jnp.asarray(rows, jnp.float32), jnp.asarray(known, jnp.float32)
+    n, weight = len(rows), np.ones(len(known), np.float32)
+    one, rows, known = np.ones(n, np.float32), np.asarray(rows, np.float32), np.asarray(known, np.float32)
     if scored:
-        rows, known = ScoredFeatures(jnp.linspace(0.0, 1.0, n), rows), ScoredFeatures(jnp.zeros(len(known)), known)
-    return Candidates(rows, jnp.arange(n), one > 0, one, known, jnp.ones(len(known if not scored else known.scores)))
+        rows, known = ScoredFeatures(np.linspace(0, 1, n, dtype=np.float32), rows), ScoredFeatures(0 * weight, known)
+    return jax.tree.map(jnp.asarray, Candidates(rows, np.arange(n, dtype=np.int32), one > 0, one, known, weight))
 
 
 RULES = {
@@ -46,7 +46,8 @@ def test_an_offset_changes_nothing(name):
 
 
 def test_k_means_of_an_offset():
-    near, far = (selection.k_means(KEY, jnp.asarray(SMALL) + by, jnp.ones(N + 2), 4) for by in (0, OFFSET))
+    find = jax.jit(lambda x: selection.k_means(KEY, x, jnp.ones(N + 2), 4))
+    near, far = (find(SMALL + np.float32(by)) for by in (0, OFFSET))
     assert far.assignment.tolist() == near.assignment.tolist()
     np.testing.assert_allclose(far.centers - OFFSET, near.centers, atol=1e-3)
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sparse_inputs import FEATURES, KEY, TRIALS, B, J, N, candidates, run_all
+from sparse_inputs import FEATURES, KEY, TRIALS, B, J, N, candidates, run, run_all
 
 from bal import selection
 from bal.selection import PoolRows
@@ -90,7 +90,7 @@ def test_orthogonal_rows_give_weight_one_and_no_residual(scales):
 def test_duplicates_are_topped_up_and_marked():
     """Two directions, ten copies each: steps go back and forth between two rows, and the longest rows fill up."""
     phi = np.repeat([[2.0, 0.0], [0.0, 1.0]], 10, 0).astype(np.float32)
-    picks = selection.frank_wolfe(max_steps=500)(KEY, candidates(phi), 4)
+    picks = run(selection.frank_wolfe(max_steps=500), candidates(phi), 4)
     assert picks.indices.tolist() == [0, 10, 1, 2]
     assert picks.info["topped_up"].tolist() == [False, False, True, True]
     assert int(picks.info["num_distinct"]) == 2
@@ -100,7 +100,7 @@ def test_duplicates_are_topped_up_and_marked():
 
 
 def test_a_step_cap_stops_and_tops_up():
-    picks = selection.frank_wolfe(max_steps=2)(KEY, candidates(FEATURES[0]), 4)
+    picks = run(selection.frank_wolfe(max_steps=2), candidates(FEATURES[0]), 4)
     assert int(picks.info["num_steps"]) == 2
     assert picks.info["topped_up"].tolist() == [False, False, True, True]
     assert len(set(picks.indices.tolist())) == 4
@@ -113,7 +113,7 @@ def test_batch_of_ones_is_nearer_to_the_pool_than_random_batches():
     residual = lambda rows: np.linalg.norm(
         v - phi[rows].sum(0) * (phi[rows].sum(0) @ v) / np.sum(phi[rows].sum(0) ** 2)
     )
-    picks = selection.frank_wolfe()(KEY, candidates(phi.astype(np.float32)), 8).indices
+    picks = run(selection.frank_wolfe(), candidates(phi.astype(np.float32)), 8).indices
     rng = np.random.RandomState(7)
     assert residual(np.asarray(picks)) < 0.7 * np.mean([residual(rng.permutation(64)[:8]) for _ in range(200)])
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.optimize
 import scipy.special
 import scipy.stats
-from sparse_inputs import FEATURES, KEY, TRIALS, VARIANCE, B, N, candidates, run_all
+from sparse_inputs import FEATURES, KEY, TRIALS, VARIANCE, B, N, candidates, run, run_all
 
 from bal import selection
 from bal.selection.sparse.iht import _solve, proximal
@@ -38,10 +38,15 @@ def scaled(trial, share=B / N):
 
 def objective(trial, rows, weights):
     """F from its definition, over all N weights."""
-    phi, v, bonus = scaled(trial)
     w = np.zeros(N)
     w[rows] = weights
-    return np.sum((v - phi.T @ w) ** 2) - np.sum(bonus[w > 0]) + BETA * np.sum((w - 1) ** 2)
+    return objective_of_all(trial, w)
+
+
+def objective_of_all(trial, w):
+    """The same of weights ``[..., N]``."""
+    phi, v, bonus = scaled(trial)
+    return np.sum((v - w @ phi) ** 2, -1) - (w > 0) @ bonus + BETA * np.sum((w - 1) ** 2, -1)
 
 
 def fit(trial, rows):
@@ -68,9 +73,8 @@ def test_greedy_scores_are_decreases_of_the_objective(solved):
 
 def test_greedy_takes_the_best_single_step(solved):
     for trial in range(4):
-        grid = np.linspace(0, 3, 3001)
-        values = [min(objective(trial, [n], [w]) for w in grid) for n in range(N)]
-        assert int(solved["greedy"].indices[trial, 0]) == int(np.argmin(values))
+        grid = np.linspace(0, 3, 3001)[:, None, None] * np.eye(N)
+        assert int(solved["greedy"].indices[trial, 0]) == int(objective_of_all(trial, grid).min(0).argmin())
 
 
 @pytest.mark.parametrize(("name", "mean", "least"), [("greedy", 0.9, 0.75), ("refit", 0.95, 0.85), ("iht", 0.88, 0.75)])
@@ -104,7 +108,7 @@ def test_refit_never_raises_the_objective(make):
     s2 = np.array([3, 1, 3, 3, 1], np.float32)
 
     def value(refit):
-        picks = make(1.0, 1e-3, refit=refit)(KEY, candidates(phi, s2), 3)
+        picks = run(make(1.0, 1e-3, refit=refit), candidates(phi, s2), 3)
         w = np.zeros(5)
         w[np.asarray(picks.indices)] = picks.info["weights"]
         features = phi / np.sqrt((phi**2).sum(1).mean())
@@ -129,7 +133,7 @@ def test_nnls_against_scipy():
 
 
 def test_proximal_step_is_the_best_of_all_supports():
-    rng = np.random.RandomState(9)
+    rng, solve = np.random.RandomState(9), jax.jit(proximal, static_argnums=3)
     for _ in range(5):
         s, bonus = rng.randn(6), rng.rand(6)
         value = lambda w, s=s, bonus=bonus: np.sum((w - s) ** 2) - np.sum(bonus[w > 0])
@@ -139,7 +143,7 @@ def test_proximal_step_is_the_best_of_all_supports():
                 w = np.zeros(6)
                 w[list(rows)] = np.maximum(s[list(rows)], 0)
                 best = min(best, value(w))
-        indices, weights, _ = proximal(*(jnp.asarray(x, jnp.float32) for x in (s, bonus)), jnp.ones(6, bool), 3)
+        indices, weights, _ = solve(s.astype(np.float32), bonus.astype(np.float32), np.ones(6, bool), 3)
         w = np.zeros(6)
         w[np.asarray(indices)] = weights
         np.testing.assert_allclose(value(w), best, rtol=1e-5, atol=1e-6)
@@ -173,7 +177,7 @@ def test_the_whole_pool_has_weight_one(make):
     """B = N, α = 0: the pool stands for itself, whatever the normalization."""
     phi = np.linalg.qr(np.random.RandomState(1).randn(6, 6))[0].astype(np.float32)
     for settings in ({"normalize": "sum"}, {"normalize": "batch", "refit": True}):
-        picks = make(alpha=0.0, **settings)(KEY, candidates(phi), 6)
+        picks = run(make(alpha=0.0, **settings), candidates(phi), 6)
         np.testing.assert_allclose(picks.info["weights"], 1.0, rtol=1e-4)
         assert float(picks.info["residual"]) < 1e-4
 
@@ -182,7 +186,7 @@ def test_copies_are_not_worth_picking_twice():
     """α = 0 on four copies of three directions: one of each before any copy."""
     phi = np.tile(np.eye(3, dtype=np.float32), (4, 1))
     for make in (selection.sparse_greedy, selection.sparse_iht):
-        picks = make(alpha=0.0, normalize="sum")(KEY, candidates(phi), 3)
+        picks = run(make(alpha=0.0, normalize="sum"), candidates(phi), 3)
         assert sorted(i % 3 for i in picks.indices.tolist()) == [0, 1, 2]
 
 
@@ -203,8 +207,7 @@ def test_hard_thresholding_of_what_has_no_finite_objective(large):
     phi[5, 0], phi[6, 0] = -np.inf, large
     some = candidates(phi, eligible=np.arange(8) >= 4)
     sums = some.context._replace(features=jnp.array([-jnp.inf, 0.0, 0.0]), square=jnp.array(jnp.inf, jnp.float32))
-    some = some._replace(context=sums)
-    picks = selection.sparse_iht()(KEY, some, 4)
+    picks = run(selection.sparse_iht(), some._replace(context=sums), 4)
     assert picks.valid.tolist() == [True, True, True, False]
     assert sorted(picks.indices[:3].tolist()) == [4, 6, 7]
     assert int(picks.info["num_nan"]) == 1
