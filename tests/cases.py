@@ -7,6 +7,7 @@ import gpjax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import linen, nnx
 from scipy import special
 
@@ -472,6 +473,10 @@ LEARNERS = {
         learners.mc_dropout(learners.mlp((16,), num_outputs=CLASSES, dropout=0.5), 4, **_small(restart=learners.warm))
     ),
     "mean_field": Case(learners.mean_field(learners.mlp((16,), num_outputs=CLASSES), 4, **_small())),
+    "vbll": Case(learners.vbll(learners.mlp((8,), num_outputs=CLASSES), 4, **_small(diagonal=False)), grows=True),
+    "vbll_regression": Case(
+        learners.vbll_regression(learners.mlp((8,), 1), **_small(optimizer=optax.adam(1e-2))), labels="real", grows=True
+    ),
     "swag": Case(learners.swag(learners.mlp((16,), num_outputs=CLASSES), 4, num_members=2, rank=3, **_small())),
 }
 

@@ -9,6 +9,7 @@ from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.restart import cold, shrink_and_perturb, warm
 from bal.learners.swag import swag
+from bal.learners.vbll import vbll, vbll_regression
 
 __all__ = [
     "Likelihood",
@@ -33,5 +34,7 @@ __all__ = [
     "shrink_and_perturb",
     "swag",
     "tapped_members",
+    "vbll",
+    "vbll_regression",
     "warm",
 ]
