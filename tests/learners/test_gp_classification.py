@@ -1,5 +1,7 @@
 """Gaussian process classification against algorithms in plain numpy and scikit-learn, and what both methods promise."""
 
+from functools import partial
+
 import gpjax
 import jax
 import jax.numpy as jnp
@@ -73,21 +75,20 @@ def test_probit_far_below_zero():
         np.testing.assert_allclose(curvature, 1 - 1 / t**2 + 6 / t**4, rtol=tolerance)
 
 
+@partial(jax.jit, static_argnums=0)
+def run(learner, given):
+    state = learner.fit(KEY, learner.init(KEY, given), given)
+    rows = learner.embed(state, jnp.array(X_NEW))
+    block = jax.vmap(jax.vmap(lambda a, b: learner.kernel(state, a, b), (None, 0)), (0, None))(rows, rows)
+    return state.gap, learner.predict(state, jnp.array(X_NEW)), block
+
+
 @pytest.mark.parametrize("link", LINKS)
 def test_laplace_is_the_algorithm_of_the_book(link):
-    learner = gp_classification(prior(), link=LINKS[link])
-
-    @jax.jit
-    def run(given):
-        state = learner.fit(KEY, learner.init(KEY, given), given)
-        rows = learner.embed(state, jnp.array(X_NEW))
-        block = jax.vmap(jax.vmap(lambda a, b: learner.kernel(state, a, b), (None, 0)), (0, None))(rows, rows)
-        return learner.predict(state, jnp.array(X_NEW)), block
-
     mode, w, slope, evidence = newton(link, X, Y)
     cross = gram(X_NEW, X)
     posterior = gram(X_NEW, X_NEW) - cross @ np.linalg.solve(gram(X, X) + np.diag(1 / w), cross.T)
-    prediction, block = run(data())
+    _, prediction, block = run(gp_classification(prior(), laplace(), link=LINKS[link]), data())
     check_predictions(prediction, 5, None)
     np.testing.assert_allclose(prediction.mean[:, 0], MEAN + cross @ slope, atol=1e-10)
     np.testing.assert_allclose(prediction.variance[:, 0], np.diagonal(posterior), atol=1e-10)
@@ -234,11 +235,11 @@ def test_the_objective_is_evidence_plus_prior_and_draws_are_kept_apart():
     )
 
     @jax.jit
-    def run(given):
+    def both(given):
         state = learner.fit(KEY, learner.init(KEY, given), given)
         return learner.predict(state, jnp.array(X_NEW)).mean, seen.pop()
 
-    mean, objective = run(data())
+    mean, objective = both(data())
     np.testing.assert_allclose(objective, newton("probit", X, Y)[3] + 2.5, atol=1e-10)
     assert mean.shape == (5, 2)
     for draw, offset in enumerate((MEAN, MEAN + 1)):
@@ -257,9 +258,8 @@ def test_single_precision(method):
 
 @pytest.mark.parametrize("method", [laplace, variational])
 def test_the_gap_tells_an_early_end(method):
-    early, late = (gp_classification(prior(), inference) for inference in (method(num_steps=1), method()))
-    gap = lambda learner, given: learner.fit(KEY, learner.init(KEY, given), given).gap
-    gaps = [jax.jit(gap, static_argnums=0)(learner, data()) for learner in (early, late)]
+    early, late = (gp_classification(prior(), each, link=probit) for each in (method(num_steps=1), method()))
+    gaps = [run(learner, data())[0] for learner in (early, late)]
     assert gaps[0].shape == (1,)
     assert gaps[0][0] > 1e-3
     assert gaps[1][0] < 1e-8

@@ -282,7 +282,7 @@ def test_more_labels_under_held_hyperparameters_and_units():
     def program(learner, few, data):
         first = learner.fit(KEY, learner.init(KEY, few), few)
         second = learner.condition(KEY, first, data)
-        return first, second, learner.predict(second, jnp.asarray(X_NEW))
+        return first, second, learner.predict(second, x_new)
 
     exact, sparse = gp_regression(model, chosen), sparse_gp(model, int(REAL.sum()), chosen)
     (first, second, found), (_, _, same) = (program(learner, few, all_rows) for learner in (exact, sparse))
@@ -292,10 +292,14 @@ def test_more_labels_under_held_hyperparameters_and_units():
     assert not second.converged.any()
     np.testing.assert_allclose(drawn.posterior.alpha, second.alpha, rtol=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), same, found)
-    held = standardized(
-        join(jax.tree.map(lambda leaf: leaf[0], first.params), split(model)[1], jnp.float64), first.units
-    )
-    gram = held.covariance(x, x) + jnp.diag(held.noise_variance(x) / WEIGHT[REAL])
+
+    @jax.jit
+    def covariances(params, units):
+        one = jax.tree.map(lambda leaf: leaf[0], params)
+        held = standardized(join(one, split(model)[1], jnp.float64), units)
+        return held.covariance(x, x) + jnp.diag(held.noise_variance(x) / WEIGHT[REAL]), held.covariance(x_new, x)
+
+    gram, cross = covariances(first.params, first.units)
     away = np.linalg.solve(gram, (all_rows.y - first.units.shift) / first.units.scale)
-    mean = first.units.shift + first.units.scale * np.asarray(held.covariance(x_new, x)) @ away
+    mean = first.units.shift + first.units.scale * np.asarray(cross) @ away
     np.testing.assert_allclose(found.mean[:, 0], mean, rtol=1e-6)
