@@ -5,7 +5,9 @@ The `evaluate` of a set-up is `classification`, `regression` or `remaining_entro
 The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.
 """
 
+from bal.evaluation.calibration import adaptive_ece, classwise_ece, joint_gaussian_nll, joint_nll
 from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target
+from bal.evaluation.densities import crps, interval_coverage, mixture_cdf
 from bal.evaluation.gains import Gains, gains
 from bal.evaluation.measures import classification, regression, remaining_entropy
 from bal.evaluation.metrics import (
@@ -18,6 +20,7 @@ from bal.evaluation.metrics import (
     nll,
     rmse,
 )
+from bal.evaluation.novelty import auroc, false_positive_rate
 from bal.evaluation.plots import learning_curves, strategy_styles
 from bal.evaluation.statistics import (
     PairedDifference,
@@ -36,22 +39,31 @@ __all__ = [
     "Gains",
     "PairedDifference",
     "accuracy",
+    "adaptive_ece",
     "area_under_curve",
+    "auroc",
     "brier",
     "censored_quantile",
     "classification",
+    "classwise_ece",
     "compare",
     "comparison_table",
+    "crps",
     "detectable_difference",
     "ece",
+    "false_positive_rate",
     "gains",
     "gaussian_nll",
     "holm",
     "interquartile_mean",
+    "interval_coverage",
+    "joint_gaussian_nll",
+    "joint_nll",
     "judgment",
     "labels_to_target",
     "learning_curves",
     "mean_interval",
+    "mixture_cdf",
     "mixture_nll",
     "mixture_probabilities",
     "nll",

@@ -10,11 +10,19 @@ negative log likelihood infinite.
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-Probs = Float[Any, "M C"]
-Labels = Int[Any, "M"]
-Scalar = Float[Any, ""]
+from bal.evaluation.checks import (
+    Labels,
+    Probs,
+    Scalar,
+    check_classification,
+    check_rows,
+    log_mean_exp,
+    namespace,
+    one_hot,
+    where_valid,
+)
 
 
 def mixture_probabilities(log_probs: Float[Any, "M K C"]) -> Probs:
@@ -24,7 +32,7 @@ def mixture_probabilities(log_probs: Float[Any, "M K C"]) -> Probs:
     >>> mixture_probabilities(np.log([[[0.5, 0.5], [0.9, 0.1]]])).round(3).tolist()
     [[0.7, 0.3]]
     """
-    xp = _namespace(log_probs, 3, "log_probs [M, K, C]")
+    xp = namespace(log_probs, 3, "log_probs [M, K, C]")
     return xp.mean(xp.exp(log_probs), axis=1)
 
 
@@ -37,9 +45,9 @@ def accuracy(probs: Probs, labels: Labels) -> Scalar:
     >>> float(accuracy(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0])))
     0.5
     """
-    xp = _classification(probs, labels)
+    xp = check_classification(probs, labels)
     right = xp.mean(xp.astype(xp.argmax(probs, axis=1) == labels, probs.dtype))
-    return _where_valid(xp, right, probs, labels)
+    return where_valid(xp, right, probs, labels)
 
 
 def nll(probs: Probs, labels: Labels) -> Scalar:
@@ -52,10 +60,10 @@ def nll(probs: Probs, labels: Labels) -> Scalar:
     >>> round(float(nll(np.array([[0.5, 0.5], [0.25, 0.75]]), np.array([0, 1]))), 3)
     0.49
     """
-    xp = _classification(probs, labels)
+    xp = check_classification(probs, labels)
     with np.errstate(divide="ignore"):
-        loss = -xp.mean(xp.log(xp.sum(xp.where(_one_hot(probs, labels), probs, 0), axis=1)))
-    return _where_valid(xp, loss, probs, labels)
+        loss = -xp.mean(xp.log(xp.sum(xp.where(one_hot(probs, labels), probs, 0), axis=1)))
+    return where_valid(xp, loss, probs, labels)
 
 
 def mixture_nll(log_probs: Float[Any, "M K C"], labels: Labels) -> Scalar:
@@ -65,11 +73,11 @@ def mixture_nll(log_probs: Float[Any, "M K C"], labels: Labels) -> Scalar:
     >>> float(mixture_nll(np.array([[[0.0, -2000.0], [0.0, -2000.0]]]), np.array([1])))
     2000.0
     """
-    xp = _namespace(log_probs, 3, "log_probs [M, K, C]")
-    _classification(mixture_probabilities(log_probs), labels)
-    chosen = _one_hot(log_probs[:, 0, :], labels)[:, None, :]
+    xp = namespace(log_probs, 3, "log_probs [M, K, C]")
+    check_classification(mixture_probabilities(log_probs), labels)
+    chosen = one_hot(log_probs[:, 0, :], labels)[:, None, :]
     log_likelihood = xp.max(xp.where(chosen, log_probs, -np.inf), axis=2)
-    return _where_valid(xp, -xp.mean(_log_mean_exp(xp, log_likelihood)), log_probs, labels)
+    return where_valid(xp, -xp.mean(log_mean_exp(xp, log_likelihood)), log_probs, labels)
 
 
 def brier(probs: Probs, labels: Labels) -> Scalar:
@@ -82,9 +90,9 @@ def brier(probs: Probs, labels: Labels) -> Scalar:
     >>> float(brier(np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([0, 0])))
     1.25
     """
-    xp = _classification(probs, labels)
-    score = xp.mean(xp.sum((probs - xp.astype(_one_hot(probs, labels), probs.dtype)) ** 2, axis=1))
-    return _where_valid(xp, score, probs, labels)
+    xp = check_classification(probs, labels)
+    score = xp.mean(xp.sum((probs - xp.astype(one_hot(probs, labels), probs.dtype)) ** 2, axis=1))
+    return where_valid(xp, score, probs, labels)
 
 
 def ece(probs: Probs, labels: Labels, num_bins: int = 15) -> Scalar:
@@ -100,7 +108,7 @@ def ece(probs: Probs, labels: Labels, num_bins: int = 15) -> Scalar:
     >>> round(float(ece(probs, np.array([0, 0, 0, 1]))), 3)
     0.05
     """
-    xp = _classification(probs, labels)
+    xp = check_classification(probs, labels)
     if num_bins < 1:
         raise ValueError(f"num_bins must be at least 1, got {num_bins}")
     confidence = xp.max(probs, axis=1)
@@ -110,7 +118,7 @@ def ece(probs: Probs, labels: Labels, num_bins: int = 15) -> Scalar:
     bins = xp.sum(xp.astype(confidence[:, None] > edges, np.int32), axis=1)
     member = bins[:, None] == np.arange(num_bins)[None, :]
     error = xp.sum(xp.abs(xp.sum(xp.where(member, gap[:, None], 0), axis=0))) / len(labels)
-    return _where_valid(xp, error, probs, labels)
+    return where_valid(xp, error, probs, labels)
 
 
 def rmse(mean: Float[Any, "M"], y: Float[Any, "M"]) -> Scalar:
@@ -120,8 +128,8 @@ def rmse(mean: Float[Any, "M"], y: Float[Any, "M"]) -> Scalar:
     >>> float(rmse(np.array([1.0, 2.0]), np.array([4.0, 5.0])))
     3.0
     """
-    xp = _namespace(mean, 1, "mean [M]")
-    _same_rows(mean, y, "y")
+    xp = namespace(mean, 1, "mean [M]")
+    check_rows(mean, y, "y")
     return xp.sqrt(xp.mean((mean - y) ** 2))
 
 
@@ -135,55 +143,9 @@ def gaussian_nll(mean: Float[Any, "M K"], variance: Float[Any, "M K"], y: Float[
     >>> round(float(gaussian_nll(np.zeros((1, 1)), np.ones((1, 1)), np.zeros(1))), 4)
     0.9189
     """
-    xp = _namespace(mean, 2, "mean [M, K]")
+    xp = namespace(mean, 2, "mean [M, K]")
     if variance.shape != mean.shape:
         raise ValueError(f"variance must have the shape of mean, {mean.shape}, got {variance.shape}")
-    _same_rows(mean, y, "y")
+    check_rows(mean, y, "y")
     log_density = -0.5 * ((y[:, None] - mean) ** 2 / variance + xp.log(2 * np.pi * variance))
-    return -xp.mean(_log_mean_exp(xp, log_density))
-
-
-def _log_mean_exp(xp: Any, values: Float[Any, "M K"]) -> Float[Any, "M"]:
-    top = xp.max(values, axis=1)
-    shift = xp.where(xp.isfinite(top), top, 0)
-    with np.errstate(divide="ignore"):
-        return shift + xp.log(xp.mean(xp.exp(values - shift[:, None]), axis=1))
-
-
-def _one_hot(probs: Probs, labels: Labels) -> Any:
-    return labels[:, None] == np.arange(probs.shape[1])[None, :]
-
-
-def _where_valid(xp: Any, value: Scalar, predictions: Any, labels: Labels) -> Scalar:
-    """The value, or NaN where a prediction is NaN or a label is none of the classes: `argmax` takes NaN for class 0."""
-    outside = xp.any((labels < 0) | (labels >= predictions.shape[-1]))
-    return xp.where(outside | xp.any(xp.isnan(predictions)), np.nan, value)[()]
-
-
-def _classification(probs: Any, labels: Any) -> Any:
-    xp = _namespace(probs, 2, "probabilities [M, C]")
-    if not xp.isdtype(probs.dtype, "real floating"):
-        raise TypeError(f"probabilities must be floating, got dtype {probs.dtype}; convert them first")
-    if not xp.isdtype(labels.dtype, "integral"):
-        raise TypeError(f"labels must be integer classes, got dtype {labels.dtype}; convert them first")
-    _same_rows(probs, labels, "labels")
-    if isinstance(labels, np.ndarray) and ((labels < 0) | (labels >= probs.shape[1])).any():
-        found = f"{labels.min()} .. {labels.max()}"
-        raise ValueError(f"labels must be classes 0 .. {probs.shape[1] - 1}, got {found}; encode them first")
-    if isinstance(probs, np.ndarray) and ((total := probs.sum(axis=1)) < 0.99).any() | (total > 1.01).any():
-        worst = total[np.argmax(np.abs(total - 1))]
-        raise ValueError(f"probabilities must sum to 1 in every row, got {worst:.4g}; apply a softmax")
-    return xp
-
-
-def _namespace(x: Any, ndim: int, what: str) -> Any:
-    if not hasattr(x, "__array_namespace__"):
-        raise TypeError(f"expected a numpy or JAX array of {what}, got {type(x).__name__}; convert it with asarray")
-    if x.ndim != ndim or x.shape[0] == 0:
-        raise ValueError(f"expected {what} with at least one row, got shape {x.shape}")
-    return x.__array_namespace__()
-
-
-def _same_rows(x: Any, y: Any, what: str) -> None:
-    if y.shape != x.shape[:1]:
-        raise ValueError(f"{what} must have shape {x.shape[:1]}, one entry a row, got {y.shape}")
+    return -xp.mean(log_mean_exp(xp, log_density))
