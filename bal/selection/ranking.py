@@ -17,10 +17,8 @@ def best(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     Ties go to the lowest position; NaN never wins. `info` counts the eligible rows, the NaN among them, and the rows
     left out although their score ties with the last pick.
 
-    >>> import jax
-    >>> one = jnp.ones(4)
-    >>> candidates = Candidates(jnp.array([1.0, 3.0, jnp.nan, 2.0]), jnp.arange(4), one > 0, one)
-    >>> best(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> select(None, None, best, 2, scores=[1.0, 3.0, float("nan"), 2.0]).indices.tolist()
     [1, 3]
     """
     del key
@@ -59,9 +57,8 @@ def per_cost(select: Select) -> Select:
     a high cost would look *better*): use it with information quantities and variances, not with `margin`. Negative
     scores are counted in ``info["num_negative"]``.
 
-    >>> import jax
-    >>> candidates = Candidates(jnp.array([2.0, 3.0]), jnp.arange(2), jnp.ones(2) > 0, jnp.array([1.0, 3.0]))
-    >>> per_cost(best)(jax.random.key(0), candidates, 1).indices.tolist()
+    >>> from bal.selection import select
+    >>> select(None, None, per_cost(best), 1, scores=[2.0, 3.0], cost=[1.0, 3.0]).indices.tolist()
     [0]
 
     Guillory and Bilmes 2009, "Average-Case Active Learning with Costs".
@@ -80,9 +77,8 @@ def per_cost(select: Select) -> Select:
 def shortlist(size: int, select: Select = best) -> Select:
     """Let `size` rows through to the next stage of a query, whatever the batch size.
 
-    >>> import jax
-    >>> candidates = Candidates(jnp.arange(4.0), jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4))
-    >>> shortlist(3)(jax.random.key(0), candidates, 1).indices.tolist()
+    >>> from bal.selection import select
+    >>> select(None, None, shortlist(3), 1, scores=[0.0, 1.0, 2.0, 3.0]).indices.tolist()
     [3, 2, 1]
     """
     if size < 1:

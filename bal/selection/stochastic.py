@@ -34,8 +34,8 @@ def power(beta: Beta = 1.0) -> Select:
     Rows of score zero have weight zero: they come last, in random order, and are picked only when nothing else is
     left. Negative scores are treated as zero and counted in ``info["num_negative"]``. β → ∞ is `best`.
 
-    >>> candidates = Candidates(jnp.array([0.0, 1.0, 3.0]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
-    >>> power()(jax.random.key(0), candidates, 3).indices.tolist()[-1]
+    >>> from bal.selection import select
+    >>> select(None, None, power(), 3, scores=[0.0, 1.0, 3.0]).indices.tolist()[-1]
     0
     """
     _check(beta)
@@ -52,8 +52,8 @@ def power(beta: Beta = 1.0) -> Select:
 def softmax(beta: Beta = 1.0) -> Select:
     """Sample with weights ``exp(β score)``; the sort key is ``score + Gumbel/β``. β → ∞ is `best`.
 
-    >>> candidates = Candidates(jnp.array([0.0, 9.0]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> softmax()(jax.random.key(0), candidates, 1).indices.tolist()
+    >>> from bal.selection import select
+    >>> select(None, None, softmax(), 1, scores=[0.0, 9.0]).indices.tolist()
     [1]
     """
     _check(beta)
@@ -64,8 +64,8 @@ def softmax(beta: Beta = 1.0) -> Select:
 def softrank(beta: Beta = 1.0) -> Select:
     """Sample with weights ``rank^-β``, the best eligible row having rank 1; ties rank by position. β → ∞ is `best`.
 
-    >>> candidates = Candidates(jnp.array([0.0, 9.0]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> picks = softrank()(jax.random.key(0), candidates, 1)
+    >>> from bal.selection import select
+    >>> picks = select(None, None, softrank(), 1, scores=[0.0, 9.0])
     >>> round(float(jnp.exp(picks.log_q[0])), 3) in (0.333, 0.667)
     True
     """

@@ -10,11 +10,9 @@ from bal.typing import Candidates, PRNGKey, Select, Selection, Transform
 def transformed(select: Select, *transforms: Transform) -> Select:
     """Select from candidates that went through the transforms, first to last, each with a key of its own.
 
-    >>> import jax.numpy as jnp
     >>> from bal.kernels import centered, linear, scaled
-    >>> from bal.selection import k_center
-    >>> candidates = Candidates(jnp.array([[5.0], [6.0], [9.0]]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
-    >>> transformed(k_center(linear), centered, scaled)(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import k_center, select
+    >>> select([[5.0], [6.0], [9.0]], None, transformed(k_center(linear), centered, scaled), 2).indices.tolist()
     [2, 0]
     """
 

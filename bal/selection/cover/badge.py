@@ -18,11 +18,11 @@ def badge(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
     which is ``transformed(kmeans_pp(gradient), pool_only)``. Labeled rows are no centers. Scores are the log squared
     distances. `log_q` is None, because the first pick is not random.
 
-    >>> import jax, jax.numpy as jnp
+    >>> import jax.numpy as jnp
     >>> from bal.kernels import Factors
-    >>> rows = (Factors(jnp.array([[0.1, -0.1], [0.5, -0.5]]), jnp.ones((2, 3))),)
-    >>> candidates = Candidates(rows, jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> badge(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> gradients = (Factors(jnp.array([[0.1, -0.1], [0.5, -0.5]]), jnp.ones((2, 3))),)
+    >>> select(gradients, None, badge, 2).indices.tolist()
     [1, 0]
 
     Ash, Zhang, Krishnamurthy, Langford and Agarwal 2020, "Deep Batch Active Learning by Diverse, Uncertain Gradient

@@ -20,9 +20,8 @@ def k_center(kernel: KernelOf = linear) -> Select:
     is not finite has no distance: it is never picked, counts in ``info["num_nan"]``, and is no center where it is
     labeled. The picks cover the rows within at most twice the best possible radius. Cost: one column a center.
 
-    >>> import jax, jax.numpy as jnp
-    >>> candidates = Candidates(jnp.array([[5.0], [6.0], [9.0]]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
-    >>> k_center()(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> select([[5.0], [6.0], [9.0]], None, k_center(), 2).indices.tolist()
     [2, 0]
 
     Sener and Savarese 2018, "Active Learning for Convolutional Neural Networks: A Core-Set Approach" (ICLR);

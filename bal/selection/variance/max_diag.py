@@ -13,9 +13,8 @@ def max_diag(kernel: KernelOf = linear) -> Select:
     Scores are the diagonal, at least 0. Ties go to the lowest position. Behind `given_known` or `conditioned` this is
     active learning MacKay (ALM) by top-k: as a batch it is often worse than random, because it ignores redundancy.
 
-    >>> import jax, jax.numpy as jnp
-    >>> candidates = Candidates(jnp.array([[1.0], [-3.0]]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> max_diag()(jax.random.key(0), candidates, 1).indices.tolist()
+    >>> from bal.selection import select
+    >>> select([[1.0], [-3.0]], None, max_diag(), 1).indices.tolist()
     [1]
 
     MacKay 1992, "Information-Based Objective Functions for Active Data Selection"; as a batch rule in Holzmüller,
