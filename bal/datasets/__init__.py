@@ -6,6 +6,7 @@ names, then among the sets that scikit-learn ships, and only with ``download=Tru
 
 from bal.datasets.bundled import diabetes, digits
 from bal.datasets.classification import uci_classification
+from bal.datasets.corruptions import CORRUPTIONS, corrupted
 from bal.datasets.dataset import Dataset, Scaling, split, standardize
 from bal.datasets.images import fashion_mnist, mnist
 from bal.datasets.regression import uci_regression
@@ -16,11 +17,13 @@ from bal.datasets.two_bells import two_bells
 from bal.datasets.variants import noisy_inputs, noisy_labels, repeated
 
 __all__ = [
+    "CORRUPTIONS",
     "CorruptDataError",
     "Dataset",
     "MissingDataError",
     "Scaling",
     "Table",
+    "corrupted",
     "diabetes",
     "digits",
     "encode",
