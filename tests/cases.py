@@ -473,6 +473,9 @@ LEARNERS = {
         learners.mc_dropout(learners.mlp((16,), num_outputs=CLASSES, dropout=0.5), 4, **_small(restart=learners.warm))
     ),
     "mean_field": Case(learners.mean_field(learners.mlp((16,), num_outputs=CLASSES), 4, **_small())),
+    "snapshot": Case(
+        learners.snapshot(learners.mlp((16,), num_outputs=CLASSES), 3, **_small(restart=learners.shrink_and_perturb()))
+    ),
     "vbll": Case(learners.vbll(learners.mlp((8,), num_outputs=CLASSES), 4, **_small(diagonal=False)), grows=True),
     "vbll_regression": Case(
         learners.vbll_regression(learners.mlp((8,), 1), **_small(optimizer=optax.adam(1e-2))), labels="real", grows=True

@@ -8,6 +8,7 @@ from bal.learners.mc_dropout import mc_dropout
 from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.restart import cold, shrink_and_perturb, warm
+from bal.learners.snapshot import snapshot
 from bal.learners.swag import swag
 from bal.learners.vbll import vbll, vbll_regression
 
@@ -32,6 +33,7 @@ __all__ = [
     "neural_linear",
     "normal_inverse_gamma",
     "shrink_and_perturb",
+    "snapshot",
     "swag",
     "tapped_members",
     "vbll",
