@@ -1,6 +1,6 @@
 """Arrays in, arrays out: metrics, learning curves, statistics over paired seeds, tables, plots. Imports no JAX.
 
-The `evaluate` of a set-up is `classification`, `regression` or `remaining_entropy`.
+The `evaluate` of a set-up is `classification` or `regression`, their longer reports, or `remaining_entropy`.
 
 The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.
 """
@@ -9,7 +9,13 @@ from bal.evaluation.calibration import adaptive_ece, classwise_ece, joint_gaussi
 from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target
 from bal.evaluation.densities import crps, interval_coverage, mixture_cdf
 from bal.evaluation.gains import Gains, gains
-from bal.evaluation.measures import classification, regression, remaining_entropy
+from bal.evaluation.measures import (
+    classification,
+    classification_report,
+    regression,
+    regression_report,
+    remaining_entropy,
+)
 from bal.evaluation.metrics import (
     accuracy,
     brier,
@@ -45,6 +51,7 @@ __all__ = [
     "brier",
     "censored_quantile",
     "classification",
+    "classification_report",
     "classwise_ece",
     "compare",
     "comparison_table",
@@ -69,6 +76,7 @@ __all__ = [
     "nll",
     "paired_difference",
     "regression",
+    "regression_report",
     "remaining_entropy",
     "rmse",
     "strategy_styles",

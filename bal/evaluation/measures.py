@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bal.evaluation.calibration import adaptive_ece, classwise_ece, joint_gaussian_nll, joint_nll
+from bal.evaluation.densities import crps, interval_coverage
 from bal.evaluation.metrics import accuracy, brier, ece, gaussian_nll, mixture_nll, mixture_probabilities, rmse
 
 Evaluate = Callable[[Any, tuple], dict[str, Any]]
@@ -33,16 +35,7 @@ def classification(over: Any = None) -> Evaluate:
     """
 
     def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
-        found, y = _predicted(posterior, test, over)
-        y = y.astype("int32") if y.dtype == bool else y  # as training takes truth values
-        log_probs = _of_latent(found) if hasattr(found, "mean") and hasattr(found, "variance") else found
-        probs = mixture_probabilities(log_probs)
-        return {
-            "accuracy": accuracy(probs, y),
-            "nll": mixture_nll(log_probs, y),
-            "brier": brier(probs, y),
-            "ece": ece(probs, y),
-        }
+        return _scores(*_log_probs(posterior, test, over))
 
     return evaluate
 
@@ -72,6 +65,57 @@ def regression(over: Any = None) -> Evaluate:
 
 
 @cache
+def classification_report(over: Any = None) -> Evaluate:
+    """`classification`, and what tells posteriors apart: joint_nll of 10 rows, adaptive_ece and classwise_ece.
+
+    Rows of the test should stand in random order (`bal.evaluation.joint_nll`), 15 of them at least.
+
+    Use it when posteriors are compared, rather than strategies.
+
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> sure = SimpleNamespace(predict=lambda x: np.log(np.tile([[0.2, 0.8]], (len(x), 1, 1))))
+    >>> found = classification_report()(sure, (np.zeros((20, 1)), np.arange(20) % 2))
+    >>> {name: round(float(value), 3) for name, value in found.items() if name not in ("accuracy", "nll", "brier")}
+    {'ece': 0.3, 'joint_nll': 0.916, 'adaptive_ece': 0.4, 'classwise_ece': 0.3}
+    """
+
+    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+        log_probs, y = _log_probs(posterior, test, over)
+        probs = mixture_probabilities(log_probs)
+        more = {"adaptive_ece": adaptive_ece(probs, y), "classwise_ece": classwise_ece(probs, y)}
+        return {**_scores(log_probs, y), "joint_nll": joint_nll(log_probs, y), **more}
+
+    return evaluate
+
+
+@cache
+def regression_report(over: Any = None) -> Evaluate:
+    """`regression`, and what tells posteriors apart: joint_nll of 10 rows, crps, and coverage of intervals of 0.9.
+
+    Rows of the test should stand in random order (`bal.evaluation.joint_gaussian_nll`), 10 of them at least.
+
+    Use it when posteriors are compared, rather than strategies.
+
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> gaussian = SimpleNamespace(mean=np.zeros((10, 1)), variance=np.ones((10, 1)), noise=np.zeros((10, 1)))
+    >>> found = regression_report()(SimpleNamespace(predict=lambda x: gaussian), (np.zeros((10, 1)), np.ones(10)))
+    >>> {name: round(float(value), 3) for name, value in found.items()}
+    {'rmse': 1.0, 'nll': 1.419, 'joint_nll': 1.419, 'crps': 0.602, 'coverage': 1.0}
+    """
+
+    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+        found, y = _predicted(posterior, test, over)
+        density = found.mean, found.variance + found.noise, y
+        joint = joint_gaussian_nll(*density)
+        more = {"joint_nll": joint, "crps": crps(*density), "coverage": interval_coverage(*density)}
+        return {"rmse": rmse(found.mean.mean(1), y), "nll": gaussian_nll(*density), **more}
+
+    return evaluate
+
+
+@cache
 def remaining_entropy(over: Any = None) -> Evaluate:
     """``evaluate(posterior, test)``: mean entropy (nats) of the predicted label of a test row: what is left to know.
 
@@ -95,11 +139,30 @@ def remaining_entropy(over: Any = None) -> Evaluate:
             xp = found.mean.__array_namespace__()
             variance = xp.mean(found.variance + found.noise, axis=1) + xp.var(found.mean, axis=1)
             return {"entropy": 0.5 * xp.mean(xp.log(2 * np.pi * np.e * variance))}
-        probs = mixture_probabilities(_of_latent(found) if hasattr(found, "variance") else found)
+        probs = mixture_probabilities(
+            _of_latent(found) if hasattr(found, "mean") and hasattr(found, "variance") else found
+        )
         xp = probs.__array_namespace__()
         return {"entropy": -xp.mean(xp.sum(probs * xp.log(xp.where(probs > 0, probs, 1)), axis=1))}
 
     return evaluate
+
+
+def _scores(log_probs: Any, y: Any) -> dict[str, Any]:
+    probs = mixture_probabilities(log_probs)
+    return {
+        "accuracy": accuracy(probs, y),
+        "nll": mixture_nll(log_probs, y),
+        "brier": brier(probs, y),
+        "ece": ece(probs, y),
+    }
+
+
+def _log_probs(posterior: Any, test: tuple, over: Any) -> tuple[Any, Any]:
+    """Log probabilities ``[M, K, C]`` for the test rows, and their labels."""
+    found, y = _predicted(posterior, test, over)
+    y = y.astype("int32") if y.dtype == bool else y  # as training takes truth values
+    return (_of_latent(found) if hasattr(found, "mean") and hasattr(found, "variance") else found), y
 
 
 def _predicted(posterior: Any, test: tuple, over: Any) -> tuple[Any, Any]:

@@ -10,7 +10,19 @@ import scipy.special
 import scipy.stats
 import sklearn.metrics
 
-from bal.evaluation import classification, ece, regression
+from bal.evaluation import (
+    adaptive_ece,
+    classification,
+    classification_report,
+    classwise_ece,
+    crps,
+    ece,
+    interval_coverage,
+    joint_gaussian_nll,
+    joint_nll,
+    regression,
+    regression_report,
+)
 from bal.pool import chunked
 from bal.typing import Gaussian, Latent
 
@@ -98,3 +110,19 @@ def test_made_alike_is_the_same_function(factory):
     assert factory() is factory()
     assert factory(chunked(4)) is factory(chunked(4))
     assert factory(chunked(4)) is not factory()
+
+
+def test_reports_hold_the_shorter_measures_and_more():
+    probs = np.exp(LOG_PROBS).mean(1)
+    more = {"adaptive_ece": adaptive_ece(probs, Y), "classwise_ece": classwise_ece(probs, Y)}
+    expected = {**of_classes(probs, Y), **more, "joint_nll": joint_nll(LOG_PROBS, Y)}
+    agree(classification_report()(knowing(LOG_PROBS), (X, Y)), expected)
+    compiled = jax.jit(lambda rows, y: classification_report()(knowing(rows), (X, y)))
+    agree(compiled(jnp.asarray(LOG_PROBS), jnp.asarray(Y)), expected)
+    mean, variance, y = RANDOM.normal(size=(M, K)), RANDOM.gamma(1.0, size=(M, K)), RANDOM.normal(size=M)
+    moments, total = Gaussian(mean, variance, np.full((M, K), 0.3)), variance + 0.3
+    more = {"crps": crps(mean, total, y), "coverage": interval_coverage(mean, total, y)}
+    expected = {**regression()(knowing(moments), (X, y)), **more, "joint_nll": joint_gaussian_nll(mean, total, y)}
+    agree(regression_report()(knowing(moments), (X, y)), expected)
+    compiled = jax.jit(lambda rows, y: regression_report()(knowing(rows), (X, y)))
+    agree(compiled(jax.tree.map(jnp.asarray, moments), jnp.asarray(y)), expected)
