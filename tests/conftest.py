@@ -25,6 +25,8 @@ os.environ.setdefault("XLA_FLAGS", " ".join(f"--xla_{flag}" for flag in QUICK))
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes on two cores: more threads would fight
 
 import jax  # noqa: E402 - the variables above are read at import
+import pytest  # noqa: E402
+import started  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 2)
 # a tenth of the time: here nearly every program is another, and nobody looks up where its lines came from
@@ -38,6 +40,13 @@ def pytest_collection_finish(session):
     """What is imported by now stays: the garbage collector need not look at it after every compilation."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """Starts Python processes as a user does."""
+    with started.server(tmp_path_factory.mktemp("processes")) as server:
+        yield server
 
 
 def pytest_sessionfinish(session):

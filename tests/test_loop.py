@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from problem import CENTERS, CLASSES, KEY, LEARNER, POOL, QUERY, SETUP, TASK, TEST, N, X, Y, evaluate
+from problem import CENTERS, CLASSES, KEY, LEARNER, MOVING, POOL, QUERY, TASK, TEST, N, X, Y, evaluate
+from problem import SETUP as NETWORKS
 
 from bal.acquisition import bald, predictive_entropy
 from bal.learners import ensemble, mlp, warm
@@ -30,14 +31,26 @@ from bal.records import open_record
 from bal.selection import best, per_cost, power, random_uniform, shortlist
 from bal.typing import PADDING, Learner, Pool, Selection, Task
 
+SETUP = NETWORKS._replace(learner=MOVING)
+
+
+@cache
+def program(setup):
+    return jax.jit(partial(run, setup=setup))
+
 
 def compiled_run(task=TASK, **changes) -> Log:
-    return jax.jit(partial(run, setup=SETUP._replace(**changes)))(KEY, task)
+    return program(SETUP._replace(**changes))(KEY, task)
 
 
 @pytest.fixture(scope="module")
 def compiled() -> Log:
     return compiled_run()
+
+
+@pytest.fixture(scope="module")
+def compiled_networks() -> Log:
+    return compiled_run(learner=LEARNER)
 
 
 def same_run(a: Log, b: Log, tolerance: float = 1e-4) -> None:
@@ -72,9 +85,9 @@ def test_log(compiled):
 
 def test_one_compilation_over_all_rounds():
     traces = {"fit": 0, "predict": 0}
-    counting = LEARNER._replace(
-        fit=lambda *args: traces.update(fit=traces["fit"] + 1) or LEARNER.fit(*args),
-        predict=lambda *args: traces.update(predict=traces["predict"] + 1) or LEARNER.predict(*args),
+    counting = MOVING._replace(
+        fit=lambda *args: traces.update(fit=traces["fit"] + 1) or MOVING.fit(*args),
+        predict=lambda *args: traces.update(predict=traces["predict"] + 1) or MOVING.predict(*args),
     )
     counts = []
     for num_rounds in (2, 6):
@@ -88,8 +101,9 @@ def test_one_compilation_over_all_rounds():
     assert counts[0]["fit"] == 1
 
 
-def test_eager_is_compiled(compiled):
+def test_eager_is_compiled(compiled, compiled_networks):
     same_run(run_eager(KEY, TASK, SETUP), compiled)
+    same_run(run_eager(KEY, TASK, NETWORKS), compiled_networks)
 
 
 def test_events_of_a_compiled_run_are_those_of_an_eager_one(compiled):
@@ -107,17 +121,18 @@ def test_events_of_a_compiled_run_are_those_of_an_eager_one(compiled):
 
 
 def test_eager_compiles_once(compiled):
-    parts = run_parts(LEARNER, QUERY, evaluate, dense)
+    parts = run_parts(MOVING, QUERY, evaluate, dense)
     for part in parts:
         part.clear_cache()  # other tests, with other settings of jax, may have used them
     run_eager(KEY, TASK, SETUP)
     assert [part._cache_size() for part in parts] == [1, 1, 1, 1]
 
 
-def test_vmapped_seed_is_single_seed(compiled):
+def test_networks_of_many_seeds_are_those_of_a_single_one(compiled_networks):
     keys = jnp.stack([jax.random.key(9), KEY])
-    both = jax.jit(jax.vmap(partial(run, setup=SETUP), in_axes=(0, None)))(keys, TASK)
-    same_run(jax.tree.map(lambda leaf: leaf[1], both), compiled, 1e-3)
+    vmapped = jax.jit(jax.vmap(partial(run, setup=NETWORKS), in_axes=(0, None)))(keys, TASK)
+    for log in (vmapped, run_seeds(keys, TASK, NETWORKS).log):
+        same_run(jax.tree.map(lambda leaf: np.asarray(leaf)[1], log), compiled_networks, 1e-3)
 
 
 @pytest.mark.parametrize("num_devices", [1, 2])
@@ -130,10 +145,10 @@ def test_run_seeds_is_single_seed(compiled, num_devices):
     assert runs.log.indices.shape == (3, 4, 2)
     assert runs.compile_seconds > 0
     assert runs.run_seconds > 0
-    same_run(jax.tree.map(lambda leaf: leaf[1], runs.log), compiled, 1e-3)
+    same_run(jax.tree.map(lambda leaf: np.asarray(leaf)[1], runs.log), compiled, 1e-3)
     jax.tree.map(np.testing.assert_array_equal, runs.log, jax.tree.map(lambda *leaves: np.concatenate(leaves), *done))
     rest = run_seeds(keys, TASK, SETUP, mesh=mesh, seeds_per_call=1, skip=1)
-    jax.tree.map(np.testing.assert_array_equal, rest.log, jax.tree.map(lambda leaf: leaf[1:], runs.log))
+    jax.tree.map(np.testing.assert_array_equal, rest.log, jax.tree.map(lambda leaf: np.asarray(leaf)[1:], runs.log))
     with pytest.raises(ValueError, match="skip fewer than the 3 seeds"):
         run_seeds(keys, TASK, SETUP, skip=3)
 
@@ -170,7 +185,7 @@ def test_vmap_over_hyper_parameters():
 
 
 def test_campaign_is_compiled(compiled):
-    campaign = Campaign(KEY, LEARNER, QUERY, np.asarray(X), capacity=12, num_classes=CLASSES)
+    campaign = Campaign(KEY, MOVING, QUERY, np.asarray(X), capacity=12, num_classes=CLASSES)
     start = campaign.ask(4)
     assert start.tolist() == compiled.start.tolist()
     campaign.tell(start, np.asarray(Y)[start])
@@ -196,7 +211,7 @@ def test_host_is_dense(tmp_path):
     short = SETUP._replace(num_rounds=1)
     np.save(tmp_path / "x.npy", np.asarray(X))
     pool = POOL._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
-    called = LEARNER._replace(**{name: jax.jit(getattr(LEARNER, name)) for name in ("init", "fit", "predict")})
+    called = MOVING._replace(**{name: jax.jit(getattr(MOVING, name)) for name in ("init", "fit", "predict")})
     on_host = run_eager(KEY, TASK._replace(pool=pool), short._replace(learner=called, over=host(20)))
     same_run(on_host, run_eager(KEY, TASK, short))
 
@@ -350,10 +365,10 @@ def test_events_count_the_start_set_apart():
 
 def test_a_row_that_could_not_be_picked_is_picked_later():
     """NaN for all rows in one round, finite scores in the next: nothing is lost but the round."""
-    learner = LEARNER._replace(
-        init=lambda key, data: (LEARNER.init(key, data), jnp.zeros((), jnp.int32)),
-        fit=lambda key, state, data: (LEARNER.fit(key, state[0], data), state[1] + 1),
-        predict=lambda state, x: jnp.where(state[1] == 1, jnp.nan, LEARNER.predict(state[0], x)),
+    learner = MOVING._replace(
+        init=lambda key, data: (MOVING.init(key, data), jnp.zeros((), jnp.int32)),
+        fit=lambda key, state, data: (MOVING.fit(key, state[0], data), state[1] + 1),
+        predict=lambda state, x: jnp.where(state[1] == 1, jnp.nan, MOVING.predict(state[0], x)),
     )
     log = compiled_run(learner=learner, evaluate=None, num_rounds=18)
     assert log.valid.tolist() == [[False, False]] + 17 * [[True, True]]
@@ -432,7 +447,7 @@ def test_random_runs_store_their_probabilities():
 
 def test_whole_loop_lowers_for_every_platform():
     exported = jax.export.export(
-        jax.jit(jax.vmap(lambda seed: run(jax.random.key(seed), TASK, SETUP).metrics)),
+        jax.jit(jax.vmap(lambda seed: run(jax.random.key(seed), TASK, NETWORKS).metrics)),
         platforms=("cpu", "cuda", "tpu"),
     )(jnp.arange(3))
     assert exported.platforms == ("cpu", "cuda", "tpu")
@@ -473,7 +488,7 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("learner", [LEARNER, WARM], ids=["cold", "warm"])
+@pytest.mark.parametrize("learner", [MOVING, WARM], ids=["quick", "warm"])
 @pytest.mark.parametrize("stop_after", [0, 2])
 def test_resume_is_uninterrupted(tmp_path, learner, stop_after):
     setup = SETUP._replace(learner=learner)
@@ -537,9 +552,9 @@ def test_resume_refuses_a_run_that_differs(tmp_path_factory, change, message):
     """Otherwise a record would hold the first rounds of one experiment and the last of another."""
     folder = tmp_path_factory.getbasetemp() / "differs"
     if not folder.exists():
-        stopped(folder)
+        stopped(folder, learner=LEARNER)
     with pytest.raises(ValueError, match=message):
-        resume(folder, **change)
+        resume(folder, **{"learner": LEARNER, **change})
 
 
 def test_resume_with_more_rounds(tmp_path):
@@ -599,30 +614,26 @@ def test_two_seeds_of_one_record_resume_with_their_own_state(tmp_path):
     same_run(resume(tmp_path, learner=WARM), run_eager(KEY, TASK, setup), 0.0)
 
 
-def test_killed_process_resumes(tmp_path):
+def test_killed_process_resumes(tmp_path, server):
     """SIGKILL in the middle of a run; a second process ends with the log of an uninterrupted one."""
     script = textwrap.dedent("""
         import sys, time
         import jax
         jax.config.update("jax_num_cpu_devices", 2)
-        from problem import KEY, SETUP, TASK
+        from problem import KEY, MOVING, TASK
+        from problem import SETUP as NETWORKS
         from bal.loop.eager import run_eager
         from bal.records import open_record
         slow = lambda event: (print(event["round"], flush=True), time.sleep(0.3))
         with open_record(sys.argv[1], sys.argv[2], {}) as record:
-            run_eager(KEY, TASK, SETUP, record, on_round=slow)
+            run_eager(KEY, TASK, NETWORKS._replace(learner=MOVING), record, on_round=slow)
     """)
-    tests = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"}
-    launch = lambda *args: subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path), *args], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    victim = launch("killed")
-    while victim.stdout.readline().strip() != "1":
-        assert victim.poll() is None
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    assert launch("killed").wait() == 0
+    command, path = ["-c", script, tmp_path, "killed"], str(Path(__file__).parent)
+    victim = server.start(command, tmp_path, PYTHONPATH=path)
+    victim.wait_for("1\n")
+    os.kill(victim.pid, signal.SIGKILL)
+    assert victim.wait().returncode == -signal.SIGKILL
+    assert server.run(command, tmp_path, PYTHONPATH=path).returncode == 0
     with open_record(tmp_path, "whole", {}) as record:
         run_eager(KEY, TASK, SETUP, record)
     lines = lambda name: next((tmp_path / name).glob("*/events.jsonl")).read_bytes().splitlines()

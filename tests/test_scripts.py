@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-import started
 
 from bal.records import acquired, table
 
@@ -55,12 +54,6 @@ def scripts(folder):
 def test_every_script_is_in_a_table():
     assert set(scripts(EXPERIMENTS)) == {*STUDIES, *OTHERS}
     assert set(scripts(BENCHMARKS)) == set(SMALL)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with started.server(tmp_path_factory.mktemp("processes")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bal.learners.convergence import unconverged
@@ -33,8 +32,6 @@ from bal.pool.labeled import holds_row, is_answered, is_pending, training_set
 from bal.pool.over import dense, num_rows, over_of, take
 from bal.query.synthesis import Proposal
 from bal.typing import SKIPPED, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
-
-_draw_start = jax.jit(draw_start, static_argnums=2)
 
 
 class _Now(NamedTuple):
@@ -450,12 +447,12 @@ class Campaign:
     def _draw(self, now: _Now, batch_size: int) -> _Now:
         eligible = np.array(now.pool.present)
         eligible[self._rows(holds_row)] = False
-        return now._replace(selection=_draw_start(self._key, now.pool._replace(present=eligible), batch_size))
+        return now._replace(selection=draw_start(self._key, now.pool._replace(present=eligible), batch_size))
 
     def _fit(self, now: _Now) -> Carry:
         """The fit to all answers so far, made once between two events."""
         if self._fitted is None or self._fitted[0] is not now:
-            labeled = jax.tree.map(jnp.asarray, now.book.log)
+            labeled = jax.device_put(now.book.log)
             state = self._parts.fit(self._round_key(now), now.pool, labeled, now.state)
             self._fitted = (now, Carry(labeled, state, now.memory))
         return self._fitted[1]

@@ -6,7 +6,6 @@ Only arrays are written: the structure of a state comes from initialising the le
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bal.loop.round import Carry, record_answers
@@ -28,7 +27,7 @@ def unpack(arrays: dict[str, np.ndarray], carry: Carry) -> tuple[Carry, Selectio
     """The inverse of `pack`, given a carry of the same structure."""
     state, memory = unpack_tree(arrays, (carry.state, carry.memory))
     fields = {
-        name.removeprefix("picks."): jnp.asarray(leaf) for name, leaf in arrays.items() if name.startswith("picks.")
+        name.removeprefix("picks."): jax.device_put(leaf) for name, leaf in arrays.items() if name.startswith("picks.")
     }
     info = {name.removeprefix("info."): fields.pop(name) for name in list(fields) if name.startswith("info.")}
     return carry._replace(state=state, memory=memory), Selection(**fields, info=info)
@@ -114,11 +113,11 @@ def rebuild(
     labeled = carry.labeled
     for event in events[: last + 1]:
         picks = Selection(
-            jnp.asarray(np.array(event["acquired"], np.int32)),
-            jnp.asarray(np.array(event["scores"], np.float32)),
-            jnp.asarray(np.array(event["valid"], bool)),
+            np.array(event["acquired"], np.int32),
+            np.array(event["scores"], np.float32),
+            np.array(event["valid"], bool),
         )
-        y = jnp.asarray(np.asarray(event["labels"]), y_like.dtype)
+        y = np.asarray(event["labels"], y_like.dtype)
         labeled = record_answers(labeled, pool, picks, y, event["round"])
     carry, picks = unpack(arrays, carry._replace(labeled=labeled))
     return carry, picks, last + 1
@@ -140,7 +139,7 @@ def _to_numpy(leaf: Any) -> np.ndarray:
             f"only learners whose state is made of arrays can be resumed from a record, got a {type(leaf).__name__}; "
             "keep the model as arrays, or make it a host learner, Learner(..., host=True), which is fitted anew"
         )
-    return np.asarray(jax.random.key_data(jnp.asarray(leaf))) if _is_key(leaf) else np.asarray(leaf)
+    return np.asarray(jax.random.key_data(leaf)) if _is_key(leaf) else np.asarray(leaf)
 
 
 def _grown(saved: np.ndarray, like: Any) -> Any:
@@ -155,4 +154,4 @@ def _grown(saved: np.ndarray, like: Any) -> Any:
             "or pool"
         )
     whole[tuple(map(slice, saved.shape))] = saved
-    return jax.random.wrap_key_data(jnp.asarray(whole)) if _is_key(like) else jnp.asarray(whole)
+    return jax.random.wrap_key_data(jax.device_put(whole)) if _is_key(like) else jax.device_put(whole)

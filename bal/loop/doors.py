@@ -161,7 +161,7 @@ def predicted(learner: Learner, x: PyTree, y: PyTree) -> tuple[PyTree, PyTree]:
 def check_first_prediction(learner: Learner, x: PyTree, y: PyTree) -> None:
     """What the untrained learner predicts for a few rows is normalised, where it is a number at all."""
     some = take(x, np.arange(min(num_rows(x), _FEW)))
-    zeros = lambda leaf: jnp.zeros((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
+    zeros = lambda leaf: np.zeros((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
     blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), jnp.zeros(1), jnp.zeros(1, jnp.int32))
     try:
         predict = _untrained(learner)

@@ -21,7 +21,6 @@ from bal.loop.events import check_measured, check_recordable, events_log, round_
 from bal.loop.identity import check_recorded, run_identity, same_run
 from bal.loop.round import LABEL, Carry, acquire, begin, capacity_of, first_rows, fit, record_answers, round_key
 from bal.pool.arrays import as_rows
-from bal.pool.labeled import num_answered
 from bal.pool.over import num_rows, over_of, take
 from bal.records import Record
 from bal.typing import Labeled, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Setup, Task
@@ -96,7 +95,8 @@ def run_eager(
             check_recordable(metrics)
         if number == next_round:
             check_measured(events, metrics)
-        event = round_event(seed, number, picks, y, metrics, num_answered(labeled), len(first.indices))
+        training = (np.asarray(labeled.weight) > 0).sum()
+        event = round_event(seed, number, picks, y, metrics, training, len(first.indices))
         carry = Carry(labeled, state, carry.memory)
         if number < num_rounds:
             picks, memory = parts.acquire(key_round, pool, carry, batch_size)
@@ -159,7 +159,7 @@ def _reveal(
     """
     rows = np.asarray(picks.indices)
     if number < len(events):
-        y = jnp.asarray(np.asarray(events[number]["labels"]))
+        y = jax.device_put(np.asarray(events[number]["labels"]))
         given = None if callable(task.oracle) else np.asarray(take(task.oracle, rows))
         check_recorded(events[number], rows, np.asarray(picks.valid), given)
         return check(y, rows) if given is None else y.astype(given.dtype)
@@ -169,17 +169,19 @@ def _reveal(
     if before is not None and not len(asked):
         return jnp.zeros((len(rows), *before.shape[1:]), before.dtype)
     key = round_key(key, number, LABEL)
-    kind = np.asarray if over_of(setup.learner, setup.over).place == "host" else jnp.asarray
+    kind = np.asarray if over_of(setup.learner, setup.over).place == "host" else jax.device_put
     y = as_rows(task.oracle(key, kind(asked), jax.tree.map(kind, take(task.pool.x, asked))), "labels")
     if len(y) != len(asked):
         raise ValueError(f"the oracle was asked for {len(asked)} labels and returned {len(y)}")
-    y = jnp.asarray(check(jnp.asarray(y), asked))
+    y = np.asarray(check(np.asarray(y), asked))
     if before is not None and y.shape[1:] != before.shape[1:]:
         raise ValueError(
             f"the oracle answered with a label of shape {y.shape[1:]}, but before with {before.shape[1:]}; return one "
             "array of labels of one shape, also where no row is asked for: an empty start set asks for none"
         )
-    return jnp.zeros((len(rows), *y.shape[1:]), y.dtype).at[np.flatnonzero(picks.valid)].set(y)
+    placed = np.zeros((len(rows), *y.shape[1:]), y.dtype)
+    placed[np.asarray(picks.valid)] = y
+    return jax.device_put(placed)
 
 
 def _check_host(posterior: Posterior, pool: Pool, given: PyTree, labeled: Labeled) -> None:

@@ -7,7 +7,6 @@ round r - 1), their labels, and the metrics of the posterior fitted to them.
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bal.loop.compiled import Log
@@ -70,7 +69,7 @@ def log_events(log: Log, seed: int) -> list[dict]:
     events = []
     for number, training in enumerate(log.num_training):
         if number == 0:
-            picks, y = given_start(jnp.asarray(log.start)), log.y_start
+            picks, y = given_start(log.start), log.y_start
         else:
             one = lambda leaf, number=number: leaf[number - 1]
             log_q = None if log.log_q is None else one(log.log_q)
@@ -88,7 +87,7 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
     """
     start, *rest = events
     dtype_of = lambda like: like.dtype if hasattr(like, "dtype") else np.asarray(like).dtype
-    stack = lambda values, like: jnp.asarray(np.array(values, like.dtype).reshape(len(rest), *like.shape))
+    stack = lambda values, like: np.array(values, like.dtype).reshape(len(rest), *like.shape)
     pick = lambda name, like: stack([event[name] for event in rest], like)
     told = {
         name: stack([event["info"][name] for event in rest], like)
@@ -96,9 +95,9 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
         if all(name in event["info"] for event in rest)  # rounds on record may be of an earlier version
     }
     log_q, size = picks_like.log_q, picks_like.indices.shape
-    return Log(
-        start=jnp.asarray(np.asarray(start["acquired"], np.int32)),
-        y_start=jnp.asarray(np.asarray(start["labels"], y_like.dtype)),
+    log = Log(
+        start=np.asarray(start["acquired"], np.int32),
+        y_start=np.asarray(start["labels"], y_like.dtype),
         indices=pick("acquired", picks_like.indices),
         scores=pick("scores", picks_like.scores),
         valid=pick("valid", picks_like.valid),
@@ -106,8 +105,9 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
         log_q=None if log_q is None else stack([event["info"]["log_q"] for event in rest], log_q),
         info=told,
         metrics={
-            name: jnp.asarray(np.array([event["metrics"][name] for event in events], dtype_of(like)))
+            name: np.array([event["metrics"][name] for event in events], dtype_of(like))
             for name, like in metrics_like.items()
         },
-        num_training=jnp.asarray(np.array([event["counts"]["training"] for event in events], np.int32)),
+        num_training=np.array([event["counts"]["training"] for event in events], np.int32),
     )
+    return jax.device_put(log)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -73,11 +72,12 @@ def read_back(record: Record, like: Log, task: Task, setup: Setup, per_seed: Tas
             rows = np.asarray(event["acquired"], np.int32)
             check_recorded(event, rows, np.asarray(event["valid"], bool), np.asarray(take(oracle, rows)))
         logs.append(events_log(events, like.y_start, picks_like, metrics_like))
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *logs)
+    return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *logs))
 
 
 def write_down(record: Record, own: list[dict[str, Any]], log: Log, first: int) -> None:
     """Append the seeds of a log, numbered from `first` on; rounds that are on record already must be those."""
+    log = jax.tree.map(np.asarray, log)
     opened = {event.get("seed") for event in record.events if event["kind"] == "open"}
     new = []
     for place in range(len(log.start)):

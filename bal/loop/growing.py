@@ -67,4 +67,5 @@ def _like_pool(x: PyTree, like: PyTree) -> PyTree:
 
 
 def _pad(leaf: Any, grow: int, value: float = 0.0) -> jax.Array:
-    return jnp.pad(jnp.asarray(leaf), [(0, grow)] + [(0, 0)] * (np.ndim(leaf) - 1), constant_values=value)
+    widths = [(0, grow)] + [(0, 0)] * (np.ndim(leaf) - 1)
+    return jax.device_put(np.pad(np.asarray(leaf), widths, constant_values=value))

@@ -8,12 +8,14 @@ Round r fits the labels of L_r, evaluates, and asks for B more. After `num_round
 there are ``num_rounds + 1`` evaluations, the first on the start set.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
 from bal.pool.labeled import answer, empty_log, training_set
 from bal.pool.over import dense, num_rows, take
@@ -32,6 +34,7 @@ from bal.typing import (
     Selection,
     Setup,
     Task,
+    Values,
 )
 
 START, FIT, QUERY, INIT, PROPOSE, LABEL = 0, 1, 2, 3, 4, 5
@@ -61,7 +64,12 @@ def seed_keys(seed: int, num_seeds: int) -> Array:
     >>> bool(seed_keys(0, 3)[1] == seed_keys(0, 2)[1])
     True
     """
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.arange(num_seeds))
+    return _folded(jax.random.key(seed), num_seeds)
+
+
+@partial(jax.jit, static_argnums=1)
+def _folded(key: PRNGKey, number: int) -> Array:
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(number))
 
 
 def fit(key: PRNGKey, learner: Learner, pool: Pool, labeled: Labeled, state: PyTree) -> PyTree:
@@ -103,8 +111,12 @@ def label_shapes(task: Task) -> PyTree:
 
 def draw_start(key: PRNGKey, pool: Pool, num_initial: int) -> Selection:
     """A uniformly random start set among the rows that are present."""
-    n = len(pool.present)
-    candidates = Candidates(None, jnp.arange(n, dtype=jnp.int32), pool.present, pool.cost)
+    return _draw_start(key, pool.present, pool.cost, num_initial)
+
+
+@partial(jax.jit, static_argnums=3)  # one small program where it is called by itself, as what follows
+def _draw_start(key: PRNGKey, present: Array, cost: Array, num_initial: int) -> Selection:
+    candidates = Candidates(None, jnp.arange(len(present), dtype=jnp.int32), present, cost)
     drawn = random_uniform(round_key(key, 0, START), candidates, num_initial)
     return Selection(drawn.indices, jnp.full(num_initial, jnp.nan), drawn.valid)
 
@@ -118,9 +130,10 @@ def first_rows(key: PRNGKey, task: Task, setup: Setup) -> Selection:
     return draw_start(key, task.pool, setup.num_initial)
 
 
-def given_start(indices: Int[Array, "S"]) -> Selection:
-    """A start set chosen by the caller."""
-    return Selection(indices, jnp.full(len(indices), jnp.nan), jnp.ones(len(indices), bool))
+def given_start(indices: Values) -> Selection:
+    """A start set ``[S]`` chosen by the caller."""
+    unknown = np.full(len(indices), np.nan, jax.dtypes.canonicalize_dtype(float))
+    return Selection(indices, unknown, np.ones(len(indices), bool))
 
 
 def capacity_of(first: Selection, setup: Setup) -> int:
@@ -137,7 +150,12 @@ def begin(key: PRNGKey, learner: Learner, query: Query, pool: Pool, y_like: PyTr
 
 def record_answers(labeled: Labeled, pool: Pool, selection: Selection, y: PyTree, time: Array | int) -> Labeled:
     """Append a selection and its labels to the acquisition log; `time` is the number of queries before."""
-    return answer(labeled, selection.indices, selection.valid, y, take(pool.cost, selection.indices), time)
+    return _record(labeled, pool.cost, selection.indices, selection.valid, y, time)
+
+
+@jax.jit
+def _record(labeled: Labeled, cost: Array, indices: Array, valid: Array, y: PyTree, time: Array | int) -> Labeled:
+    return answer(labeled, indices, valid, y, take(cost, indices), time)
 
 
 def measure(setup: Setup, posterior: Posterior, test: PyTree) -> Any:

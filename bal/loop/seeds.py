@@ -185,13 +185,12 @@ def run_seeds(
     ready = time.perf_counter()
     if on_compiled is not None:
         on_compiled(ready - begun)
-    together = lambda: SeedRuns(
-        jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *logs), ready - begun, time.perf_counter() - ready
-    )
+    together = lambda: SeedRuns(_joined(logs), ready - begun, time.perf_counter() - ready)
     try:
         for first in firsts:
             done = jax.block_until_ready(compiled(mapped.shared, _rows(mapped.per_seed, first, size)))
-            done = jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done)
+            if mapped.num_seeds - first < size:
+                done = jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done)
             if asked:
                 check_told(done, task, setup, axes)
             if record is not None:
@@ -209,4 +208,10 @@ def run_seeds(
 
 def _rows(leaves: tuple, first: int, size: int) -> tuple:
     """A slice of the seeds; past the end the last seed is repeated, to be dropped again."""
-    return tuple(leaf[jnp.minimum(jnp.arange(first, first + size), len(leaf) - 1)] for leaf in leaves)
+    rows = np.arange(first, first + size)
+    return tuple(leaf if (first, size) == (0, len(leaf)) else leaf[np.minimum(rows, len(leaf) - 1)] for leaf in leaves)
+
+
+@jax.jit
+def _joined(logs: list[Log]) -> Log:
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *logs)

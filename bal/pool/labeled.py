@@ -5,10 +5,12 @@ training does not see it, while selection counts it as covered. A skipped place 
 was corrected or withdrawn stays on record with weight 0. The predicates serve arrays of JAX and of numpy alike.
 """
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
@@ -17,6 +19,7 @@ from bal.pool.over import num_rows, take
 from bal.typing import ANSWERED, PADDING, PENDING, SKIPPED, Data, Labeled, Pool, PyTree
 
 
+@partial(jax.jit, static_argnums=0)
 def empty_log(capacity: int, y_like: PyTree) -> Labeled:
     """A log with `capacity` empty places for labels shaped and typed like the rows of `y_like`.
 
@@ -140,11 +143,11 @@ def make_pool(x: Any, present: Any = None, cost: Any = None) -> Pool:
     if not jax.tree.leaves(x) or any(getattr(leaf, "ndim", 0) < 1 for leaf in jax.tree.leaves(x)):
         raise ValueError(f"expected arrays that lead with the rows, got {type(x).__name__}; use np.asarray")
     n = num_rows(x)
-    present = jnp.ones(n, bool) if present is None else jnp.asarray(as_rows(present, "flags of present rows"), bool)
-    cost = jnp.ones(n) if cost is None else jnp.asarray(as_rows(cost, "costs"), jnp.float32)
+    present = jnp.asarray(np.ones(n, bool) if present is None else as_rows(present, "flags of present rows"), bool)
+    cost = jax.device_put(np.ones(n)) if cost is None else jnp.asarray(as_rows(cost, "costs"), jnp.float32)
     for name, leaf in (("present", present), ("cost", cost)):
         if leaf.shape[-1:] != (n,):
             raise ValueError(f"expected {name} of shape ({n},), one for each row, got {leaf.shape}")
-    if not isinstance(cost, Tracer) and not bool((jnp.isfinite(cost) & (cost > 0)).all()):
+    if not isinstance(cost, Tracer) and not (np.isfinite(cost) & (np.asarray(cost) > 0)).all():
         raise ValueError("expected positive, finite costs: a cost of 0 would be worth any score")
     return Pool(x, present, cost)
