@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 PROGRAM = """
@@ -45,9 +47,8 @@ def run(code: str, **environment: str) -> str:
     return done.stdout
 
 
-def test_one_core_of_several_is_said_once_and_what_to_do():
-    printed = run(PROGRAM.format(first=FIRST.format(call=""), last=LATE)).splitlines()
-    told, late, one = printed
+def test_one_core_of_several_is_said_once_and_what_to_do(printed):
+    _, told, late, one = printed
     assert told.count("run_seeds uses one of 3 cores") == 1
     assert told.endswith("call bal.use_all_cores() first in the script, before anything is computed'] 1")
     assert late.startswith("JAX has started with 1 host devices, too late for 3: call bal.use_all_cores() first")
@@ -79,8 +80,15 @@ except ModuleNotFoundError as error:
 ELSEWHERE = {"gpjax", "numpyro", "paramax", "tyro", "matplotlib", "tueplots", "sklearn", "threadpoolctl", "pandas"}
 
 
-def test_what_is_missing_is_not_needed():
+@pytest.fixture(scope="module")
+def printed():
+    """By a program that does not ask for all cores, where libraries are missing."""
+    program = PROGRAM.format(first=FIRST.format(call=""), last=LATE)
+    return run(BLOCKED.format(blocked=ELSEWHERE) + program).splitlines()
+
+
+def test_what_is_missing_is_not_needed(printed):
     """Gaussian processes need gpjax, pictures matplotlib, and an experiment neither."""
-    missing, run_anyway = run(BLOCKED.format(blocked=ELSEWHERE) + PROGRAM.format(first="", last="")).splitlines()
+    missing, run_anyway = printed[:2]
     assert missing in {f"No module named {name!r}" for name in ("gpjax", "numpyro", "paramax")}
     assert run_anyway.endswith("1")

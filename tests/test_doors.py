@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problem import CENTERS, CLASSES, KEY, LEARNER, POOL, QUERY, SIZES, N, X, Y, evaluate
+from campaigns import COUNTING
+from problem import CENTERS, CLASSES, KEY, LEARNER, MOVING, POOL, QUERY, SIZES, N, X, Y, evaluate
 
 from bal.acquisition import bald, epistemic_variance, predictive_entropy, probit_bald
 from bal.learners import ensemble, gaussian, mlp
@@ -32,7 +33,7 @@ X_POOL, LABELS = np.asarray(X), np.asarray(Y)
 REGRESSION = ensemble(mlp((4,), num_outputs=1), 2, num_steps=2, minibatch_size=4, likelihood=gaussian(0.1))
 BY_VARIANCE = by_score(epistemic_variance, best)
 PROCESS = gp_regression(process(gpjax.kernels.RBF(), noise=0.1))
-REAL = {"learner": REGRESSION, "query": BY_VARIANCE, "y": X_POOL[:, 0], "num_classes": None, "evaluate": None}
+REAL = {"learner": COUNTING, "query": BY_VARIANCE, "y": X_POOL[:, 0], "num_classes": None, "evaluate": None}
 CLASSIFIER = gp_classification(process(gpjax.kernels.RBF()))
 BINARY = {"learner": CLASSIFIER, "query": by_score(probit_bald, best), "y": LABELS % 2, "num_classes": 2}
 BINARY |= {"evaluate": None}
@@ -339,7 +340,7 @@ def test_labels_of_absent_rows_may_be_anything():
     """Places that a pool keeps for rows to come have no label yet."""
     pool = POOL._replace(present=jnp.arange(N) < 30)
     y = np.where(np.arange(N) < 30, LABELS, -1)
-    setup = Setup(LEARNER, QUERY, batch_size=2, num_rounds=1, num_initial=4)
+    setup = Setup(CENTERS, QUERY, batch_size=2, num_rounds=1, num_initial=4)
     assert (run_seeds(seed_keys(0, 2), Task(pool, y), setup).log.indices < 30).all()
 
 
@@ -379,7 +380,7 @@ def test_rounds_that_are_stopped_keep_the_seeds_that_were_finished():
     def stop(log):
         raise KeyboardInterrupt
 
-    keys, setup = seed_keys(0, 4), Setup(LEARNER, QUERY, **SIZES, evaluate=evaluate)
+    keys, setup = seed_keys(0, 4), Setup(MOVING, QUERY, **SIZES, evaluate=evaluate)
     task = Task(POOL, Y, (X, Y))
     with pytest.raises(SeedsInterrupted, match="stopped after 2 of 4 seeds; go on with skip=2") as caught:
         run_seeds(keys, task, setup, seeds_per_call=2, on_seeds=stop)
@@ -409,7 +410,7 @@ def test_an_experiment_may_start_with_no_label(problem, tmp_path):
 
 def test_runs_and_campaigns_keep_records_apart(tmp_path):
     with open_record(tmp_path, "labels", {}) as record:
-        campaign = Campaign(KEY, LEARNER, QUERY, X_POOL, capacity=8, num_classes=CLASSES, record=record)
+        campaign = Campaign(KEY, CENTERS, QUERY, X_POOL, capacity=8, num_classes=CLASSES, record=record)
         campaign.tell([0, 1, 2], LABELS[:3])
         with pytest.raises(ValueError, match="this record holds a campaign"):
             by_rounds(**SOUND, record=record)

@@ -1,20 +1,18 @@
 """The README's examples run as printed, and its commands are the tested ones."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_examples_run(tmp_path):
+def test_examples_run(server):
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 2
     assert len(blocks[0].strip().splitlines()) <= 30
     code = "\n".join(blocks) + "\nassert runs.log.metrics['accuracy'].shape == (4, 9)\nassert len(rows) == 5\n"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    result = server.run(["-c", code], ROOT)
     assert result.returncode == 0, result.stderr
 
 

@@ -79,45 +79,57 @@ def test_the_docstring_names_the_command(path):
     assert f"\n    python {path.relative_to(ROOT)}" in path.read_text()
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_help_explains_itself(name, study):
-    result = study(name, "--help")
-    assert result.returncode == 0
-    assert f"python experiments/{name}" in result.stdout
-    assert "Folder of records" in result.stdout
-    assert "--fresh" in result.stdout
-
-
-EACH_HELP = """
+EACH = """
 import json, pathlib, runpy, sys
-for path in json.loads(sys.argv[1]):
-    sys.argv, sys.path[0] = [path, "--help"], str(pathlib.Path(path).parent)
+for command in json.loads(sys.argv[1]):
+    sys.argv, sys.path[0] = command, str(pathlib.Path(command[0]).parent)
     try:
-        runpy.run_path(path, run_name="__main__")
+        runpy.run_path(command[0], run_name="__main__")
     except SystemExit as end:
         assert not end.code
-    print("finished", pathlib.Path(path).name, flush=True)
+    print("finished", pathlib.Path(command[0]).name, flush=True)
 """
 
 
-LONG = {"batch_information.py", "conv.py", "gp.py"}  # the longest to compile; their options are read in every run
+@pytest.fixture
+def each(run):
+    """Run scripts one after the other in one process; what each of them printed, by name."""
+
+    def run_all(*commands):
+        result = run("-c", EACH, json.dumps([list(map(str, command)) for command in commands]))
+        assert result.returncode == 0, result.stderr
+        return {name: text for text, name in re.findall(r"(.*?)finished (\S+)\n", result.stdout, re.DOTALL)}
+
+    return run_all
 
 
-def test_benchmarks_say_what_they_take(run):
-    """Every benchmark can be imported and reads its options, in one process."""
-    result = run("-c", EACH_HELP, json.dumps([str(BENCHMARKS / name) for name in SMALL]))
-    assert result.returncode == 0, result.stderr
-    assert re.findall(r"finished (\S+)", result.stdout) == list(SMALL)
-    for options in SMALL.values():
-        assert all(option in result.stdout for option in re.findall(r"--[\w-]+", options))
+def test_help_explains_itself(each):
+    """Every script can be imported and says what it takes."""
+    paths = [*(EXPERIMENTS / name for name in STUDIES), *(BENCHMARKS / name for name in SMALL)]
+    helps = each(*([path, "--help"] for path in paths))
+    assert list(helps) == [*STUDIES, *SMALL]
+    for name, options in (STUDIES | SMALL).items():
+        assert all(option in helps[name] for option in re.findall(r"--[\w-]+", options))
+    for name in STUDIES:
+        assert f"python experiments/{name}" in helps[name]
+        assert "Folder of records" in helps[name]
+        assert "--fresh" in helps[name]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in SMALL])
-def test_benchmarks(name, run):
-    result = run(BENCHMARKS / name, *SMALL[name].split())
-    assert result.returncode == 0, result.stderr
-    assert result.stdout
-    assert fits(result.stdout), result.stdout
+LONG = ["batch_information.py", "conv.py", "gp.py"]  # the longest to compile; their options are read in every run
+ALONE = ["whole_loop.py", "memory.py"]  # settings of a process of its own
+REST = [name for name in SMALL if name not in LONG + ALONE]
+
+
+@pytest.mark.parametrize(
+    "names", [REST, *([name] for name in ALONE), *(pytest.param([name], marks=pytest.mark.slow) for name in LONG)]
+)
+def test_benchmarks(names, each):
+    printed = each(*([BENCHMARKS / name, *SMALL[name].split()] for name in names))
+    assert list(printed) == names
+    for text in printed.values():
+        assert text
+        assert fits(text), text
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -241,8 +253,9 @@ run("one seed", seeds=1)
 run("two seeds")
 run("the same")
 for log in pathlib.Path("runs/digits").iterdir():  # as if stopped after the first of two seeds
-    (log / "done.json").unlink()
-    (log / "events.jsonl").write_bytes(b"".join((log / "events.jsonl").read_bytes().splitlines(True)[:4]))
+    if '"bald"' in (log / "config.json").read_text():
+        (log / "done.json").unlink()
+        (log / "events.jsonl").write_bytes(b"".join((log / "events.jsonl").read_bytes().splitlines(True)[:4]))
 run("stopped")
 run("fresh", fresh=True)
 digits.STRATEGIES["bald"] = by_score(lambda log_probs: -bald(log_probs), best)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from problem import CENTERS, CLASSES, POOL, QUERY, SIZES, TEST, N, X, Y
+from problem import CENTERS, CLASSES, POOL, QUERY, SIZES, TEST, N, X, Y, evaluate
 from rich.console import Console
 
 from bal.acquisition import margin
@@ -23,8 +23,9 @@ from bal.selection import best
 from bal.typing import Pool, Setup, Task
 
 QUIET = Console(quiet=True)
-SETUP = Setup(CENTERS, QUERY, **{**SIZES, "num_rounds": 2}, evaluate=classification())
-SETUPS = {"bald": SETUP, "margin": SETUP._replace(query=by_score(margin, best))}
+SETUP = Setup(CENTERS, QUERY, **{**SIZES, "num_rounds": 2}, evaluate=evaluate)
+MEASURED = SETUP._replace(evaluate=classification())
+SETUPS = {"bald": MEASURED, "margin": MEASURED._replace(query=by_score(margin, best))}
 TASK = Task(POOL, Y, TEST)
 SEEDS_OF_TWO = TASK._replace(start=np.array([[0, 1, 2, 3], [4, 5, 6, 7]]))
 

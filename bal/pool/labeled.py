@@ -110,7 +110,12 @@ def is_asked(log: Labeled, num_rows: int) -> Bool[Array, "N"]:
 
 def is_waiting(pool: Pool, log: Labeled) -> Bool[Array, "N"]:
     """Which pool rows may be asked for: present, and no place in the log keeps them from it."""
-    return pool.present & ~is_asked(log, len(pool.present))
+    return _waiting(pool.present, log)
+
+
+@jax.jit  # one program where a Python loop asks
+def _waiting(present: Array, log: Labeled) -> Array:
+    return present & ~is_asked(log, len(present))
 
 
 def training_set(log: Labeled, pool: Pool) -> Data:
