@@ -83,7 +83,8 @@ ELSEWHERE = {"gpjax", "numpyro", "paramax", "tyro", "matplotlib", "tueplots", "s
 @pytest.fixture(scope="module")
 def printed():
     """By a program that does not ask for all cores, where libraries are missing."""
-    program = PROGRAM.format(first=FIRST.format(call=""), last=LATE)
+    last = "sys.meta_path.pop(0)  # use_all_cores needs threadpoolctl" + LATE
+    program = PROGRAM.format(first=FIRST.format(call=""), last=last)
     return run(BLOCKED.format(blocked=ELSEWHERE) + program).splitlines()
 
 
