@@ -28,6 +28,11 @@ MADE: dict[str, Callable] = {
     "straddle": acquisition.straddle(0.5),
 }
 """Those that are not a function of predictions as they stand."""
+OTHERS = (
+    *("annotated_bald", "expected_error_reduction", "over_outputs", "robust_bald", "standard_error"),
+    "value_of_information",
+)
+"""Transforms, and what is made of a matrix or a radius or asks for targets too."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,8 @@ def functions(config: Config) -> dict[str, tuple[Callable, tuple]]:
     kinds = (log_probs, gaussian, Latent(gaussian.mean, gaussian.variance))
     found: dict[str, tuple[Callable, tuple]] = {"exp": (jnp.exp, (log_probs,))}
     for name in acquisition.__all__:
-        if "epig" in name or name == "over_outputs":
-            continue  # joint quantities, with a benchmark of their own (batch_information.py), and a transform
+        if "epig" in name or name in OTHERS:
+            continue  # joint quantities have a benchmark of their own (batch_information.py)
         function: Any = MADE.get(name, getattr(acquisition, name))
         kind = next(kind for kind in kinds if takes(function, kind))
         few = -(-config.rows // 100) if name in SLOW else config.rows
