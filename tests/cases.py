@@ -27,20 +27,20 @@ def _normal(seed: int, *shape: int) -> np.ndarray:
 
 def normal(seed: int, *shape: int) -> jax.Array:
     """Standard normal numbers."""
-    return jnp.asarray(_normal(seed, *shape))
+    return jax.device_put(_normal(seed, *shape))
 
 
 def log_softmax(logits: Any) -> jax.Array:
     """Log probabilities along the last axis, of the same type."""
-    return jnp.asarray(special.log_softmax(np.asarray(logits), -1))
+    return jax.device_put(special.log_softmax(np.asarray(logits), -1))
 
 
 def ones(n: int) -> jax.Array:
-    return jnp.asarray(np.ones(n, np.float32))
+    return jax.device_put(np.ones(n, np.float32))
 
 
 def positions(n: int) -> jax.Array:
-    return jnp.asarray(np.arange(n, dtype=np.int32))
+    return jax.device_put(np.arange(n, dtype=np.int32))
 
 
 class Acquisition(NamedTuple):
@@ -60,7 +60,7 @@ log_min = lambda k, c: float(np.log(min(k, c)))
 
 # Six target rows whose draws agree in pairs, so that the contract's reordering of draws leaves them alone.
 TARGETS = log_softmax(2 * _normal(7, 6, 3, CLASSES)[:, [0, 1, 2, 0, 2]])
-GAUSSIAN_TARGETS = Gaussian(*map(jnp.asarray, np.exp(TARGETS[..., :3]).transpose(2, 0, 1)))
+GAUSSIAN_TARGETS = Gaussian(*map(jax.device_put, np.exp(TARGETS[..., :3]).transpose(2, 0, 1)))
 
 
 def _covariance_epig(x: Gaussian) -> jax.Array:
@@ -166,8 +166,8 @@ REAL = jnp.array([1.0, 1.0, 0.0, 0.0])  # the places of the labeled buffer that 
 
 def candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are positive scores, at unit cost."""
-    scores = jnp.asarray(np.random.default_rng(seed).uniform(0.1, 1.0, n).astype(np.float32))
-    eligible = jnp.asarray(np.ones(n, bool) if eligible is None else eligible)
+    scores = jax.device_put(np.random.default_rng(seed).uniform(0.1, 1.0, n).astype(np.float32))
+    eligible = jax.device_put(np.ones(n, bool) if eligible is None else eligible)
     return Candidates(scores, positions(n), eligible, ones(n))
 
 
@@ -210,7 +210,9 @@ def scored_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Can
 
 def clustered_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows that are scores; the context is the cluster of every pool row."""
-    return candidates(seed, n, eligible)._replace(context=jnp.asarray(np.arange(max(n, ROWS), dtype=np.int32) // 7 % 3))
+    return candidates(seed, n, eligible)._replace(
+        context=jax.device_put(np.arange(max(n, ROWS), dtype=np.int32) // 7 % 3)
+    )
 
 
 def gradient_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
@@ -314,8 +316,10 @@ class KernelCase(NamedTuple):
 def process_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows as a Gaussian process embeds them, the context its posterior: a linear one whose noise differs by row."""
     some = feature_candidates(seed, n, eligible)
-    zeros = lambda *shape: jnp.asarray(np.zeros(shape, np.float32))
-    rows = lambda x: gp.GPRows(x, zeros(len(x), 1, 1), zeros(len(x), 1), jnp.asarray(0.1 + np.asarray(x)[:, :1] ** 2))
+    zeros = lambda *shape: jax.device_put(np.zeros(shape, np.float32))
+    rows = lambda x: gp.GPRows(
+        x, zeros(len(x), 1, 1), zeros(len(x), 1), jax.device_put(0.1 + np.asarray(x)[:, :1] ** 2)
+    )
     context = Posterior(jnp.array(2.0), Learner(None, None, None, None, lambda state, a, b: state * a.x @ b.x))
     return some._replace(rows=rows(some.rows), known=rows(some.known), context=context)
 
@@ -324,7 +328,9 @@ def matrix_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Can
     """Rows that are positions in a covariance matrix."""
     some = feature_candidates(seed, n, eligible)
     both = np.concatenate([some.rows, some.known]).astype(float)  # whose products are rounded only where all are
-    return some._replace(rows=positions(n), known=jnp.asarray(n + np.arange(4)), context=jnp.asarray(both @ both.T))
+    return some._replace(
+        rows=positions(n), known=jax.device_put(n + np.arange(4)), context=jax.device_put(both @ both.T)
+    )
 
 
 def known_draws(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
@@ -495,14 +501,14 @@ def log_probs(seed: int = 0, rows: int = ROWS) -> jax.Array:
 def gaussian(seed: int = 0, rows: int = ROWS) -> Gaussian:
     """Random Gaussian predictions."""
     mean, variance, noise = _normal(seed, 3, rows, DRAWS)
-    return Gaussian(*map(jnp.asarray, (mean, variance**2, 0.1 + noise**2)))
+    return Gaussian(*map(jax.device_put, (mean, variance**2, 0.1 + noise**2)))
 
 
 def latent(seed: int = 0, rows: int = ROWS) -> Latent:
     """Random latents, some of them certain."""
     mean, variance, _ = _normal(seed, 3, rows, DRAWS)
     mean *= np.where(np.arange(rows) % 5 == 0, 60, 3)[:, None]
-    return Latent(jnp.asarray(mean), jnp.asarray(variance**2))
+    return Latent(jax.device_put(mean), jax.device_put(variance**2))
 
 
 def predictions(kind: str, **kwargs: Any) -> Any:

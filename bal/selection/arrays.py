@@ -77,7 +77,7 @@ def select(
     price = _one_a_row("cost", cost, n, float)
     if not isinstance(price, Tracer) and not _are_costs(price):
         raise ValueError("expected positive, finite costs: a cost of 0 would be worth any score")
-    candidates = Candidates(rows, jnp.asarray(np.arange(n, dtype=np.int32)), able, price, known, weight, context)
+    candidates = Candidates(rows, jax.device_put(np.arange(n, dtype=np.int32)), able, price, known, weight, context)
     num_able = n if isinstance(able, Tracer) else int(np.asarray(able).sum())
     if not 1 <= batch_size <= num_able:
         raise ValueError(f"expected a batch of 1 to {num_able} rows, as many as may be picked, got {batch_size}")
@@ -159,7 +159,7 @@ def _numbers(x: Any, name: str) -> PyTree:
 
 def _one_a_row(name: str, given: Any, n: int | None, dtype: type) -> Array:
     if given is None:
-        return jnp.asarray(np.ones(n or 0, jax.dtypes.canonicalize_dtype(dtype)))
+        return jax.device_put(np.ones(n or 0, jax.dtypes.canonicalize_dtype(dtype)))
     x = jnp.asarray(as_rows(given, name))
     x = x.astype(dtype) if dtype is bool or not jnp.issubdtype(x.dtype, jnp.floating) else x
     if x.ndim != 1 or (n is not None and len(x) != n):

@@ -29,12 +29,12 @@ N, F, C, K = 7, 3, 4, 5
 def candidates(rows, known=None, weight=None, eligible=None):
     n = jax.tree.leaves(rows)[0].shape[0]
     able, one = np.ones(n, bool) if eligible is None else eligible, np.ones(n, np.float32)
-    index, able, one = (jnp.asarray(x) for x in (np.arange(n, dtype=np.int32), able, one))
+    index, able, one = jax.device_put((np.arange(n, dtype=np.int32), able, one))
     return Candidates(rows, index, able, one, known, weight)
 
 
 def normal(seed, *shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+    return jax.device_put(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
 block = jax.jit(lambda kernel: kernel.block(kernel.rows))

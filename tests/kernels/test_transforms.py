@@ -30,7 +30,7 @@ REAL = np.array([True, True, False, True, False])
 
 
 def normal(seed, *shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+    return jax.device_put(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
 def wide(x):
@@ -57,7 +57,7 @@ def conditional(prior, cross, known, noise):
 
 
 def as_jax(candidates):
-    return jax.tree.map(jnp.asarray, candidates)
+    return jax.device_put(candidates)
 
 
 @pytest.mark.parametrize("noise", [0.3, 1e-6])

@@ -28,7 +28,7 @@ def candidates(rows, eligible=None):
     n = len(rows)
     eligible = np.ones(n, bool) if eligible is None else eligible
     some = Candidates(np.asarray(rows, np.float32), np.arange(n, dtype=np.int32), eligible, np.ones(n, np.float32))
-    return jax.tree.map(jnp.asarray, some)
+    return jax.device_put(some)
 
 
 def padded(rows):

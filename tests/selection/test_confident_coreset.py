@@ -4,7 +4,6 @@ import functools
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -24,7 +23,7 @@ def candidates(z=Z, u=U, known=None):
     if known is not None:
         weight = np.array([1, 1, 0], np.float32)
         some = some._replace(known=ScoredFeatures(0 * weight, known), known_weight=weight)
-    return jax.tree.map(jnp.asarray, some)
+    return jax.device_put(some)
 
 
 def run(power, some):

@@ -20,7 +20,7 @@ def candidates(rows, known, scored=False):
     one, rows, known = np.ones(n, np.float32), np.asarray(rows, np.float32), np.asarray(known, np.float32)
     if scored:
         rows, known = ScoredFeatures(np.linspace(0, 1, n, dtype=np.float32), rows), ScoredFeatures(0 * weight, known)
-    return jax.tree.map(jnp.asarray, Candidates(rows, np.arange(n, dtype=np.int32), one > 0, one, known, weight))
+    return jax.device_put(Candidates(rows, np.arange(n, dtype=np.int32), one > 0, one, known, weight))
 
 
 RULES = {

@@ -34,7 +34,7 @@ def candidates(rows, known=None, real=None, eligible=None):
     n = jax.tree.leaves(rows)[0].shape[0]
     eligible = np.ones(n, bool) if eligible is None else eligible
     some = Candidates(rows, np.arange(n, dtype=np.int32), eligible, np.ones(n, np.float32), known, real)
-    return jax.tree.map(jnp.asarray, some)
+    return jax.device_put(some)
 
 
 def run(select, some, batch_size=B, key=KEY):

@@ -28,7 +28,7 @@ def candidates(eligible=None, known=(), capacity=2) -> Candidates:
     buffer[: len(known)] = X[list(known)]
     weight = (np.arange(capacity) < len(known)).astype(np.float32)
     some = Candidates(X, np.arange(n, dtype=np.int32), eligible, np.ones(n, np.float32), buffer, weight)
-    return jax.tree.map(jnp.asarray, some)
+    return jax.device_put(some)
 
 
 @pytest.fixture(scope="module")
