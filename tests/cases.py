@@ -387,6 +387,17 @@ def _small(**kwargs: Any) -> dict:
     return {"num_steps": 20, "minibatch_size": 8, **kwargs}
 
 
+def _slopes(x, y=None):
+    """A model of numpyro."""
+    import numpyro
+    import numpyro.distributions as dist
+
+    slopes = numpyro.sample("slopes", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+    numpyro.sample("y", dist.Normal(x @ slopes, 0.5), obs=y)
+
+
+_CHAINS = {"num_draws": 4, "num_chains": 2, "num_warmup": 10, "thin": 2}
+
 PARTS = {  # names of `bal.learners` that are not learners, or not of JAX: tests/learners/test_adapters.py
     *("from_functions", "from_sklearn"),
     *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mlp", "network"),
@@ -475,6 +486,8 @@ LEARNERS = {
     "gp_regression_draws": Case(gp.gp_regression_draws(_process, 4, _two_draws, num_features=64), labels="real"),
     "gp_regression: mixture": Case(gp.gp_regression(_process, _two_draws), **_GIVEN),
     "sparse_gp": Case(gp.sparse_gp(_process, 4, _two_draws), **_GIVEN),
+    "from_numpyro": Case(learners.from_numpyro(_slopes, **_CHAINS), labels="real"),
+    "mcmc": Case(learners.mcmc(learners.linear(CLASSES), **_CHAINS)),
     "mc_dropout": Case(
         learners.mc_dropout(learners.mlp((16,), num_outputs=CLASSES, dropout=0.5), 4, **_small(restart=learners.warm))
     ),

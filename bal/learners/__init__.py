@@ -8,6 +8,7 @@ from bal.learners.mc_dropout import mc_dropout
 from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.restart import cold, shrink_and_perturb, warm
+from bal.learners.sampled import from_numpyro, mcmc
 from bal.learners.snapshot import snapshot
 from bal.learners.swag import swag
 from bal.learners.vbll import vbll, vbll_regression
@@ -21,12 +22,14 @@ __all__ = [
     "cold",
     "ensemble",
     "from_functions",
+    "from_numpyro",
     "from_sklearn",
     "gal_cnn",
     "gaussian",
     "lenet",
     "linear",
     "mc_dropout",
+    "mcmc",
     "mean_field",
     "mlp",
     "network",

@@ -34,12 +34,25 @@ def all_converged(state: PyTree) -> Bool[Array, ""] | None:
     return jnp.concatenate([jnp.ravel(flag) for flag in flags]).all() if flags else None
 
 
+def sampler_report(state: PyTree) -> dict[str, Array]:
+    """What the chains of a state say of themselves: the largest `r_hat`, the smallest `effective_size`, and all steps
+    that diverged, `num_divergent`; nothing where there are no chains. May be traced."""
+    found = {name: _leaves_named(state, name) for name in ("r_hat", "effective_size", "num_divergent")}
+    together = {"r_hat": jnp.max, "effective_size": jnp.min, "num_divergent": jnp.sum}
+    joined = lambda leaves: jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
+    return {name: together[name](joined(leaves)) for name, leaves in found.items() if leaves}
+
+
 ADVICE = (
-    "predictions are those of a worse model than was asked for; allow more steps (num_steps) or restarts, and leave "
-    "labels and inputs standardized"
+    "predictions are those of a worse model than was asked for; allow more steps (num_steps, or num_warmup and thin) "
+    "or restarts, and leave labels and inputs standardized"
 )
 
 
 def _flags(state: PyTree) -> list[Any]:
+    return _leaves_named(state, "converged")
+
+
+def _leaves_named(state: PyTree, name: str) -> list[Any]:
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    return [leaf for path, leaf in leaves if path and getattr(path[-1], "name", None) == "converged"]
+    return [leaf for path, leaf in leaves if path and getattr(path[-1], "name", None) == name]

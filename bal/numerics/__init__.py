@@ -11,6 +11,7 @@ needed, `defined` puts NaN back.
 from bal.numerics.ascent import Summit, ascend
 from bal.numerics.bivariate import normal_excess
 from bal.numerics.blocks import ROW_BLOCK, in_row_blocks, rows_per_block
+from bal.numerics.chains import effective_size, split_r_hat
 from bal.numerics.draws import draw_position, positions_at, row_gumbel, row_keys
 from bal.numerics.information import (
     LOG_FLOOR,
@@ -48,6 +49,7 @@ __all__ = [
     "defined",
     "dot",
     "draw_position",
+    "effective_size",
     "entropy",
     "first_argmax",
     "in_float64",
@@ -69,6 +71,7 @@ __all__ = [
     "small_log_determinants",
     "small_solves",
     "smallest",
+    "split_r_hat",
     "take_best",
     "to_double",
     "xlogx",

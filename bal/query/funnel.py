@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from bal.learners.convergence import all_converged
+from bal.learners.convergence import all_converged, sampler_report
 from bal.method import brief
 from bal.pool.labeled import is_covered, is_waiting
 from bal.pool.over import dense, num_rows, take
@@ -38,7 +38,8 @@ def run_query(
 
     ``info["all_equal"]`` is True where the scores of all rows that a stage could have picked were the same number, or
     where all draws of the predictions that it was handed agree: its picks then follow from the order of the pool.
-    ``info["converged"]`` is False where the learner's state says that its fit has not converged.
+    ``info["converged"]`` is False where the learner's state says that its fit has not converged; chains add
+    their ``r_hat``, ``effective_size`` and ``num_divergent``.
     """
     if not query.stages:
         raise ValueError("a query needs at least one stage, got none; see bal.query.by_score")
@@ -73,6 +74,7 @@ def run_query(
     converged = all_converged(round.posterior.state)
     if converged is not None:
         info["converged"] = converged
+    info |= sampler_report(round.posterior.state)
     return selection._replace(indices=index, log_q=log_q, info=info), memory
 
 

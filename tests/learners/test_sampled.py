@@ -1,0 +1,183 @@
+"""Chains: their diagnostics against numpyro's, and their draws against conjugate and dense posteriors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro import diagnostics
+
+from bal import learners
+from bal.acquisition import bald
+from bal.learners.convergence import sampler_report, unconverged
+from bal.loop import run_seeds, seed_keys
+from bal.numerics import effective_size, split_r_hat
+from bal.pool import make_pool
+from bal.query import by_score
+from bal.selection import best
+from bal.typing import Data, Setup, Task
+
+KEY = jax.random.key(0)
+RANDOM = np.random.default_rng(0)
+
+
+def fitted(learner, data, key=KEY):
+    return jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))(key, data)
+
+
+@pytest.mark.parametrize("num_chains", [1, 4])
+def test_diagnostics_are_those_of_numpyro(num_chains):
+    steps = RANDOM.normal(size=(num_chains, 61, 3))
+    draws = np.zeros_like(steps)
+    for n in range(1, 61):
+        draws[:, n] = np.array([0.0, 0.6, 0.95]) * draws[:, n - 1] + steps[:, n]
+    draws = draws.astype(np.float32)
+    np.testing.assert_allclose(jax.jit(split_r_hat)(draws), diagnostics.split_gelman_rubin(draws), rtol=1e-4)
+    np.testing.assert_allclose(jax.jit(effective_size)(draws), diagnostics.effective_sample_size(draws), rtol=1e-3)
+
+
+def test_what_never_moves_has_agreed():
+    still = jnp.ones((3, 8, 1))
+    assert (split_r_hat(still).item(), effective_size(still).item()) == (1.0, 24.0)
+
+
+def line(x, y=None):
+    weights = numpyro.sample("weights", dist.Normal(0.0, 2.0).expand([2]).to_event(1))
+    numpyro.sample("label", dist.Normal(x @ weights, 0.5), obs=y)
+
+
+def test_a_conjugate_model_has_its_posterior():
+    """Mean and covariance of a Bayesian linear regression with weighted rows, within four standard errors."""
+    x, weight = RANDOM.normal(size=(12, 2)), np.array([1.0, 2.0, 0.0, 0.5] * 3)
+    y = x @ [1.0, -1.0] + 0.5 * RANDOM.normal(size=12)
+    learner = learners.from_numpyro(line, 400, num_chains=4, num_warmup=200, thin=2)
+    state = fitted(learner, Data(*(jnp.asarray(part, jnp.float32) for part in (x, y, weight))))
+    precision = np.eye(2) / 4 + (x.T * weight) @ x / 0.25
+    mean = np.linalg.solve(precision, (x.T * weight) @ y / 0.25)
+    found = np.asarray(state.draws["weights"])
+    error = np.sqrt(np.diag(np.linalg.inv(precision)) / float(state.effective_size))
+    assert (np.abs(found.mean(0) - mean) < 4 * error).all()
+    np.testing.assert_allclose(np.cov(found.T), np.linalg.inv(precision), rtol=0.35, atol=0.005)
+    assert state.converged.all()
+    assert state.num_divergent == 0
+    prediction = learner.predict(state, jnp.eye(2))
+    np.testing.assert_allclose(prediction.mean, found.T, rtol=1e-5)
+    np.testing.assert_allclose(prediction.noise, 0.25, rtol=1e-5)
+
+
+def test_weights_of_a_logistic_regression_have_their_posterior():
+    """Against a dense grid over slope and offset of the log odds, each the difference of two weights N(0, 1)."""
+    x, y = np.array([-1.0, -0.5, 0.2, 0.8, 1.5, 9.0]), np.array([0, 1, 0, 1, 1, 0])
+    weight = np.array([1.0, 1.0, 1.0, 3.0, 1.0, 0.0])
+    learner = learners.mcmc(learners.linear(2), 400, num_warmup=200, thin=2)
+    data = Data(jnp.asarray(x[:, None], jnp.float32), jnp.asarray(y), jnp.asarray(weight, jnp.float32))
+    state = fitted(learner, data)
+    slope, offset = np.meshgrid(np.linspace(-8, 8, 161), np.linspace(-8, 8, 161))
+    odds = slope[..., None] * x + offset[..., None]
+    log_density = -(slope**2 + offset**2) / 4 - (weight * np.logaddexp(0, np.where(y, -odds, odds))).sum(-1)
+    density = np.exp(log_density - log_density.max())
+    density /= density.sum()
+    at = np.array([-1.0, 0.0, 2.0])
+    each = 1 / (1 + np.exp(-(slope[..., None] * at + offset[..., None])))
+    mean = (density[..., None] * each).sum((0, 1))
+    error = np.sqrt((density[..., None] * (each - mean) ** 2).sum((0, 1)) / float(state.effective_size))
+    found = np.exp(learner.predict(state, jnp.asarray(at[:, None], jnp.float32)))[..., 1].mean(1)
+    assert (np.abs(found - mean) < 4 * error).all()
+    assert state.converged.all()
+
+
+def classes(x, y=None, weight=None):
+    """A model that weighs its rows itself."""
+    weights = numpyro.sample("weights", dist.Normal(0.0, 1.0).expand([1, 3]).to_event(2))
+    with numpyro.handlers.scale(scale=weight):
+        numpyro.sample("label", dist.Categorical(logits=x @ weights), obs=y)
+
+
+def plain_classes(x, y=None):
+    weights = numpyro.sample("weights", dist.Normal(0.0, 1.0).expand([1, 3]).to_event(2))
+    numpyro.sample("label", dist.Categorical(logits=x @ weights), obs=y)
+
+
+def test_rows_are_weighted_as_a_model_would_itself():
+    data = Data(jnp.array([[1.0], [-1.0], [0.5]]), jnp.array([0, 1, 2]), jnp.array([1.0, 2.0, 0.0]))
+    own, given = (
+        learners.from_numpyro(model, 4, num_chains=2, num_warmup=10, thin=2) for model in (classes, plain_classes)
+    )
+    states = [fitted(learner, data) for learner in (own, given)]
+    np.testing.assert_allclose(states[0].draws["weights"], states[1].draws["weights"], rtol=1e-5)
+    np.testing.assert_allclose(np.exp(own.predict(states[0], data.x)).sum(-1), 1.0, rtol=1e-5)
+
+
+def test_chains_that_are_too_short_are_told_of():
+    """In the state, in `info` of every query, and in a warning."""
+    x = np.linspace(-1, 1, 12, dtype=np.float32)[:, None]
+    learner = learners.mcmc(learners.linear(2), 4, num_chains=2, num_warmup=1, thin=2)
+    setup = Setup(learner, by_score(bald, best), 1, 2, 4)
+    with pytest.warns(UserWarning, match="in 2 of 2 queries the fit had not converged"):
+        log = run_seeds(seed_keys(0, 1), Task(make_pool(x), (x[:, 0] > 0).astype(int)), setup).log
+    assert log.info["r_hat"].shape == log.info["effective_size"].shape == log.info["num_divergent"].shape == (1, 2)
+    state = fitted(learner, Data(x, jnp.asarray(x[:, 0] > 0, jnp.int32), jnp.ones(12)))
+    assert sampler_report(state).keys() == {"r_hat", "effective_size", "num_divergent"}
+    assert "num_warmup" in unconverged(state)
+
+
+def no_labels(x, y=None):
+    numpyro.sample("slope", dist.Normal())
+
+
+def twice(x, y=None):
+    slope = numpyro.sample("slope", dist.Normal())
+    numpyro.sample("a", dist.Normal(slope * x[:, 0]), obs=y)
+    numpyro.sample("b", dist.Normal(slope * x[:, 0]), obs=y)
+
+
+def row_by_row(x, y=None):
+    offset = numpyro.sample("offset", dist.Normal(0.0, 1.0).expand([len(x)]).to_event(1))
+    numpyro.sample("label", dist.Normal(offset), obs=y)
+
+
+def discrete(x, y=None):
+    sign = numpyro.sample("sign", dist.Bernoulli(0.5))
+    numpyro.sample("label", dist.Normal(sign * x[:, 0]), obs=y)
+
+
+def no_parameters(x, y=None):
+    numpyro.sample("label", dist.Normal(x[:, 0]), obs=y)
+
+
+def one_label(x, y=None):
+    slope = numpyro.sample("slope", dist.Normal())
+    numpyro.sample("label", dist.Normal(slope * x).to_event(2), obs=None if y is None else y[:, None])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (no_labels, r"expected a model with one observed site, got \[\]"),
+        (twice, r"got \['a', 'b'\]"),
+        (row_by_row, "the parameter offset has a value for each row"),
+        (discrete, "the parameter sign is discrete"),
+        (no_parameters, "expected a model with parameters, got none"),
+        (one_label, r"batch shape \(\) and event shape \(3, 1\); expected one value for each of 3 rows"),
+    ],
+)
+def test_models_that_are_no_posterior_over_functions_are_refused(model, message):
+    learner = learners.from_numpyro(model, 4, num_chains=2, num_warmup=10, thin=2)
+    data = Data(jnp.ones((3, 1)), jnp.ones(3), jnp.ones(3))
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda: learner.predict(learner.fit(KEY, learner.init(KEY, data), data), data.x))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_draws": 5}, "cannot come evenly from num_chains=4"),
+        ({"num_draws": 4, "thin": 3}, "a chain of 3 steps behind the warm-up cannot be judged"),
+        ({"num_warmup": 0}, "num_warmup must be at least 1"),
+        ({"prior_scale": 0.0}, "prior_scale is a standard deviation"),
+    ],
+)
+def test_chains_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        learners.mcmc(learners.linear(2), **settings)
