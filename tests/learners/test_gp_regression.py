@@ -16,7 +16,7 @@ from sklearn.gaussian_process.kernels import RBF as SklearnRBF
 
 from bal.acquisition import epistemic_variance
 from bal.kernels import learner_covariance, noisy
-from bal.learners.gp import given, gp_regression, maximum_likelihood, process
+from bal.learners.gp import given, gp_regression, maximum_likelihood, process, sparse_gp
 from bal.learners.gp.conditioned import condition
 from bal.loop import Campaign, run, run_eager, run_seeds, seed_keys
 from bal.loop.checks import check_predictions
@@ -155,6 +155,24 @@ def test_padding_changes_nothing():
         agree(b, a)
     agree(covariance_rows(learner, stretched, X_NEW, X), covariance_rows(learner, compact, X_NEW, X))
     agree(log_evidence(model, padded()), log_evidence(model, data()))
+
+
+class OfLogarithms(gpjax.kernels.RBF):
+    """A kernel that has no value at 0, where padding lies."""
+
+    def __call__(self, x, y):
+        return super().__call__(jnp.log(x), jnp.log(y))
+
+
+def test_a_kernel_needs_no_value_where_padding_lies():
+    own = OfLogarithms(lengthscale=jnp.array(LENGTHSCALE), variance=VARIANCE)
+    x = np.r_[np.exp(X), np.zeros((3, 2))]
+    given = data(x, np.r_[Y, np.zeros(3)], np.r_[np.ones(7), np.zeros(3)])
+    plain = gp_regression(process(rbf(), NOISE))
+    expected = predicted(plain, fitted(plain, data())).mean
+    for make in (gp_regression, partial(sparse_gp, num_inducing=7)):
+        learner = make(process(own, NOISE))
+        agree(predicted(learner, fitted(learner, given), np.exp(X_NEW)).mean, expected)
 
 
 def test_no_labels_give_the_prior():

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.learners.gp.process import Process
 from bal.learners.gp.units import Units
+from bal.learners.padding import real_rows
 from bal.numerics import dot
 from bal.typing import PyTree
 
@@ -79,7 +80,7 @@ def condition(
 
 
 class Observed(NamedTuple):
-    """Labels as the algebra wants them: 0 where padded. log_noise: ``Σ_i weight_i log 2πσ_i²``, of one output."""
+    """Labels as the algebra wants them: residual and precision 0 where padded. log_noise: ``Σ_i weight_i log 2πσ_i²``, of one output."""
 
     x: Float[Array, "L D"]
     residual: Float[Array, "L *P"]
@@ -90,7 +91,7 @@ class Observed(NamedTuple):
 def observe(process: Process, x: Float[Array, "L D"], y: Float[Array, "L *P"], weight: Float[Array, "L"]) -> Observed:
     """Labels less the prior mean, and their precisions; whatever a padded row holds is gone."""
     real = weight > 0
-    x = jnp.where(real[:, None], x, 0.0)
+    x = real_rows(x, weight)
     noise = process.noise_variance(x)
     residual = jnp.where(stretch(real, y), y - process.prior_mean(x, y.shape[1:]), 0.0)
     log_noise = jnp.sum(jnp.where(real, weight * jnp.log(2 * jnp.pi * noise), 0.0))

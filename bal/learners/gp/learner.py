@@ -13,6 +13,7 @@ from bal.learners.gp.conditioned import GPRows, GPState, stretch
 from bal.learners.gp.hyperparameters import Choose, Chosen, Hyperparameters
 from bal.learners.gp.process import Process, as_dtype, join, split
 from bal.learners.gp.units import Units, base, kind_of, measure, natural, standardized
+from bal.learners.padding import real_rows
 from bal.learners.training import map_members
 from bal.numerics import as_floats, dot, in_row_blocks
 from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
@@ -52,7 +53,8 @@ def gp_learner(
         shapes: Any = ((size, x.shape[1]), (num_draws, size, size), (num_draws, size, *outputs), (num_draws,))
         measured = None if kind == "given" else natural(x, outputs, zeros(len(x)))
         converged, num_labels = jnp.ones(num_draws, bool), jnp.zeros((), jnp.int32)
-        empty, whiten, alpha, gap = map(zeros, shapes)
+        _, whiten, alpha, gap = map(zeros, shapes)
+        empty = jnp.broadcast_to(x[:1], shapes[0])
         return GPState(params, empty, whiten, alpha, gap, converged, num_labels, measured)
 
     def fit_all(key: PRNGKey, state: GPState, data: Data) -> GPState:
@@ -66,7 +68,7 @@ def gp_learner(
     def solve(choose: Choose, state: GPState, data: Data, units: Units | None) -> GPState:
         x = as_floats(data.x)
         x, y, weight, *_ = compact(Data(x, data.y, data.weight.astype(x.dtype)))
-        x, measured = jnp.where(weight[:, None] > 0, x, 0.0), None
+        x, measured = real_rows(x, weight), None
         own = as_dtype(process, x.dtype)
         if process.noise is not None:
             y = y.astype(x.dtype)

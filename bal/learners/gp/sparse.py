@@ -20,6 +20,7 @@ from bal.learners.gp.hyperparameters import Choose, Hyperparameters, given
 from bal.learners.gp.learner import Model, gp_learner
 from bal.learners.gp.priors import LogPrior
 from bal.learners.gp.process import Process, as_dtype, join, split
+from bal.learners.padding import real_rows
 from bal.learners.training import map_members
 from bal.method import method
 from bal.numerics import cholesky_row, dot, first_argmax
@@ -105,7 +106,7 @@ class Projection(NamedTuple):
 
 def choose_inducing(process: Process, x: Float[Array, "L D"], weight: Float[Array, "L"], size: int) -> Inducing:
     """The rows of largest prior variance given those before them: a pivoted Cholesky factor of the prior covariance."""
-    x = jnp.where(weight[:, None] > 0, x, 0.0)
+    x = real_rows(x, weight)
 
     def pick(carry: tuple[Array, Array, Array], place: Array) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
         variance, is_left, factor = carry

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from bal.learners.settings import check_count
 from bal.learners.training import map_members
 from bal.numerics import effective_size, split_r_hat
-from bal.typing import Data, PRNGKey, PyTree
+from bal.typing import PRNGKey, PyTree
 
 MOST_R_HAT, MOST_DIVERGENT = 1.1, 0.01
 
@@ -61,13 +61,6 @@ def begun(starts: PyTree, length: Length) -> SampledState:
     draws = jax.tree.map(lambda leaf: jnp.repeat(leaf, repeats, axis=0), starts)
     zero = jnp.zeros((), jnp.result_type(float))
     return SampledState(draws, jnp.ones(1, bool), zero + 1, zero + length.num_draws, jnp.zeros((), jnp.int32))
-
-
-def without_padding(data: Data) -> Data:
-    """The same with a real row in every place of weight 0: whatever padding holds, its gradient is then a number."""
-    rows = jnp.where(data.weight > 0, jnp.arange(len(data.weight)), jnp.argmax(data.weight > 0))
-    x, y = jax.tree.map(lambda leaf: leaf[rows], (data.x, data.y))
-    return data._replace(x=x, y=y)
 
 
 def sample(

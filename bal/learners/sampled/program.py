@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.learners.sampled.chains import Length, SampledState, begun, check_length, sample, without_padding
+from bal.learners.padding import real_rows
+from bal.learners.sampled.chains import Length, SampledState, begun, check_length, sample
 from bal.learners.training import map_members
 from bal.method import method
 from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
@@ -97,7 +98,8 @@ def from_numpyro(
         from numpyro.infer.util import potential_energy
 
         del state
-        data = without_padding(data)
+        x, y = real_rows((data.x, data.y), data.weight)
+        data = data._replace(x=x, y=y)
         key_start, key_chains = jax.random.split(key)
         run, rest = seen(data.x, data.y, data.weight)
 

@@ -7,8 +7,9 @@ from jaxtyping import Array, Float
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
 from bal.learners.networks.network import features_of
+from bal.learners.padding import real_rows
 from bal.learners.restart import cold
-from bal.learners.sampled.chains import Length, SampledState, begun, check_length, sample, without_padding
+from bal.learners.sampled.chains import Length, SampledState, begun, check_length, sample
 from bal.learners.training import check_no_statistics, check_training, map_members
 from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
@@ -72,7 +73,8 @@ def mcmc(
 
     def fit(key: PRNGKey, state: SampledState, data: Data) -> SampledState:
         del state
-        data = without_padding(data)
+        x, y = real_rows((data.x, data.y), data.weight)
+        data = data._replace(x=x, y=y)
         key_start, key_chains = jax.random.split(key)
         first = starts(key_start, data.x)
         check_no_statistics(network, jax.tree.map(lambda leaf: leaf[0], first), data.x)
