@@ -492,6 +492,14 @@ LEARNERS = {
         learners.mc_dropout(learners.mlp((16,), num_outputs=CLASSES, dropout=0.5), 4, **_small(restart=learners.warm))
     ),
     "mean_field": Case(learners.mean_field(learners.mlp((16,), num_outputs=CLASSES), 4, **_small())),
+    "batch_ensemble": Case(
+        learners.batch_ensemble(
+            learners.lenet(CLASSES, channels=(2,), kernel=3, hidden=8), 3, **_small(restart=learners.warm, num_steps=5)
+        ),
+        True,
+    ),
+    "masksembles": Case(learners.masksembles(learners.mlp((16,), num_outputs=CLASSES), 3, **_small())),
+    "epinet": Case(learners.epinet(learners.mlp((16,), num_outputs=CLASSES), 4, **_small())),
     "snapshot": Case(
         learners.snapshot(learners.mlp((16,), num_outputs=CLASSES), 3, **_small(restart=learners.shrink_and_perturb()))
     ),

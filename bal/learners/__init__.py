@@ -2,6 +2,7 @@
 
 from bal.learners.adapters import from_functions, from_sklearn
 from bal.learners.ensemble import ensemble, tapped_members
+from bal.learners.epinet import epinet
 from bal.learners.heads import bayesian_linear, bayesian_softmax, neural_linear, normal_inverse_gamma
 from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
@@ -9,6 +10,7 @@ from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.restart import cold, shrink_and_perturb, warm
 from bal.learners.sampled import from_numpyro, mcmc
+from bal.learners.shared_weights import batch_ensemble, masksembles
 from bal.learners.snapshot import snapshot
 from bal.learners.swag import swag
 from bal.learners.vbll import vbll, vbll_regression
@@ -16,11 +18,13 @@ from bal.learners.vbll import vbll, vbll_regression
 __all__ = [
     "Likelihood",
     "Network",
+    "batch_ensemble",
     "bayesian_linear",
     "bayesian_softmax",
     "categorical",
     "cold",
     "ensemble",
+    "epinet",
     "from_functions",
     "from_numpyro",
     "from_sklearn",
@@ -28,6 +32,7 @@ __all__ = [
     "gaussian",
     "lenet",
     "linear",
+    "masksembles",
     "mc_dropout",
     "mcmc",
     "mean_field",
