@@ -142,3 +142,18 @@ def test_positions_of_shares_follow_the_weights():
     np.testing.assert_array_equal(found, exact)
     assert (found > 0).sum() == 10
     assert numerics.positions_at(jnp.array([1.0, 0.0]), jnp.array([1.0])).tolist() == [0]
+
+
+def test_blocks_of_rows_are_wider_where_there_is_no_cpu():
+    """A block that fits a cache of a CPU would leave an accelerator waiting for launches; a chunk keeps to its size."""
+    rows = jnp.arange(500.0)
+    of = {
+        "blocks": lambda x: numerics.in_row_blocks(jnp.sin, x, 4),
+        "chunks": lambda x: numerics.in_chunks(jnp.sin, x, 4),
+    }
+    for platform, wide in (("cpu", False), ("cuda", True), ("tpu", True)):
+        for name, function in of.items():
+            text = jax.jit(function).trace(rows).lower(lowering_platforms=(platform,)).as_text()
+            sizes = set(re.findall(r"stablehlo.sine .*tensor<(\d+)xf32>", text))
+            assert sizes == {str(4 * numerics.blocks.WIDER if wide and name == "blocks" else 4)}
+    np.testing.assert_array_equal(numerics.in_row_blocks(jnp.sin, rows, 4), jnp.sin(rows))

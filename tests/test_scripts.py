@@ -41,6 +41,7 @@ SMALL = {
     "conv.py": "--num-steps 1 --num-members 2 --minibatch-size 2 --rounds 1",
     "memory.py": "--cases mlp-chunked --rows 2000 --images 100 --budgets 16",
     "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1 --capacities 5",
+    "accelerator.py": "--sizes tiny --only bald k_center digits products float64",
 }
 """Every benchmark, with options for a run of seconds."""
 OTHERS = {"fuzz_selectors.py": "--arrays 1 --selectors best --dtypes float32"}
@@ -130,6 +131,15 @@ def test_benchmarks(names, each):
     for text in printed.values():
         assert text
         assert fits(text), text
+
+
+@pytest.mark.slow
+def test_all_parts_of_the_accelerator(run):
+    result = run(BENCHMARKS / "accelerator.py", "--sizes", "tiny")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert fits(result.stdout), result.stdout
+    assert "not run" not in result.stdout
+    assert " 0 wrong" in result.stdout
 
 
 @pytest.mark.parametrize("name", OTHERS)

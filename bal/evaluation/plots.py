@@ -1,25 +1,22 @@
-"""Learning curves as a figure, drawn without pyplot: nothing global is changed, and no display is needed."""
+"""Learning curves as a figure, drawn without pyplot: nothing global is changed, and no display is needed.
+
+matplotlib and tueplots are imported where they draw: metrics and statistics do without.
+"""
 
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float, Real
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from tueplots import axes, figsizes, fontsizes
-from tueplots.constants.color import palettes
 
 from bal.evaluation.curves import support
 from bal.evaluation.statistics import Bounds, mean_interval
 
 # Seven colors and four line styles have no common divisor: 28 curves before a pair comes back.
-BLUE, CYAN, TEAL, ORANGE, RED, MAGENTA, _ = (f"#{color}" for color in palettes.paultol_vibrant)
+# Paul Tol's vibrant palette, and indigo.
+BLUE, CYAN, TEAL, ORANGE, RED, MAGENTA = "#0077BB", "#33BBEE", "#009988", "#EE7733", "#CC3311", "#EE3377"
 COLORS = [BLUE, ORANGE, TEAL, RED, MAGENTA, CYAN, "#332288"]
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
 MARKERS = "os^Dv<>"
@@ -78,6 +75,8 @@ def figure_settings(num_panels: int = 1, height_to_width_ratio: float = 0.5) -> 
     >>> figure_settings()["pdf.fonttype"]
     42
     """
+    from tueplots import axes, figsizes, fontsizes
+
     size = figsizes.neurips2024(nrows=1, ncols=num_panels, rel_width=1.0, height_to_width_ratio=height_to_width_ratio)
     fonts = {**fontsizes.neurips2024(), "font.family": "DejaVu Sans", "pdf.fonttype": 42, "ps.fonttype": 42}
     return {**size, **fonts, **axes.lines(), **axes.grid()}
@@ -109,6 +108,10 @@ def learning_curves(
     ...     path.read_bytes()[1:4]
     b'PNG'
     """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     if not 0 < len(curves) <= MOST:
         raise ValueError(f"expected 1 .. {MOST} curves, got {len(curves)}; draw several figures")
     with matplotlib.rc_context(figure_settings()):
@@ -130,14 +133,16 @@ def learning_curves(
 
 
 def draw_curve(
-    axis: Axes,
+    axis: Any,
     labels: Real[np.ndarray, "R"],
     values: Float[np.ndarray, "S R"],
     name: str,
     style: Mapping[str, Any],
     bounds: Bounds = UNBOUNDED,
 ) -> None:
-    """One curve of `learning_curves` on an axis, whose ticks become whole numbers of labels."""
+    """One curve of `learning_curves` on an axis of matplotlib, whose ticks become whole numbers of labels."""
+    from matplotlib.ticker import MaxNLocator
+
     mean, low, high = mean_interval(values, bounds)
     every = max(1, len(labels) // 10)
     axis.plot(labels, mean, label=name, markersize=2.5, markevery=every, **style)

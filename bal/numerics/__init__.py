@@ -10,7 +10,7 @@ needed, `defined` puts NaN back.
 
 from bal.numerics.ascent import Summit, ascend
 from bal.numerics.bivariate import normal_excess
-from bal.numerics.blocks import ROW_BLOCK, in_row_blocks, rows_per_block
+from bal.numerics.blocks import ROW_BLOCK, block_by_platform, in_chunks, in_row_blocks, rows_per_block
 from bal.numerics.chains import effective_size, split_r_hat
 from bal.numerics.draws import draw_position, positions_at, row_gumbel, row_keys
 from bal.numerics.information import (
@@ -44,6 +44,7 @@ __all__ = [
     "ascend",
     "at_least",
     "at_most",
+    "block_by_platform",
     "centered_draws",
     "cholesky_row",
     "defined",
@@ -52,6 +53,7 @@ __all__ = [
     "effective_size",
     "entropy",
     "first_argmax",
+    "in_chunks",
     "in_float64",
     "in_row_blocks",
     "in_single",

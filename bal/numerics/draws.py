@@ -41,9 +41,12 @@ def _invert(
 
 
 def _first_above(total: Float[Array, "m"], parts: Float[Array, "m"], threshold: Float[Array, ""]) -> Int[Array, ""]:
-    """Where the cumulative sum passes the threshold; rounding may not step past the last part that is positive."""
+    """Where the cumulative sum passes the threshold; rounding may not step past the last part that is positive.
+
+    By counting: of few sums that is one pass, a binary search a loop.
+    """
     last = jnp.max(jnp.where(parts > 0, jnp.arange(len(parts)), 0))
-    return jnp.minimum(jnp.searchsorted(total, threshold, side="right"), last)
+    return jnp.minimum(jnp.sum(total <= threshold, dtype=jnp.int32), last)
 
 
 def positions_at(weight: Float[Array, "n"], share: Float[Array, "S"]) -> Int[Array, "S"]:

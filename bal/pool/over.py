@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import eval_jaxpr
 
 from bal.method import method
-from bal.numerics import in_row_blocks
+from bal.numerics import in_chunks
 from bal.typing import Learner, Over, PyTree
 
 DEFAULT_BUDGET = 256 * 2**20
@@ -51,7 +51,7 @@ def chunked(chunk_size: int | None = None, budget: int = DEFAULT_BUDGET) -> Over
 
     def map_chunks(fn: Callable, fixed: tuple, x: PyTree) -> PyTree:
         size = chunk_size or rows_within(fn, fixed, x, budget)
-        return in_row_blocks(lambda rows: fn(*fixed, rows), x, size)
+        return in_chunks(lambda rows: fn(*fixed, rows), x, size)
 
     return Over(map_chunks, "device")
 

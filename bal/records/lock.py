@@ -2,18 +2,19 @@
 
 import os
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
-
-import filelock
 
 from bal.records.errors import RecordLockedError
 
 _LOCK = "lock"
-_held: WeakValueDictionary[tuple[int, Path], filelock.BaseFileLock] = WeakValueDictionary()
+_held: WeakValueDictionary[tuple[int, Path], Any] = WeakValueDictionary()
 
 
-def acquire(path: Path) -> filelock.BaseFileLock:
-    """The lock of the record in folder `path`, held; raises RecordLockedError at once if somebody has it."""
+def acquire(path: Path) -> Any:
+    """The lock of filelock of the record in folder `path`, held; RecordLockedError at once if somebody has it."""
+    import filelock  # experiments that keep no record do without
+
     lock = filelock.FileLock(path / _LOCK, thread_local=False)
     mine = (os.getpid(), path.resolve())
     try:

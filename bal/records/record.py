@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import filelock
 import numpy as np
 
 from bal.records import files, lock
@@ -36,12 +35,12 @@ class Record:
     Its methods may be called from several threads.
     """
 
-    def __init__(self, path: Path, contents: Contents, held: filelock.BaseFileLock | None):
+    def __init__(self, path: Path, contents: Contents, held: Any):
         self.path = path
         self._mutex = threading.RLock()
         self._take(contents, held)
 
-    def _take(self, contents: Contents, held: filelock.BaseFileLock | None) -> None:
+    def _take(self, contents: Contents, held: Any) -> None:
         self._writers = self._found = load_writers(self.path)
         self.summary = contents.summary
         self._events = contents.events

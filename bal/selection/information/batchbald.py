@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from bal.method import method
+from bal.numerics import block_by_platform
 from bal.numerics.divergence import JOINT_BYTES, rows_in_block
 from bal.selection.information.labelings import (
     Configurations,
@@ -79,7 +80,8 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
             block = rows_in_block(num_configurations, pool, budget)
             every = lambda some: conditional_information(some, configurations, budget)
             # Once labelings are a sample, a gain may rise by chance: every row is looked at.
-            return jax.lax.cond(configurations.sampled, every, lambda rows: lazy_gains(every, rows, bound, block), pool)
+            lazy = lambda rows, block: lazy_gains(every, rows, bound, block)
+            return jax.lax.cond(configurations.sampled, every, lambda rows: block_by_platform(lazy, rows, block), pool)
 
         def update(state: BatchBaldState, position: Array) -> BatchBaldState:
             key_row, key = jax.random.split(state.key)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from bal.method import method
-from bal.numerics import in_float64, in_single, to_double
+from bal.numerics import dot, in_float64, in_single, to_double
 from bal.selection.kinds import check_type
 from bal.selection.rules.distinct import Distinct, pick_distinct
 from bal.selection.sparse.rows import PoolSums, SparseRows, check_context
@@ -75,7 +75,7 @@ def _projection(features: Float[Array, "n J"], sums: PoolSums) -> Distinct:
     unit = (features / jnp.where(norms > 0, norms, 1.0)[:, None]).T  # transposed: one pass is twice as fast
 
     def score(state: _Projected) -> Float[Array, "n"]:
-        return (target - state.fitted).astype(unit.dtype) @ unit
+        return dot((target - state.fitted).astype(unit.dtype), unit)
 
     def update(state: _Projected, position: Array) -> _Projected:
         vector = features[position].astype(target.dtype)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bal.numerics import first_argmax
+from bal.numerics import dot, first_argmax
 from bal.typing import Candidates
 
 Normalize = Literal["batch", "sum"]
@@ -55,7 +55,7 @@ def sparse_problem(
 def slopes(problem: Problem, residual: Float[Array, "J"]) -> Float[Array, "n"]:
     """``Φ_n·r`` for every row: the one pass over the pool of a step."""
     small = (residual / problem.unit).astype(problem.transposed.dtype)
-    return (small @ problem.transposed).astype(jnp.float64)
+    return dot(small, problem.transposed).astype(jnp.float64)
 
 
 def gather(problem: Problem, indices: Int[Array, "B"]) -> Float[Array, "B J"]:

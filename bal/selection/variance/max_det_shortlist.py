@@ -14,8 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.kernels.distance import finite_size
-from bal.numerics import first_argmax, mask_scores, rounding_error
-from bal.pool.over import chunked
+from bal.numerics import first_argmax, in_row_blocks, mask_scores, rounding_error
 from bal.selection.variance.pivoted_cholesky import (
     Cholesky,
     FactoredPicks,
@@ -51,7 +50,7 @@ def select_by_shortlist(kernel: Kernel, candidates: Candidates, batch_size: int,
     def some_picks(progress: Progress) -> Progress:
         picks = factor_picks(kernel, rounding, progress.indices, progress.num_picks)
         learn = partial(_variance, replace(kernel, rows=None, noise=None))
-        variance = chunked(CHUNK).map(learn, (picks,), (kernel.rows, rounding, prior))
+        variance = in_row_blocks(partial(learn, picks), (kernel.rows, rounding, prior), CHUNK)
         scores = log_det_gain(variance, kernel.noise)
         top, rows = jax.lax.top_k(mask_scores(scores, progress.available), size + 1)
         rows, outside = jnp.sort(rows[:-1]), top[-1]  # ascending: ties go to the lowest position
