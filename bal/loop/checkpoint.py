@@ -113,9 +113,9 @@ def rebuild(
     labeled = carry.labeled
     for event in events[: last + 1]:
         picks = Selection(
-            np.array(event["acquired"], np.int32),
-            np.array(event["scores"], np.float32),
-            np.array(event["valid"], bool),
+            jax.device_put(np.array(event["acquired"], np.int32)),
+            jax.device_put(np.array(event["scores"], np.float32)),
+            jax.device_put(np.array(event["valid"], bool)),
         )
         y = np.asarray(event["labels"], y_like.dtype)
         labeled = record_answers(labeled, pool, picks, y, event["round"])

@@ -87,7 +87,7 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
     """
     start, *rest = events
     dtype_of = lambda like: like.dtype if hasattr(like, "dtype") else np.asarray(like).dtype
-    stack = lambda values, like: np.array(values, like.dtype).reshape(len(rest), *like.shape)
+    stack = lambda values, like: jax.device_put(np.array(values, like.dtype).reshape(len(rest), *like.shape))
     pick = lambda name, like: stack([event[name] for event in rest], like)
     told = {
         name: stack([event["info"][name] for event in rest], like)
@@ -95,9 +95,9 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
         if all(name in event["info"] for event in rest)  # rounds on record may be of an earlier version
     }
     log_q, size = picks_like.log_q, picks_like.indices.shape
-    log = Log(
-        start=np.asarray(start["acquired"], np.int32),
-        y_start=np.asarray(start["labels"], y_like.dtype),
+    return Log(
+        start=jax.device_put(np.asarray(start["acquired"], np.int32)),
+        y_start=jax.device_put(np.asarray(start["labels"], y_like.dtype)),
         indices=pick("acquired", picks_like.indices),
         scores=pick("scores", picks_like.scores),
         valid=pick("valid", picks_like.valid),
@@ -105,9 +105,8 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
         log_q=None if log_q is None else stack([event["info"]["log_q"] for event in rest], log_q),
         info=told,
         metrics={
-            name: np.array([event["metrics"][name] for event in events], dtype_of(like))
+            name: jax.device_put(np.array([event["metrics"][name] for event in events], dtype_of(like)))
             for name, like in metrics_like.items()
         },
-        num_training=np.array([event["counts"]["training"] for event in events], np.int32),
+        num_training=jax.device_put(np.array([event["counts"]["training"] for event in events], np.int32)),
     )
-    return jax.device_put(log)

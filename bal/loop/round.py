@@ -34,7 +34,6 @@ from bal.typing import (
     Selection,
     Setup,
     Task,
-    Values,
 )
 
 START, FIT, QUERY, INIT, PROPOSE, LABEL = 0, 1, 2, 3, 4, 5
@@ -130,10 +129,11 @@ def first_rows(key: PRNGKey, task: Task, setup: Setup) -> Selection:
     return draw_start(key, task.pool, setup.num_initial)
 
 
-def given_start(indices: Values) -> Selection:
+def given_start(indices: Any) -> Selection:
     """A start set ``[S]`` chosen by the caller."""
-    unknown = np.full(len(indices), np.nan, jax.dtypes.canonicalize_dtype(float))
-    return Selection(indices, unknown, np.ones(len(indices), bool))
+    unknown: Any = np.full(len(indices), np.nan, jax.dtypes.canonicalize_dtype(float))
+    valid: Any = np.ones(len(indices), bool)
+    return Selection(indices, unknown, valid)
 
 
 def capacity_of(first: Selection, setup: Setup) -> int:
