@@ -20,10 +20,11 @@ def mixture_bald_lower(prediction: Gaussian) -> Float[Array, "N"]:
 
     ``mean_k ½ log(1 + variance_k / noise_k) - mean_i log mean_j exp(-B_ij)`` with
     ``B = (m_i - m_j)² / 4(v_i + v_j) + ½ log((v_i + v_j) / 2√(v_i v_j))``, v being the variance of a label. At least 0;
-    exact for draws that agree and for draws that are far apart. The noise must be positive.
+    exact for draws that agree and for draws that are far apart; about the draw it is half the information where they
+    nearly agree. The noise must be positive.
 
-    Use it when draws are many: K² distances a row, where the integral of `mixture_bald` takes 78 K² densities. It
-    ranks as well as that where draws are either close or far apart; for a few rows, or few draws, take the integral.
+    Use it when draws or rows are many: it ranks nearly as `mixture_bald`, at K² distances a row, where the integral
+    takes 78 K² densities. Where the size of a score counts, in nats, take the integral.
 
     >>> one = jnp.ones((1, 2))
     >>> round(float(mixture_bald_lower(Gaussian(jnp.array([[-9.0, 9.0]]), 0 * one, one))[0]), 4)  # log 2
@@ -38,8 +39,8 @@ def mixture_bald_upper(prediction: Gaussian) -> Float[Array, "N"]:
     """Upper bound of `mixture_bald` by divergences of Kullback and Leibler, in nats.
 
     As `mixture_bald_lower` with ``KL(i ‖ j) = ½ (v_i / v_j - 1 - log(v_i / v_j) + (m_i - m_j)² / v_j)`` in place of B.
-    At most ``mean_k ½ log(1 + variance_k / noise_k) + log K``; `gaussian_bald` is another upper bound, and the lower of
-    the two where draws are close but not equal.
+    At most ``mean_k ½ log(1 + variance_k / noise_k) + log K``; about the draw it is twice the information where draws
+    nearly agree, and `gaussian_bald` the lower of the two upper bounds there.
 
     Use it when the distance to `mixture_bald_lower` is to say how much the bounds leave open.
 

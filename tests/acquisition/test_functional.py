@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from bal import acquisition
-from bal.pool import dense
+from bal.learners.heads import bayesian_linear
+from bal.loop import run
+from bal.pool import dense, make_pool
 from bal.query import functional_scores, functional_targets, targets
-from bal.typing import Gaussian, Learner, Posterior, Round
+from bal.query.covariance import cross_covariance
+from bal.strategies import bald, epig
+from bal.strategies import functional_epig as functional_query
+from bal.typing import Gaussian, Learner, Posterior, Round, Setup, Task
 
 N, M, K = 12, 5, 7
 FUNCTIONAL = np.array([[1, -1, 0, 0, 0], [0.2, 0.2, 0.2, 0.2, 0.2], [0, 0, 0, 0, 1], [0, 3, -2, 0, 1]], np.float32)
@@ -96,3 +101,34 @@ def test_wrong_functionals_are_named():
         context(jax.random.key(0), round, dense)
     with pytest.raises(ValueError, match="needs functionals as its context, got NoneType; write Stage"):
         functional_scores(round.posterior, None, ROOT)
+
+
+@pytest.mark.slow
+def test_effects_of_a_treatment_are_known_sooner():
+    """A linear function of units and treatment; effects of 12 units are asked for, treated units are rare in the pool.
+
+    Mean variance of the effects after 8 labels, which does not depend on the labels; over 80 pools.
+    """
+    rng = np.random.default_rng(0)
+    unit = lambda *shape: rng.normal(size=(*shape, 4)).astype(np.float32)
+    with_treatment = lambda u, t: np.concatenate([u, np.ones_like(t), t * u, t], -1)
+    treated = (rng.random((80, 60, 1)) < 0.15).astype(np.float32)
+    pool, asked = with_treatment(unit(80, 60), treated), unit(12)
+    there = np.concatenate([with_treatment(asked, np.full((12, 1), t, np.float32)) for t in (1.0, 0.0)])
+    effect = np.hstack([np.eye(12), -np.eye(12)]).astype(np.float32)
+    learner = bayesian_linear(noise=1.0, prior=1.0)
+
+    def remaining(posterior, x):
+        rows = posterior.embed(x)
+        return {"variance": jnp.mean(jnp.diagonal(effect @ cross_covariance(posterior, rows, rows) @ effect.T))}
+
+    def after(query):
+        setup = Setup(learner, query, 1, 8, 0, evaluate=remaining)
+        task = lambda x: Task(make_pool(x), jnp.zeros(60), there)
+        runs = jax.jit(jax.vmap(lambda key, x: run(key, task(x), setup).metrics["variance"][-1]))
+        return np.asarray(runs(jax.random.split(jax.random.key(0), 80), pool))
+
+    by_effect, by_value, by_model = map(after, (functional_query(there, effect), epig(there), bald()))
+    for other in (by_value, by_model):
+        gain = 1 - by_effect / other
+        assert gain.mean() > 3 * gain.std(ddof=1) / np.sqrt(80), gain
