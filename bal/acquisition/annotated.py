@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.epig import epig
 from bal.acquisition.information import bald
-from bal.acquisition.kinds import check_log_probs, check_matrix
+from bal.acquisition.kinds import check_log_probs, check_matrix, check_shape
 from bal.method import method
 from bal.numerics import at_least, dot, in_row_blocks
 from bal.numerics.divergence import relative
@@ -81,6 +81,9 @@ def annotated_epig(confusion: Values) -> Callable[..., Float[Array, "N"]]:
         target_log_probs: Float[Array, "M _ T"],
         weight: Float[Array, "M"] | None = None,
     ) -> Float[Array, "N"]:
+        check_log_probs("annotated_epig", target_log_probs, "targets")
+        if weight is not None:
+            check_shape("annotated_epig", "one weight per target, an array", weight, target_log_probs.shape[:1])
         return epig(_heard("annotated_epig", matrix, log_probs), target_log_probs, weight)
 
     return information
@@ -102,7 +105,7 @@ def _checked(confusion: Values) -> Any:
     return matrix
 
 
-def _heard(name: str, confusion: Float[Any, "true A"], log_probs: Float[Array, "N K C"]) -> Float[Array, "N K A"]:
+def _heard(name: str, confusion: Float[Any, "true A"], log_probs: Any) -> Float[Array, "N K A"]:
     """Log probabilities of the answers, seen from their marginal: equal draws, or equal rows, give equal draws."""
     check_log_probs(name, log_probs)
     num_draws, num_classes = log_probs.shape[1:]

@@ -5,6 +5,7 @@ targets: nothing is fitted again. For the logarithmic loss the expected drop is 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -100,12 +101,7 @@ def value_of_information(utility: Values) -> Callable[..., Float[Array, "N"]]:
 
 
 def _expected_gain(
-    name: str,
-    utility: Float[Array, "A T"],
-    log_probs: Float[Array, "N K C"],
-    target_log_probs: Float[Array, "M _ T"],
-    weight: Float[Array, "M"] | None,
-    budget: int,
+    name: str, utility: Float[Array, "A T"], log_probs: Any, target_log_probs: Any, weight: Any, budget: int
 ) -> Float[Array, "N"]:
     check_log_probs(name, log_probs)
     num_draws, num_classes = log_probs.shape[1:]

@@ -62,8 +62,13 @@ def functional_epig(
     scaled = functional * jnp.where(known, 0.0, jnp.where(known, 1.0, away) ** -0.5)[:, None]
     own = variance + noise
 
+    def with_functionals(some: Float[Array, "r M"]) -> Float[Array, "r Q"]:
+        if num_functionals == 1:  # a matrix times one column is rounded by where a row stands: equal rows must tie
+            return jnp.sum(some * scaled, 1, keepdims=True)
+        return dot(some, scaled.T)
+
     def block(rows: tuple[Array, Array, Array]) -> Float[Array, "r"]:
-        square = dot(rows[0], scaled.T) ** 2 / rows[1][:, None]
+        square = with_functionals(rows[0]) ** 2 / rows[1][:, None]
         return -0.5 * dot(jnp.log1p(-at_most(square, rows[2][:, None])), weight)
 
     return defined(in_row_blocks(block, (covariance, own, variance / own)), own)
@@ -101,6 +106,7 @@ def gaussian_functional_epig(
     check_moments("gaussian_functional_epig", prediction)
     check_moments("gaussian_functional_epig", target, rows="targets")
     num_draws = prediction.mean.shape[1]
+    weight = target_weights("gaussian_functional_epig", weight, len(functional), prediction.mean.dtype)
     check_draws(num_draws, target.mean.shape[1])
     away = centered_draws(target.mean)
     covariance = dot(centered_draws(prediction.mean), away.T) / num_draws

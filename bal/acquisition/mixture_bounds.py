@@ -5,6 +5,7 @@ the divergence of Kullback and Leibler.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -54,7 +55,7 @@ def mixture_bald_upper(prediction: Gaussian) -> Float[Array, "N"]:
     return _bound("mixture_bald_upper", _kullback_leibler, prediction)
 
 
-def _bound(name: str, distance: Callable[..., Array], prediction: Gaussian) -> Float[Array, "N"]:
+def _bound(name: str, distance: Callable[..., Array], prediction: Any) -> Float[Array, "N"]:
     check_moments(name, prediction)
     centered = centered_draws(prediction.mean)
     variance = prediction.variance + prediction.noise

@@ -19,21 +19,32 @@ SAYS = {
     ("latent", "log_probs"): r"needs a Latent with leaves \[rows, draws\]; got an array of shape .* bald$",
     ("latent", "gaussian"): r"needs a Latent with leaves \[rows, draws\]; got a Gaussian: .* gaussian_bald$",
 }
+MADE = {  # what factories make
+    "annotated_bald": acquisition.annotated_bald(jnp.eye(4)),
+    "annotated_epig": acquisition.annotated_epig(jnp.eye(4)),
+    "robust_bald": acquisition.robust_bald(0.5),
+    "straddle": acquisition.straddle(0.3),
+    "value_of_information": acquisition.value_of_information(jnp.eye(4)),
+}
 TARGETS = {  # scores that take targets or further arrays, and what is handed in beside the predictions
+    "annotated_epig": (KINDS["log_probs"],),
     "epig": (KINDS["log_probs"],),
     "epig_by_entropies": (KINDS["log_probs"],),
+    "expected_error_reduction": (KINDS["log_probs"],),
     "gaussian_epig": (KINDS["gaussian"],),
+    "gaussian_functional_epig": (KINDS["gaussian"], jnp.eye(2)),
     "jepig": (jnp.zeros((3, 5)),),
     "probit_epig": (KINDS["latent"], jnp.zeros((2, 2))),
+    "value_of_information": (KINDS["log_probs"],),
 }
-COVARIANCES = {"alc", "covariance_epig"}  # take arrays, not predictions
-DIRECT = sorted(set(ACQUISITIONS) - COVARIANCES - {"over_outputs"})  # `over_outputs` takes what its score takes
+COVARIANCES = {"alc", "covariance_epig", "functional_epig"}  # take arrays, not predictions
+OF_SCORES = {"over_outputs", "standard_error"}  # take what their score takes
+DIRECT = sorted(set(ACQUISITIONS) - COVARIANCES - OF_SCORES)
 
 
 def as_users_call(name):
     """The score without the shape checks that only tests switch on."""
-    function = acquisition.straddle(0.3) if name == "straddle" else getattr(acquisition, name)
-    return inspect.unwrap(function)
+    return inspect.unwrap(MADE.get(name) or getattr(acquisition, name))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -107,6 +118,8 @@ def test_arrays_of_another_shape_are_refused_also_where_they_would_broadcast():
     with pytest.raises(ValueError, match=r"^weighted_variance needs one weight per row, an array of shape \(2,\)"):
         as_users_call("weighted_variance")(KINDS["gaussian"], jnp.ones(1))
     beside = {**TARGETS, "alc": (one, one), "covariance_epig": (one, one, jnp.ones(3), jnp.ones(3))}
+    beside["functional_epig"] = (one, one, jnp.eye(3), jnp.eye(3), None)
+    beside["gaussian_functional_epig"] += (None,)
     del beside["jepig"]  # has no weights
     for name, rest in beside.items():
         first = covariance if name in COVARIANCES else KINDS[ACQUISITIONS[name].inputs]
