@@ -80,7 +80,10 @@ def condition(
 
 
 class Observed(NamedTuple):
-    """Labels as the algebra wants them: residual and precision 0 where padded. log_noise: ``Σ_i weight_i log 2πσ_i²``, of one output."""
+    """Labels as the algebra wants them, residual and precision 0 where padded.
+
+    log_noise: ``Σ_i weight_i log 2πσ_i²``, of one output.
+    """
 
     x: Float[Array, "L D"]
     residual: Float[Array, "L *P"]
