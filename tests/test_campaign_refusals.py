@@ -18,14 +18,17 @@ from bal.selection import batchbald
 
 WHOLE = "must be a whole number"
 OPENINGS = [
-    ({"key": 0}, "expected one key as jax.random.key(0) makes it, got 0"),
-    ({"key": np.zeros(2, np.uint32)}, "expected one key as jax.random.key(0) makes it, got uint32"),
+    ({"key": 0}, "expected one key as jax.random.key(0) or bal.seed_keys(0, 1)[0] makes it, got 0"),
+    (
+        {"key": np.zeros(2, np.uint32)},
+        "expected one key as jax.random.key(0) or bal.seed_keys(0, 1)[0] makes it, got uint32",
+    ),
     ({"learner": lambda x: x}, "expected a Learner, got the function or class <lambda>"),
     ({"learner": None}, "expected a Learner, got NoneType"),
-    ({"query": bald}, "use bal.query.by_score(acquisition, select)"),
+    ({"query": bald}, "use bal.by_score(acquisition, select)"),
     ({"query": Query(())}, "a query needs at least one stage"),
     ({"query": Query((batchbald,))}, "a query is made of stages"),
-    ({"over": "dense"}, "expected an Over such as bal.pool.over.dense"),
+    ({"over": "dense"}, "expected an Over such as bal.dense"),
     ({"x": None}, "expected an array of rows"),
     ({"x": "rows"}, "expected the inputs as numbers"),
     ({"x": 3.0}, "expected numeric arrays that lead with the rows"),

@@ -15,10 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from campaigns import COUNTING
+from flax import nnx
 from problem import CENTERS, CLASSES, KEY, LEARNER, MOVING, POOL, QUERY, SIZES, N, X, Y, evaluate
+from sklearn.linear_model import LogisticRegression
 
 from bal.acquisition import bald, epistemic_variance, predictive_entropy, probit_bald
-from bal.learners import ensemble, gaussian, mlp
+from bal.evaluation import classification
+from bal.learners import ensemble, gaussian, linear, mlp
 from bal.learners.gp import gp_classification, gp_regression, process
 from bal.loop import Campaign, run_eager, run_seeds, seed_keys
 from bal.loop.doors import check_answers
@@ -27,6 +30,7 @@ from bal.pool import dense, host, make_pool, streamed
 from bal.query import Query, Stage, alc_scores, by_score, epig_scores, pool_targets, predictions
 from bal.records import open_record
 from bal.selection import batchbald, best, random_uniform
+from bal.strategies import epig
 from bal.typing import Gaussian, Latent, Learner, Pool, Setup, Task
 
 X_POOL, LABELS = np.asarray(X), np.asarray(Y)
@@ -139,7 +143,23 @@ ROWS = [
         {**REAL, "learner": answering(lambda n: Gaussian(jnp.zeros((n, 1)), -jnp.ones((n, 1)), jnp.ones((n, 1))))},
         "variance is negative",
     ),
-    ("acquisition for a query", ALL, {"query": bald}, r"expected a Query, got .* bald; use bal.query.by_score"),
+    ("acquisition for a query", ALL, {"query": bald}, r"expected a Query, got .* bald; use bal.by_score"),
+    (
+        "an estimator for a learner",
+        ALL,
+        {"learner": LogisticRegression()},
+        r"write bal.learners.from_sklearn\(estimator",
+    ),
+    ("a module for a learner", ALL, {"learner": nnx.Linear}, r"write ensemble\(bal.learners.network\(module\)"),
+    ("a network for a learner", ALL, {"learner": linear(3)}, r"write ensemble\(network, num_members=10\)"),
+    ("NaN in the test set", RUNS, {"test": (changed(X_POOL, 4, np.nan), LABELS)}, "test set holds NaN at index 4"),
+    ("metrics of nothing", RUNS, {"test": None, "evaluate": classification()}, r"expected a test set \(x, y\) .* none"),
+    (
+        "targets of two columns",
+        RUNS,
+        {"query": epig(X_POOL[:3, :1])},
+        r"target rows of the shape of pool rows, .*\(1,\)",
+    ),
     ("selector for a query", ALL, {"query": best}, "expected a Query, got .* best"),
     (
         "factory for a selector",
@@ -164,15 +184,25 @@ ROWS = [
     ("start twice", ALL, {"start": [3, 3]}, "row 3 is named twice"),
     ("start of floats", ALL, {"start": [0.5, 1.5]}, "a list of integer row ids, got float"),
     ("more than there is", RUNS, {"num_rounds": 30}, "4 start labels and 60 acquisitions need 64 rows, .* has 40"),
-    ("an int for a key", ("run_eager", "Campaign"), {"key": 5}, r"one key as jax.random.key\(0\) makes it, got 5"),
+    (
+        "an int for a key",
+        ("run_eager", "Campaign"),
+        {"key": 5},
+        r"one key as jax.random.key\(0\) or .* makes it, got 5",
+    ),
     ("a raw key", ("run_eager", "Campaign"), {"key": jax.random.PRNGKey(0)}, "one key as .* got uint32 of shape"),
-    ("an int for keys", ("run_seeds",), {"key": 5}, r"one key per seed, \[seeds\], got 5; use bal.loop.seed_keys"),
+    ("an int for keys", ("run_seeds",), {"key": 5}, r"one key per seed, \[seeds\], got 5; use bal.seed_keys"),
     ("one key for keys", ("run_seeds",), {"key": jax.random.key(1)}, r"one key per seed, \[seeds\]"),
     ("raw keys", ("run_seeds",), {"key": jax.random.split(jax.random.PRNGKey(0), 2)}, "one key per seed"),
     ("an empty test set", RUNS, {"test": (X_POOL[:0], LABELS[:0])}, "the test set is empty"),
     ("metrics without names", RUNS, {"evaluate": lambda posterior, test: jnp.zeros(2)}, "a dict of named metrics"),
     ("evaluate is no function", RUNS, {"evaluate": "accuracy"}, "evaluate is called with a posterior"),
-    ("a streamed pool compiled", ("run_seeds",), {"over": streamed(8)}, "use run_eager for pools outside the device"),
+    (
+        "a streamed pool compiled",
+        ("run_seeds",),
+        {"over": streamed(8)},
+        "this pool cannot be compiled .* use study, or run_eager",
+    ),
     ("an oracle of rows alone", RUNS, {"y": lambda rows: rows}, r"called with \(key, indices, x\), but .*lambda"),
     (
         "Python that cannot be compiled",

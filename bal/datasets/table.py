@@ -4,6 +4,7 @@ What a column is called, which categories it has and whether values are missing 
 every split has the same features; every statistic (means, deviations, medians) from the rows handed to `encode`.
 """
 
+import warnings
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -13,8 +14,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from bal.datasets.frames import columns_of, values_of
 from bal.datasets.start import start_set
 
-MOST = 100
-"""Categories of a column, and classes of a target: more are names or numbers, not categories."""
+MOST, MANY = 100, 20
+"""Categories of a column, and classes of a target: more are names or numbers, not categories. Many are warned of."""
 
 Kind = Literal["classes", "real"]
 
@@ -35,7 +36,9 @@ class Table(NamedTuple):
     row_ids: Shaped[np.ndarray, "N"]
 
 
-def read_table(x: Any, y: Any, *, kind: Kind | None = None, categories: Iterable[str] = ()) -> Table:
+def read_table(
+    x: Any, y: Any, *, kind: Kind | None = None, categories: Iterable[str] = (), drop: Iterable[str] = ()
+) -> Table:
     """A `Table` from a CSV file, a data frame (pandas, polars), a dict of columns or an array ``[N, D]``.
 
     Args:
@@ -43,6 +46,8 @@ def read_table(x: Any, y: Any, *, kind: Kind | None = None, categories: Iterable
       y: name of the target among the columns, or an array ``[N]``. Rows whose target is missing have no label.
       kind: what the target is. Unless given, text, truth values and whole numbers are classes, all else is real.
       categories: columns of numbers that are names, such as postal codes.
+      drop: columns to leave out, such as names of rows and dates. Texts of more than 20 kinds in a column are warned
+        of: each becomes a feature.
 
     Raises:
       ValueError: no such file or column, lines of another length, dates, columns without any value or with more than
@@ -59,6 +64,9 @@ def read_table(x: Any, y: Any, *, kind: Kind | None = None, categories: Iterable
     else:
         y = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y, None if hasattr(y, "dtype") else object)
         target = y
+    drop = tuple(drop)
+    _check_known(drop, columns, "column to drop")
+    columns = {name: column for name, column in columns.items() if name not in drop}
     if not columns:
         raise ValueError("expected at least one column beside the target, got none; add the inputs")
     if np.shape(target) != (len(row_ids),):
@@ -157,7 +165,13 @@ def _read(name: str, column: np.ndarray, is_category: bool) -> np.ndarray:
     if len(set(texts[here])) > MOST:
         raise ValueError(
             f"column {name!r} holds {len(set(texts[here]))} different texts, more than the {MOST} that a category may "
-            "have; drop it, or make numbers of it"
+            f"have; leave it out by drop=[{name!r}], or make numbers of it"
+        )
+    if len(set(texts[here])) > MANY:
+        warnings.warn(
+            f"column {name!r} holds {len(set(texts[here]))} different texts, such as {texts[here][0]!r}, and becomes "
+            f"as many features; are they names or dates? drop=[{name!r}] leaves it out",
+            stacklevel=4,
         )
     return texts
 

@@ -34,7 +34,7 @@ def classification(over: Any = None) -> Evaluate:
     {'accuracy': 0.75, 'nll': 0.57, 'brier': 0.38, 'ece': 0.05}
     """
 
-    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+    def evaluate(posterior: Any, test: Any) -> dict[str, Any]:
         return _scores(*_log_probs(posterior, test, over))
 
     return evaluate
@@ -57,7 +57,7 @@ def regression(over: Any = None) -> Evaluate:
     {'rmse': 1.0, 'nll': 1.419}
     """
 
-    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+    def evaluate(posterior: Any, test: Any) -> dict[str, Any]:
         found, y = _predicted(posterior, test, over)
         return {"rmse": rmse(found.mean.mean(1), y), "nll": gaussian_nll(found.mean, found.variance + found.noise, y)}
 
@@ -80,7 +80,7 @@ def classification_report(over: Any = None) -> Evaluate:
     {'ece': 0.3, 'joint_nll': 0.916, 'adaptive_ece': 0.4, 'classwise_ece': 0.3}
     """
 
-    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+    def evaluate(posterior: Any, test: Any) -> dict[str, Any]:
         log_probs, y = _log_probs(posterior, test, over)
         probs = mixture_probabilities(log_probs)
         more = {"adaptive_ece": adaptive_ece(probs, y), "classwise_ece": classwise_ece(probs, y)}
@@ -105,7 +105,7 @@ def regression_report(over: Any = None) -> Evaluate:
     {'rmse': 1.0, 'nll': 1.419, 'joint_nll': 1.419, 'crps': 0.602, 'coverage': 1.0}
     """
 
-    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+    def evaluate(posterior: Any, test: Any) -> dict[str, Any]:
         found, y = _predicted(posterior, test, over)
         density = found.mean, found.variance + found.noise, y
         joint = joint_gaussian_nll(*density)
@@ -133,7 +133,7 @@ def remaining_entropy(over: Any = None) -> Evaluate:
     0.6931
     """
 
-    def evaluate(posterior: Any, test: tuple) -> dict[str, Any]:
+    def evaluate(posterior: Any, test: Any) -> dict[str, Any]:
         found, _ = _predicted(posterior, test, over)
         if hasattr(found, "noise"):
             xp = found.mean.__array_namespace__()
@@ -165,8 +165,11 @@ def _log_probs(posterior: Any, test: tuple, over: Any) -> tuple[Any, Any]:
     return (_of_latent(found) if hasattr(found, "mean") and hasattr(found, "variance") else found), y
 
 
-def _predicted(posterior: Any, test: tuple, over: Any) -> tuple[Any, Any]:
+def _predicted(posterior: Any, test: Any, over: Any) -> tuple[Any, Any]:
     """Predictions for the test rows, and their labels."""
+    if not isinstance(test, tuple | list) or len(test) not in (2, 3):
+        got = "none" if test is None else f"an object of type {type(test).__name__}"
+        raise ValueError(f"expected a test set (x, y) to measure on, got {got}; give Task(..., test=(x_test, y_test))")
     x, y, *rows = test
     if rows:
         x, y = x[rows[0]], None if y is None else y[rows[0]]

@@ -64,14 +64,16 @@ def check_kind(predictions: Any, num_classes: int | None, num_outputs: int | Non
 def check_key(key: Any) -> None:
     """One key of JAX's typed kind."""
     if not _is_key(key) or key.ndim:
-        raise ValueError(f"expected one key as jax.random.key(0) makes it, got {_briefly(key)}")
+        raise ValueError(
+            f"expected one key as jax.random.key(0) or bal.seed_keys(0, 1)[0] makes it, got {_briefly(key)}"
+        )
 
 
 def check_keys(keys: Any) -> None:
     """One typed key per seed."""
     if not _is_key(keys) or keys.ndim != 1 or not len(keys):
         raise ValueError(
-            f"expected one key per seed, [seeds], got {_briefly(keys)}; use bal.loop.seed_keys(0, num_seeds=10)"
+            f"expected one key per seed, [seeds], got {_briefly(keys)}; use bal.seed_keys(0, num_seeds=10)"
         )
 
 
@@ -79,7 +81,7 @@ def check_record(record: Any) -> None:
     """An open `bal.records.Record`, or None."""
     if record is not None and not all(hasattr(record, name) for name in ("events", "append", "save_state")):
         raise TypeError(
-            f"expected an open record, got {type(record).__name__}; use bal.records.open_record(root, name, config)"
+            f"expected an open record, got {type(record).__name__}; use bal.open_record(root, name, config)"
         )
 
 
@@ -192,7 +194,7 @@ def check_labels(
     if outside.any():
         raise ValueError(
             f"label {y[outside][0]} of row {ids[outside][0]} is out of range: expected classes in [0, {num_classes}); "
-            "encode them with np.unique(y, return_inverse=True)[1]"
+            "encode them with np.unique(y, return_inverse=True)[1], or give the learner an output for every class"
         )
     return y.astype(np.int32)
 

@@ -16,6 +16,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array
 
 from bal.learners.convergence import ADVICE
+from bal.learners.networks import Network
 from bal.learners.settings import check_count
 from bal.loop.checks import check_budget, check_distributions, check_labels, check_predictions, check_rows, kind_of
 from bal.loop.round import NO_START, measure
@@ -37,22 +38,31 @@ def check_setup(learner: Any, query: Any, over: Any) -> None:
       TypeError: one of them is something else, or a selector is the factory that makes it.
     """
     if not isinstance(learner, Learner):
-        raise TypeError(
-            f"expected a Learner, got {_named(learner)}; make one, for instance ensemble(mlp(), num_members=10)"
-        )
+        raise TypeError(f"expected a Learner, got {_named(learner)}; {_as_learner(learner)}")
     if not isinstance(query, Query):
         raise TypeError(
-            f"expected a Query, got {_named(query)}; use bal.query.by_score(acquisition, select) or call a recipe, as "
+            f"expected a Query, got {_named(query)}; use bal.by_score(acquisition, select) or call a recipe, as "
             "bal.strategies.bald()"
         )
     if not isinstance(over, Over):
-        raise TypeError(f"expected an Over such as bal.pool.over.dense or chunked(), got {_named(over)}")
+        raise TypeError(f"expected an Over such as bal.dense or bal.chunked(), got {_named(over)}")
     if not query.stages:
-        raise ValueError("a query needs at least one stage, got none; see bal.query.by_score")
+        raise ValueError("a query needs at least one stage, got none; see bal.by_score")
     for stage in query.stages:
         if not isinstance(stage, Stage) or not callable(stage.select):
             raise TypeError(f"a query is made of stages, got {_named(stage)}; write Query((Stage(rows, select),))")
         _check_select(stage.select)
+
+
+def _as_learner(value: Any) -> str:
+    """How to make a learner of what came instead of one."""
+    if isinstance(value, Network):
+        return "write ensemble(network, num_members=10) or mc_dropout(network, num_draws=50)"
+    if hasattr(value, "fit") and hasattr(value, "predict"):
+        return "write bal.learners.from_sklearn(estimator, num_classes=C)"
+    if any(base.__module__.startswith("flax.") for base in (value if isinstance(value, type) else type(value)).__mro__):
+        return "write ensemble(bal.learners.network(module), num_members=10)"
+    return "make one, for instance ensemble(mlp(), num_members=10)"
 
 
 def check_is_task(task: Any) -> None:
@@ -100,6 +110,7 @@ def check_task(task: Any, setup: Any, axes: Any = None) -> Task:
     if task.start is not None and np.ndim(task.start) != 1 + bool(per_seed.start):
         shape, way = ("[seeds, rows], or axes that share it,", "") if per_seed.start else ("[rows]", _OWN_START)
         raise ValueError(f"expected a start set of row ids {shape} got shape {np.shape(task.start)}{way}")
+    _check_test(task.test)
     predictions = None
     for number, seen in enumerate(views(task, per_seed)):
         if number == 0 or any(jax.tree.leaves(per_seed.pool.x)):
@@ -124,7 +135,7 @@ def arrays_of(task: Task, over: Over = dense) -> Task:
     """The parts of a task as arrays, and an oracle that is a function as a tree, for maps over seeds."""
     pool, oracle, test = task.pool, task.oracle, task.test
     if not isinstance(pool, Pool):
-        raise TypeError(f"expected a Pool, got {_named(pool)}; use bal.pool.labeled.make_pool(x)")
+        raise TypeError(f"expected a Pool, got {_named(pool)}; use bal.make_pool(x)")
     pool = Pool(as_rows(pool.x), as_rows(pool.present), as_rows(pool.cost))
     if not callable(oracle):
         oracle = as_rows(oracle, "labels")
@@ -243,6 +254,16 @@ def _check_pool(pool: Pool) -> None:
     for name, leaf in (("present", pool.present), ("cost", pool.cost)):
         if np.shape(leaf) != (n,):
             raise ValueError(f"expected {name} of shape ({n},), one for each pool row, got {np.shape(leaf)}")
+
+
+def _check_test(test: PyTree) -> None:
+    """Numbers to measure on are numbers."""
+    for leaf in jax.tree.leaves(test):
+        if isinstance(leaf, np.ndarray | jax.Array) and jnp.issubdtype(leaf.dtype, np.floating):
+            bad = np.isnan(np.asarray(leaf))
+            if bad.any():
+                row = np.argwhere(np.atleast_1d(bad))[0][0]
+                raise ValueError(f"the test set holds NaN at index {row} of its leading axis; drop or impute such rows")
 
 
 def _check_length(y: PyTree, n: int) -> None:

@@ -154,9 +154,10 @@ def run_seeds(
     task = check_task(task, setup, axes)
     place = over_of(setup.learner, setup.over).place
     if place != "device":
+        what = "model" if setup.learner.host else "pool"
         raise ValueError(
-            f"run_seeds compiles whole experiments, got over={place}; "
-            "use run_eager for pools outside the device and host models"
+            f"run_seeds compiles whole experiments, but this {what} cannot be compiled (over={place}); use study, or "
+            "run_eager for each seed"
         )
     asked, per_seed, one = callable(task.oracle), seed_axes(axes, task), partial(run, setup=setup)
     if asked:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable
+from os import PathLike
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -38,6 +39,7 @@ def task(
     num_start: int = 0,
     kind: Kind | None = None,
     categories: Iterable[str] = (),
+    drop: Iterable[str] = (),
 ) -> TableTasks:
     """Tasks of a CSV file, a data frame, a dict of columns or an array, with text, categories and missing values.
 
@@ -53,6 +55,7 @@ def task(
       num_start: rows labeled at the start, balanced over the classes, or drawn uniformly; 0 leaves them to the set-up.
       kind: "classes" or "real". Unless given, text, truth values and whole numbers are classes, all else is real.
       categories: columns of numbers that are names, such as postal codes.
+      drop: columns to leave out, such as names of rows and dates.
 
     Returns:
       `TableTasks`; ``of_seed`` is what a study takes for a task.
@@ -68,14 +71,13 @@ def task(
     >>> first.pool.x.shape, int(first.pool.present.sum()), first.start.shape
     ((6, 5), 4, (2,))
     """
-    table = read_table(x, y, kind=kind, categories=categories)
+    table = read_table(x, y, kind=kind, categories=categories, drop=drop)
     num_missing = int((~table.has_label).sum())
     if num_missing:
-        warnings.warn(
-            f"{num_missing} of {len(table.y)} rows have no label, so that they are never picked; texts of a file that "
-            f"are read as missing: {sorted(MISSING - {''})}",
-            stacklevel=2,
-        )
+        file = isinstance(x, str | PathLike)
+        read = f"; texts of a file that are read as missing: {sorted(MISSING - {''})}" if file else ""
+        words = f"{num_missing} of {len(table.y)} rows have no label, so that they are never picked{read}"
+        warnings.warn(words, stacklevel=2)
     split_table(table, num_test, num_start, 0)  # raises now what it would for any seed
     names = encode(table, table.has_label)[1]
 

@@ -42,7 +42,7 @@ def run_query(
     their ``r_hat``, ``effective_size`` and ``num_divergent``.
     """
     if not query.stages:
-        raise ValueError("a query needs at least one stage, got none; see bal.query.by_score")
+        raise ValueError("a query needs at least one stage, got none; see bal.by_score")
     n = num_rows(round.pool.x)
     index, x, cost = jnp.arange(n, dtype=jnp.int32), round.pool.x, round.pool.cost
     eligible = is_waiting(round.pool, round.labeled)

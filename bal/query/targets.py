@@ -50,6 +50,9 @@ def targets(x_target: PyTree = None, weight: Float[Array, "M"] | None = None) ->
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
         del key
         x = jax.tree.map(jnp.asarray, x_target) if over.place == "device" else x_target
+        got, expected = ([leaf.shape[1:] for leaf in jax.tree.leaves(rows)] for rows in (x, round.pool.x))
+        if got != expected:
+            raise ValueError(f"expected target rows of the shape of pool rows, {expected}, got {got}; hand in x[rows]")
         found = over.map(predictions, (round.posterior, None), x)
         given = _equal_weights(found) if weight is None else jnp.asarray(weight, _equal_weights(found).dtype)
         return Targets(found, given, x)

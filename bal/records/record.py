@@ -51,7 +51,7 @@ class Record:
         if held is not None and not self.done and contents.events and self.changes:
             warnings.warn(
                 f"{self.path} was recorded by {self.written_by}; going on with {written_by([self._now])}; different: "
-                f"{', '.join(self.changes)}; open it with fresh=True (--fresh) to start over",
+                f"{', '.join(self.changes)}; fresh=True (of a script, --fresh) starts over",
                 stacklevel=4,
             )
 

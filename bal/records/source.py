@@ -40,10 +40,12 @@ def package_files() -> dict[str, Path]:
     return {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*.py")}
 
 
+@cache
 def script() -> dict[str, str] | None:
     """Name and fingerprint of the running script with the modules it imported from its own folder and below.
 
-    None where there is none: in a notebook, an interpreter, or under an installed tool.
+    Read once a process, when records are first imported: what is imported later does not count, so that one script is
+    one. None where there is none: in a notebook, an interpreter, or under an installed tool.
 
     >>> script() is None or sorted(script()) == ["name", "sha256"]
     True
