@@ -452,6 +452,12 @@ LEARNERS = {
     "bayesian_softmax: factored": Case(
         learners.bayesian_softmax(CLASSES, 4, jnp.abs, prior=1.0, structure="factored"), grows=True
     ),
+    "laplace": Case(learners.laplace(learners.mlp((8,), num_outputs=CLASSES), 4, **_small()), grows=True),
+    "laplace: kfac": Case(
+        learners.laplace(learners.mlp((8,), 1), 4, "kfac", **_small(likelihood=learners.gaussian(0.1))),
+        labels="real",
+        grows=True,
+    ),
     "neural_linear": Case(
         learners.neural_linear(
             learners.mlp((8,), num_outputs=CLASSES), learners.bayesian_softmax(CLASSES, 4, prior=1.0), **_small()

@@ -4,6 +4,7 @@ from bal.learners.adapters import from_functions, from_sklearn
 from bal.learners.ensemble import ensemble, tapped_members
 from bal.learners.epinet import epinet
 from bal.learners.heads import bayesian_linear, bayesian_softmax, neural_linear, normal_inverse_gamma
+from bal.learners.laplace import laplace
 from bal.learners.likelihood import Likelihood, categorical, gaussian
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.mean_field import mean_field
@@ -30,6 +31,7 @@ __all__ = [
     "from_sklearn",
     "gal_cnn",
     "gaussian",
+    "laplace",
     "lenet",
     "linear",
     "masksembles",

@@ -136,6 +136,6 @@ def tapped_members(network: Network) -> Callable[[EnsembleState, PyTree, Callabl
             raise ValueError("the gradients of layers need a network with `tapped`; make it by bal.learners.network")
         num_members = jax.tree.leaves(state.params)[0].shape[0]
         members = [jax.tree.map(lambda leaf, k=k: leaf[k], state.params) for k in range(num_members)]
-        return jnp.stack([network.tapped(params, x, tap) for params in members], 1)
+        return jnp.stack([network.tapped(params, x, lambda h, z, _: tap(h, z)) for params in members], 1)
 
     return forward

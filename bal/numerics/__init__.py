@@ -10,7 +10,14 @@ needed, `defined` puts NaN back.
 
 from bal.numerics.ascent import Summit, ascend
 from bal.numerics.bivariate import normal_excess
-from bal.numerics.blocks import ROW_BLOCK, block_by_platform, in_chunks, in_row_blocks, rows_per_block
+from bal.numerics.blocks import (
+    ROW_BLOCK,
+    block_by_platform,
+    in_chunks,
+    in_row_blocks,
+    rows_per_block,
+    sum_in_row_blocks,
+)
 from bal.numerics.chains import effective_size, split_r_hat
 from bal.numerics.draws import draw_position, positions_at, row_gumbel, row_keys
 from bal.numerics.information import (
@@ -74,6 +81,7 @@ __all__ = [
     "small_solves",
     "smallest",
     "split_r_hat",
+    "sum_in_row_blocks",
     "take_best",
     "to_double",
     "xlogx",

@@ -68,3 +68,21 @@ def in_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
     piece = jax.eval_shape(lambda: function(rows(0)))
     empty = jax.tree.map(lambda part: jnp.zeros((n, *part.shape[1:]), part.dtype), piece)
     return jax.lax.fori_loop(0, -(-n // size), write, empty)
+
+
+def sum_in_row_blocks(function: Callable[[Any, Array], Any], x: Any, block: int) -> Any:
+    """Sum of ``function(rows, number)`` over blocks of rows of `x` (a tree); the last is filled up with zeros.
+
+    >>> float(sum_in_row_blocks(lambda x, number: jnp.sum(x), jnp.ones(5), block=2))
+    5.0
+    """
+    size = jax.tree.leaves(x)[0].shape[0]
+    if size <= block:
+        return function(x, jnp.int32(0))
+    count = -(-size // block)
+    fill = lambda leaf: jnp.pad(leaf, ((0, count * block - size), *[(0, 0)] * (leaf.ndim - 1)))
+    blocks = jax.tree.map(lambda leaf: fill(leaf).reshape(count, block, *leaf.shape[1:]), x)
+    add = lambda total, some: (jax.tree.map(jnp.add, total, function(*some)), None)
+    like = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], blocks), jnp.int32(0))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+    return jax.lax.scan(add, zeros, (blocks, jnp.arange(count, dtype=jnp.int32)))[0]

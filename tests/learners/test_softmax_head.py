@@ -182,7 +182,7 @@ jax.block_until_ready(jax.jit(lambda x: jnp.linalg.eigh(x[:128])[0])(x))
 before = peak()
 state = jax.block_until_ready(jax.jit(fit)(data))
 after = peak()
-scores = chunked(100).map(score, (Posterior(state, learner),), x)
+scores = chunked(50).map(score, (Posterior(state, learner),), x)
 print(bool(state.converged[0]), bool((scores > 0).all()), after - before, peak() - before)
 """
 

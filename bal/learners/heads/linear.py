@@ -5,13 +5,13 @@ have mean ``Q (Λ + r)⁻¹ c`` and covariance ``σ² Q (Λ + r)⁻¹ Qᵀ``: on
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from bal.learners.heads.evidence import settled
 from bal.learners.heads.features import Features, check_features, check_variance, with_ones
 from bal.learners.settings import check_count
 from bal.method import method
@@ -248,7 +248,7 @@ def _by_evidence(
         return new_alpha if alpha is None else alpha, new_beta if beta is None else beta
 
     start = (usual if alpha is None else alpha, jnp.float64(1 / LEAST_NOISE) if beta is None else beta)
-    (alpha_found, beta_found), converged = _settled(better, start)
+    (alpha_found, beta_found), converged = settled(better, start)
     return alpha_found, beta_found, converged
 
 
@@ -262,7 +262,7 @@ def _ratio_by_evidence(moments: Moments, a: Array, scale: float) -> tuple[Float[
         norm = jnp.sum((projected / (values + ratio)) ** 2)
         return ((known + 2) / (a / _scale(moments, ratio, scale) * norm + 2 / (LEAST_NOISE * usual)),)
 
-    (ratio,), converged = _settled(better, (LEAST_NOISE * usual,))
+    (ratio,), converged = settled(better, (LEAST_NOISE * usual,))
     return ratio, converged
 
 
@@ -270,18 +270,3 @@ def _scale(moments: Moments, ratio: Array, scale: float) -> Float[Array, ""]:
     """Scale of the inverse gamma posterior."""
     explained = jnp.sum(moments.projected**2 / (moments.values + ratio))
     return scale + jnp.maximum(moments.square - explained, 0.0) / 2
-
-
-def _settled(better: Callable, start: Any, num_steps: int = 1000) -> tuple[Any, Bool[Array, ""]]:
-    """The fixed point of an update of positive numbers, and whether it was reached."""
-
-    def step(carry: tuple) -> tuple:
-        at, _, number = carry
-        new = better(at)
-        moved = sum(jnp.abs(jnp.log(a / b)) for a, b in zip(new, at, strict=True))
-        return new, moved, number + 1
-
-    goes_on = lambda carry: (carry[1] > 1e-9) & (carry[2] < num_steps)
-    start = tuple(map(partial(jnp.asarray, dtype=jnp.float64), start))
-    found, moved, _ = jax.lax.while_loop(goes_on, step, (start, jnp.asarray(jnp.inf, jnp.float64), jnp.int32(0)))
-    return found, moved <= 1e-9

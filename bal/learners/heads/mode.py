@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from bal.numerics import dot, rows_per_block
+from bal.numerics import dot, rows_per_block, sum_in_row_blocks
 
 BLOCK_BYTES = 2**21
 """What the logits of a block of rows may take."""
@@ -44,22 +43,8 @@ class _Step(NamedTuple):
 
 
 def over_blocks(function: Callable[[Any, Int[Array, ""]], Any], rows: Rows, num_classes: int) -> Any:
-    """Sum of ``function(block, number)`` over blocks of rows; the last is filled up with rows of weight 0.
-
-    >>> rows = Rows(jnp.ones((5, 2)), jnp.zeros(5, int), jnp.ones(5))
-    >>> float(over_blocks(lambda block, number: block.weight.sum(), rows, BLOCK_BYTES // 8))
-    5.0
-    """
-    size, block = rows.phi.shape[0], rows_per_block(rows.phi.dtype.itemsize * num_classes, BLOCK_BYTES)
-    if size <= block:
-        return function(rows, jnp.int32(0))
-    count = -(-size // block)
-    fill = lambda leaf: jnp.pad(leaf, ((0, count * block - size), *[(0, 0)] * (leaf.ndim - 1)))
-    blocks = jax.tree.map(lambda leaf: fill(leaf).reshape(count, block, *leaf.shape[1:]), rows)
-    add = lambda total, some: (jax.tree.map(jnp.add, total, function(*some)), None)
-    like = jax.eval_shape(function, jax.tree.map(lambda leaf: leaf[0], blocks), jnp.int32(0))
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
-    return jax.lax.scan(add, zeros, (blocks, jnp.arange(count, dtype=jnp.int32)))[0]
+    """Sum of ``function(block, number)`` over blocks of rows; the last is filled up with rows of weight 0."""
+    return sum_in_row_blocks(function, rows, rows_per_block(rows.phi.dtype.itemsize * num_classes, BLOCK_BYTES))
 
 
 def times_hessian(
@@ -78,10 +63,28 @@ def times_hessian(
 def solve(
     rows: Rows, at: Mode | _Step, precision: Array, axes: Array, b: Array, tol: float, num_steps: int
 ) -> Float[Array, "F C"]:
-    """``H⁻¹ b`` by preconditioned conjugate gradients."""
-    product = lambda v: times_hessian(rows, at.weights, precision, v)
+    """``H⁻¹ b`` by preconditioned conjugate gradients, until the residual is `tol` of b.
+
+    Written out, because that of JAX, whose product is traced as a custom rule, gave NaN here where the product is a
+    loop over blocks of rows.
+    """
+
+    def goes_on(carry: tuple) -> Bool[Array, ""]:
+        return (jnp.sum(carry[1] ** 2) > tol**2 * size) & (carry[4] < num_steps)
+
+    def step(carry: tuple) -> tuple:
+        x, rest, direction, slope, number = carry
+        pushed = times_hessian(rows, at.weights, precision, direction)
+        share = slope / jnp.sum(direction * pushed)
+        rest = rest - share * pushed
+        better = precondition(rest)
+        new = jnp.sum(rest * better)
+        return x + share * direction, rest, better + (new / slope) * direction, new, number + 1
+
     precondition = lambda v: dot(axes, dot(axes.T, v) / at.scale)
-    return cg(product, b, tol=tol, maxiter=num_steps, M=precondition)[0]
+    size, first = jnp.sum(b**2), precondition(b)
+    start = jnp.zeros_like(b), b, first, jnp.sum(b * first), jnp.int32(0)
+    return jax.lax.while_loop(goes_on, step, start)[0]
 
 
 def find_mode(rows: Rows, precision: Float[Array, ""], start: Float[Array, "F C"], num_steps: int = 50) -> Mode:

@@ -111,15 +111,20 @@ def dropout(key: Any, shared: bool) -> Callable[..., Array]:
     return drop
 
 
-def product(tap: Callable | None, has_bias: bool, seen: list[Array], multiply: Callable) -> Callable[..., Array]:
-    """A dense layer's ``dot_general`` that notes its input, and hands input (a one appended) and product to `tap`."""
+def product(
+    tap: Callable | None, bias: Callable[[], Array] | None, seen: list[Array], multiply: Callable
+) -> Callable[..., Array]:
+    """A dense layer's ``dot_general`` that notes its input, and hands input (a one appended where there is a bias),
+    product and weights (the bias their last row) to `tap`."""
 
     def dot_general(h: Array, kernel: Array, dimensions: Any, **settings: Any) -> Array:
         seen.append(h)
         z = multiply(h, kernel, dimensions, **settings)
         if tap is None:
             return z
+        if bias is None:
+            return tap(h, z, kernel)
         ones = jnp.ones((*h.shape[:-1], 1), h.dtype)
-        return tap(jnp.concatenate([h, ones], -1) if has_bias else h, z)
+        return tap(jnp.concatenate([h, ones], -1), z, jnp.concatenate([kernel, bias()[None].astype(kernel.dtype)]))
 
     return dot_general

@@ -75,7 +75,8 @@ def _around(
         if isinstance(layer, linen.BatchNorm) and mode != "train":
             told, args, settings = {"use_running_average": None}, inputs, {"use_running_average": True}
         if isinstance(layer, linen.Dense):
-            told = {"dot_general": product(tap, layer.use_bias, seen, layer.dot_general or jax.lax.dot_general)}
+            bias = (lambda: layer.get_variable("params", "bias")) if layer.use_bias else None
+            told = {"dot_general": product(tap, bias, seen, layer.dot_general or jax.lax.dot_general)}
         if isinstance(layer, linen.Conv) and layer.conv_general_dilated is None:
             told = {"conv_general_dilated": conv_general_dilated}
         with _told(layer, told):

@@ -45,8 +45,8 @@ class Network(NamedTuple):
         Without a key there is no dropout. ``shared=True``: one mask per layer for all rows, a function of the
         key and the layer alone, so that a row's output does not depend on the other rows (one key = one draw
         of the network). ``shared=False``: every row has its own mask, for training.
-    tapped: ``params, x, tap -> outputs``, without dropout, every dense layer passed through ``tap(h, z) -> z`` with h
-        its input, a one appended where it has a bias, and z its product: what `bal.query.layer_gradients` needs.
+    tapped: ``params, x, tap -> outputs``, without dropout, every dense layer passed through ``tap(h, z, w) -> z`` with
+        h its input, a one appended where it has a bias, z its product and w its weights, the bias their last row.
     train: ``params, x, key -> (outputs, moved)``, a pass of training; `moved` is a prefix of the tree of params that
         holds new running statistics (of `nnx.BatchNorm`, say) and None for all that the optimizer moves.
     """

@@ -102,7 +102,8 @@ def _prepare(module: nnx.Module, mode: Mode, tap: Callable | None, features: str
     module.eval() if mode == "evaluate" else module.train()
     for path, layer in list(nnx.iter_modules(module)):
         if isinstance(layer, nnx.Linear):
-            layer.dot_general = product(tap, layer.use_bias, seen, layer.dot_general)
+            bias = (lambda bias=layer.bias: bias[...]) if layer.bias is not None else None
+            layer.dot_general = product(tap, bias, seen, layer.dot_general)
         elif isinstance(layer, nnx.Conv) and layer.conv_general_dilated is jax.lax.conv_general_dilated:
             layer.conv_general_dilated = conv_general_dilated
         elif isinstance(layer, nnx.BatchNorm) and mode != "train":
