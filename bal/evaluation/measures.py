@@ -158,7 +158,7 @@ def _scores(log_probs: Any, y: Any) -> dict[str, Any]:
     }
 
 
-def _log_probs(posterior: Any, test: tuple, over: Any) -> tuple[Any, Any]:
+def _log_probs(posterior: Any, test: Any, over: Any) -> tuple[Any, Any]:
     """Log probabilities ``[M, K, C]`` for the test rows, and their labels."""
     found, y = _predicted(posterior, test, over)
     y = y.astype("int32") if y.dtype == bool else y  # as training takes truth values
