@@ -84,7 +84,7 @@ def test_a_stage_about_a_difference():
     learner = Learner(None, None, predict, embed, lambda state, a, b: a.mean @ b.mean)
     posterior = Posterior(jnp.zeros(()), learner)
     context = functional_targets([[1.0, -1.0]], targets(ROOT[-2:]))
-    round = Round(posterior, None, None, None)
+    round = Round(posterior, make_pool(ROOT), None, None)
     scored = jax.jit(lambda x: functional_scores(posterior, context(jax.random.key(0), round, dense), x))
     joint = np.asarray(ROOT @ ROOT.T, np.float64)[np.r_[:N, -2:0]][:, np.r_[:N, -2:0]]
     expected = by_conditioning(joint, np.full(N, 0.5), [[1.0, -1.0]], 0.0, [1.0])
@@ -96,7 +96,7 @@ def test_wrong_functionals_are_named():
         functional_targets([1.0, -1.0], targets(ROOT[-2:]))
     context = functional_targets([[1.0, -1.0, 0.0]], targets(ROOT[-2:]))
     learner = Learner(None, None, lambda state, x: Gaussian(x, x, x))
-    round = Round(Posterior(None, learner), None, None, None)
+    round = Round(Posterior(None, learner), make_pool(ROOT), None, None)
     with pytest.raises(ValueError, match=r"a weight for each of the 2 targets, got shape \(1, 3\)"):
         context(jax.random.key(0), round, dense)
     with pytest.raises(ValueError, match="needs functionals as its context, got NoneType; write Stage"):

@@ -126,7 +126,7 @@ def test_kind_of_prediction_times_scores_about_targets(name, kind):
     joint["functional_epig"] = partial(query.functional_targets, DIFFERENCES)
     context = joint.get(name, lambda context: context)(about)
     rows = inspect.unwrap(ROWS[name])
-    scored = lambda: over.map(rows, (posterior, context(KEY, Round(posterior, None, None, None), over)), X)
+    scored = lambda: over.map(rows, (posterior, context(KEY, Round(posterior, make_pool(X), None, None), over)), X)
     if ABOUT[name][kind] is WORKS:
         scores = np.asarray(scored() if kind == "host" else jax.jit(scored)())
         assert scores.shape == (N,)
@@ -185,7 +185,7 @@ def test_wrong_parts_of_a_stage_are_named(stage, message):
 
 def test_alc_of_draws_is_the_drop_of_their_covariance():
     posterior = Posterior(WEIGHTS, LEARNERS["gaussian"])
-    about = query.targets(X_TARGET)(KEY, Round(posterior, None, None, None), dense)
+    about = query.targets(X_TARGET)(KEY, Round(posterior, make_pool(X), None, None), dense)
     f = np.asarray(np.concatenate([X, X_TARGET]) @ WEIGHTS[..., 0].T, np.float64)
     joint = np.cov(f, bias=True) + np.eye(len(f))
     drop = joint[:N, N:] ** 2 / (joint.diagonal()[:N] + 0.1)[:, None]
