@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_log_probs
 from bal.method import method
+from bal.numerics import dot
 from bal.pool.over import num_rows
 from bal.selection.cover.ranked_batch import ScoredFeatures
 from bal.selection.sparse.features import pseudo_label_gradients
@@ -112,7 +113,7 @@ def fisher_rows(num_features: int) -> Callable:
         check_log_probs("fisher_rows", found)
         mean = posterior.embed(x).mean(1)
         project = jax.random.normal(jax.random.key(0), (mean.shape[1], num_features)) / num_features**0.5
-        return softmax_fisher(found, mean @ project)
+        return softmax_fisher(found, dot(mean, project))
 
     return fisher
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.kernels.gradient import label_residual
-from bal.numerics import centered_draws, in_row_blocks
+from bal.numerics import centered_draws, dot, in_row_blocks
 from bal.selection.sparse.rows import SparseRows
 from bal.typing import Gaussian
 
@@ -94,7 +94,7 @@ def linear_features(
     >>> float(jnp.sum(rows.features**2)), rows.variance.tolist()
     (25.0, [30.0])
     """
-    projected = x @ jnp.linalg.cholesky(covariance)
+    projected = dot(x, jnp.linalg.cholesky(covariance))
     features = x[:, :, None] * projected[:, None, :] / noise
     variance = jnp.sum(x**2, 1) * (noise + jnp.sum(projected**2, 1)) / noise**2
     return SparseRows(features.reshape(len(x), -1), variance)

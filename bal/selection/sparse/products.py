@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bal.numerics import normal_excess
+from bal.numerics import dot, normal_excess
 
 
 class LinearHead(NamedTuple):
@@ -37,8 +37,8 @@ def head_rows(x: Float[Array, "n D"], head: LinearHead) -> HeadRows:
     >>> head_rows(jnp.eye(2), LinearHead(jnp.ones(2), 2 * jnp.eye(2), jnp.ones(()))).variance.tolist()
     [2.0, 2.0]
     """
-    projected = x @ head.covariance
-    return HeadRows(x, projected, x @ head.mean, jnp.sum(projected * x, 1), jnp.full(len(x), head.noise))
+    projected = dot(x, head.covariance)
+    return HeadRows(x, projected, dot(x, head.mean), jnp.sum(projected * x, 1), jnp.full(len(x), head.noise))
 
 
 def known_noise(x: Float[Array, "L D"], y: Float[Array, "L"], weight: Float[Array, "L"], noise: float) -> LinearHead:
@@ -51,7 +51,7 @@ def known_noise(x: Float[Array, "L D"], y: Float[Array, "L"], weight: Float[Arra
         raise ValueError(f"the noise variance must be positive, got {noise}")
     precision, moment = _normal_equations(x, y, weight, noise)
     covariance = noise * jnp.linalg.inv(precision)
-    return LinearHead(covariance @ moment / noise, covariance, jnp.asarray(noise, x.dtype))
+    return LinearHead(dot(covariance, moment) / noise, covariance, jnp.asarray(noise, x.dtype))
 
 
 def unknown_noise(
@@ -70,20 +70,20 @@ def unknown_noise(
         raise ValueError(f"an inverse gamma prior needs a0 > 0 and b0 > 0, got {a0} and {b0}")
     precision, moment = _normal_equations(x, y, weight, 1.0)
     scale = jnp.linalg.inv(precision)
-    mean = scale @ moment
-    b = b0 + 0.5 * (jnp.sum(weight * y**2) - mean @ precision @ mean)
+    mean = dot(scale, moment)
+    b = b0 + 0.5 * (jnp.sum(weight * y**2) - dot(dot(mean, precision), mean))
     noise = b / (a0 + 0.5 * weight.sum())
     return LinearHead(mean, noise * scale, noise)
 
 
 def _normal_equations(x: Array, y: Array, weight: Array, noise: float) -> tuple[Array, Array]:
     weighted = jnp.where(weight > 0, weight, 0.0)[:, None] * x
-    return weighted.T @ x + noise * jnp.eye(x.shape[1], dtype=x.dtype), weighted.T @ y
+    return dot(weighted.T, x) + noise * jnp.eye(x.shape[1], dtype=x.dtype), dot(weighted.T, y)
 
 
 def linear_fisher(a: HeadRows, b: HeadRows) -> Float[Array, ""]:
     """``(x_a·x_b) (x_aᵀ S x_b) / noise²`` (equation 11), and with `unknown_noise` its expectation over the noise."""
-    return (a.x @ b.x) * (a.x @ b.projected) / (a.noise * b.noise)
+    return dot(a.x, b.x) * dot(a.x, b.projected) / (a.noise * b.noise)
 
 
 def linear_euclidean(a: HeadRows, b: HeadRows) -> Float[Array, ""]:
@@ -92,7 +92,7 @@ def linear_euclidean(a: HeadRows, b: HeadRows) -> Float[Array, ""]:
     ``L = c - (f - mean)² / (2 noise)`` with ``c = ½ log(1 + s / noise) - s / (2 noise)``, s the variance of f, so that
     ``E[L_a L_b] = c_a c_b - (c_a s_b + c_b s_a) / (2 noise) + (s_a s_b + 2 s_ab²) / (4 noise²)``.
     """
-    s_a, s_b, s_ab = a.variance / a.noise, b.variance / b.noise, (a.x @ b.projected) / jnp.sqrt(a.noise * b.noise)
+    s_a, s_b, s_ab = a.variance / a.noise, b.variance / b.noise, dot(a.x, b.projected) / jnp.sqrt(a.noise * b.noise)
     c_a, c_b = 0.5 * (jnp.log1p(s_a) - s_a), 0.5 * (jnp.log1p(s_b) - s_b)
     return c_a * c_b - 0.5 * (c_a * s_b + c_b * s_a) + 0.25 * (s_a * s_b + 2 * s_ab**2)
 
@@ -113,5 +113,5 @@ def logistic_fisher(a: HeadRows, b: HeadRows) -> Float[Array, ""]:
 
 def _sigmoidal_fisher(a: HeadRows, b: HeadRows, kappa: float) -> Float[Array, ""]:
     total_a, total_b = (jnp.sqrt(1 + kappa**2 * rows.variance) for rows in (a, b))
-    rho = kappa**2 * (a.x @ b.projected) / (total_a * total_b)
-    return (a.x @ b.x) * normal_excess(kappa * a.mean / total_a, kappa * b.mean / total_b, rho)
+    rho = kappa**2 * dot(a.x, b.projected) / (total_a * total_b)
+    return dot(a.x, b.x) * normal_excess(kappa * a.mean / total_a, kappa * b.mean / total_b, rho)
