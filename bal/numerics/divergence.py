@@ -18,7 +18,9 @@ from bal.numerics.linear_algebra import dot
 from bal.numerics.precision import at_least, at_most
 
 JOINT_BYTES = 4 * 2**20
-"""Bytes of one block of the joint of rows and events; speed is flat from 2 to 8 MiB on a CPU with 1 MiB of L2."""
+"""Bytes of one block of the joint of rows and events; speed is flat from 2 to 8 MiB on a CPU with 1 MiB of L2.
+
+Where there is no CPU blocks are `bal.numerics.blocks.WIDER` times as large."""
 
 EVENT_BLOCK = 512
 

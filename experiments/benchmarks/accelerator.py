@@ -9,10 +9,10 @@ exceed it). At last every acquisition and selector against the same computation 
 which no time is left, says so and the others go on. Times are least ones of warm calls with host transfers forbidden.
 
 Needs jax, flax, optax, numpy, scipy and jaxtyping; gpjax for the rows of Gaussian processes, matplotlib for the
-picture, scikit-learn for the real digits. Writes accelerator.json, and accelerator.png, into a folder. Expected of an
-accelerator: BALD at 0.5 of the copy or more, rules at 0.5 of their passes, 256 seeds in at most 8 times the time of
-one, an ensemble of 64 members at width 512 at 0.3 of the float32 rate or more. On a CPU it runs at small sizes and
-measures little: see whole_loop.py there.
+picture, scikit-learn for the real digits. Writes accelerator.json, and accelerator.png, into a folder. Aims: BALD at 0.5
+of the copy or more, rules at 0.5 of their passes, 256 seeds in at most 8 times the time of one, an ensemble of 64
+members at width 512 at 0.3 of the float32 rate or more; docs/performance.md has what was reached on which card, and
+what keeps the rest from it. On a CPU it runs at small sizes and measures little: see whole_loop.py there.
 """
 
 import argparse
@@ -163,7 +163,8 @@ def draw(rows: list[Row], device: str, path: Path) -> None:
     left.set(xlabel="share: blue of the copy bandwidth, orange of the float32 matrix rate", title=device)
     left.tick_params(axis="y", labelsize="small")
     for start, label in (("digits", "digits study"), ("GP", "GP regression")):
-        by_seeds = [(row.rate * row.seconds, row.seconds) for row in rows if row.rate and row.name.startswith(start)]
+        some = [row for row in rows if row.name.startswith(start)]
+        by_seeds = [(row.rate * row.seconds, row.seconds) for row in some if row.rate and row.seconds]
         if by_seeds:
             right.loglog(*zip(*by_seeds), marker="o", label=label)
             right.legend()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from cases import ACQUISITIONS, SELECTORS, predictions
+from cases import ACQUISITIONS, SELECTORS, predictions  # pyright: ignore[reportMissingImports] - the tests
 
 from bal.numerics import dot, in_float64
 from experiments.benchmarks.accelerator_timing import Clock, brief, is_meant
@@ -37,7 +37,7 @@ class Case(NamedTuple):
     """A function with its inputs; those of selectors are a key and candidates."""
 
     name: str
-    function: Callable
+    function: Any
     make: Callable[[], Any]
 
 
@@ -81,7 +81,7 @@ def double(leaf: jax.Array) -> jax.Array:
     return leaf.astype(jnp.float64) if leaf.dtype == jnp.float32 else leaf
 
 
-def elsewhere(case: Case, arguments: tuple, device: jax.Device) -> Any:
+def elsewhere(case: Case, arguments: tuple, device: Any) -> Any:
     """The same by another computation."""
     if device.platform != "cpu":
         return case.function(*jax.device_put(arguments, jax.local_devices(backend="cpu")[0]))

@@ -151,10 +151,13 @@ def network_works(sizes: Sizes) -> list[Work]:
 def gp_works(sizes: Sizes, platform: str) -> list[Work]:
     """Rounds of regression by a Gaussian process that is fitted in each, most uncertain rows first; by seeds."""
     from gpjax.kernels import RBF  # optional here
+    from gpjax.parameters import PositiveReal
 
     from bal.learners.gp import gp_regression, maximum_likelihood, process
 
-    learner = gp_regression(process(RBF(lengthscale=0.5, n_dims=5), 0.01), maximum_likelihood(sizes.gp_steps))
+    learner = gp_regression(
+        process(RBF(lengthscale=PositiveReal(jnp.array(0.5)), n_dims=5), 0.01), maximum_likelihood(sizes.gp_steps)
+    )
     setup = Setup(learner, variance(), BATCH, sizes.gp_rounds, num_initial=10)
     study = over_seeds(partial(run, setup=setup), platform)
 

@@ -99,7 +99,7 @@ def measured(
     """
     pool = ThreadPoolExecutor(threads)
     futures: list[Future] = [pool.submit(program, work) for work in works]
-    made = [_result(future, clock) for future in futures]  # timed when nothing is compiled beside it
+    made: list[Any] = [_result(future, clock) for future in futures]  # timed when nothing is compiled beside it
     pool.shutdown(wait=False, cancel_futures=True)
     before = 0.0
     for number, work in enumerate(works):
