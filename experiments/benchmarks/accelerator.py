@@ -9,7 +9,7 @@ exceed it). At last every acquisition and selector against the same computation 
 which no time is left, says so and the others go on. Times are least ones of warm calls with host transfers forbidden.
 
 Needs jax, flax, optax, numpy, scipy and jaxtyping; gpjax for the rows of Gaussian processes, matplotlib for the
-picture, scikit-learn for the real digits. Writes accelerator.json, and accelerator.png, into a folder. Aims: BALD at 0.5
+picture, scikit-learn for the real digits. Writes accelerator.json and accelerator.png into a folder. Aims: BALD at 0.5
 of the copy or more, rules at 0.5 of their passes, 256 seeds in at most 8 times the time of one, an ensemble of 64
 members at width 512 at 0.3 of the float32 rate or more; docs/performance.md has what was reached on which card, and
 what keeps the rest from it. On a CPU it runs at small sizes and measures little: see whole_loop.py there.
@@ -222,6 +222,9 @@ def main(given: argparse.Namespace) -> int:
             report.add([Row("check", "check", note=brief(error))])
     stop.cancel()
     report.write()
+    if clock.left() == 0:  # what still compiles would keep the process alive
+        sys.stdout.flush()
+        os._exit(int(report.failed()))
     return int(report.failed())
 
 
