@@ -3,14 +3,49 @@
 Wherever in a learner's state it is, `unconverged` finds it, so that whoever drives the learner can say so once.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float, Int
 
+from bal.numerics import effective_size, split_r_hat
 from bal.typing import PyTree
+
+MOST_R_HAT, MOST_DIVERGENT, FEWEST_STEPS = 1.1, 0.01, 4
+
+
+class ChainReport(NamedTuple):
+    """What chains say of themselves, over all steps behind the warm-up and all quantities that were watched.
+
+    r_hat: the largest; effective_size: the smallest; num_divergent: steps that left the level set.
+    """
+
+    r_hat: Float[Array, ""]
+    effective_size: Float[Array, ""]
+    num_divergent: Int[Array, ""]
+
+
+def before_chains(num_draws: int) -> ChainReport:
+    """The report of a state that no chain has made."""
+    one = jnp.ones((), jnp.result_type(float))
+    return ChainReport(one, one * num_draws, jnp.zeros((), jnp.int32))
+
+
+def judge_chains(
+    values: Float[Array, "M n J"], num_divergent: Int[Array, ""], num_draws: int
+) -> tuple[ChainReport, Bool[Array, ""]]:
+    """The report of M chains of n steps, at least 4, and whether they may be trusted for K draws: R-hat at most 1.1, at
+    least K / 2 independent draws, and at most one divergent step in a hundred."""
+    floats = jnp.result_type(float)
+    report = ChainReport(
+        split_r_hat(values).max().astype(floats),
+        effective_size(values).min().astype(floats),
+        num_divergent.astype(jnp.int32),
+    )
+    few = report.num_divergent <= MOST_DIVERGENT * values.shape[0] * values.shape[1]
+    return report, (report.r_hat <= MOST_R_HAT) & (report.effective_size >= num_draws / 2) & few
 
 
 def unconverged(state: PyTree) -> str | None:

@@ -56,11 +56,11 @@ def test_a_conjugate_model_has_its_posterior():
     precision = np.eye(2) / 4 + (x.T * weight) @ x / 0.25
     mean = np.linalg.solve(precision, (x.T * weight) @ y / 0.25)
     found = np.asarray(state.draws["weights"])
-    error = np.sqrt(np.diag(np.linalg.inv(precision)) / float(state.effective_size))
+    error = np.sqrt(np.diag(np.linalg.inv(precision)) / float(state.chain.effective_size))
     assert (np.abs(found.mean(0) - mean) < 4 * error).all()
     np.testing.assert_allclose(np.cov(found.T), np.linalg.inv(precision), rtol=0.35, atol=0.005)
     assert state.converged.all()
-    assert state.num_divergent == 0
+    assert state.chain.num_divergent == 0
     prediction = learner.predict(state, jnp.eye(2))
     np.testing.assert_allclose(prediction.mean, found.T, rtol=1e-5)
     np.testing.assert_allclose(prediction.noise, 0.25, rtol=1e-5)
@@ -81,7 +81,7 @@ def test_weights_of_a_logistic_regression_have_their_posterior():
     at = np.array([-1.0, 0.0, 2.0])
     each = 1 / (1 + np.exp(-(slope[..., None] * at + offset[..., None])))
     mean = (density[..., None] * each).sum((0, 1))
-    error = np.sqrt((density[..., None] * (each - mean) ** 2).sum((0, 1)) / float(state.effective_size))
+    error = np.sqrt((density[..., None] * (each - mean) ** 2).sum((0, 1)) / float(state.chain.effective_size))
     found = np.exp(learner.predict(state, jnp.asarray(at[:, None], jnp.float32)))[..., 1].mean(1)
     assert (np.abs(found - mean) < 4 * error).all()
     assert state.converged.all()

@@ -69,10 +69,10 @@ def gp_classification(
             return evidence if log_prior is None else evidence + log_prior(join(params, rest, x.dtype))
 
         initial = as_dtype(split(process)[0], x.dtype)
-        params, converged = choose(initial, state.params, objective)
+        params, converged, chain = choose(initial, state.params, objective)
         found = map_members(lambda params, _: classify(params), params, jnp.arange(hyperparameters.num_draws))
         converged &= found.gap <= jnp.finfo(x.dtype).eps ** 0.25
-        return GPState(params, x, found.whiten, found.alpha, found.gap, converged, state.num_labels, state.units)
+        return GPState(params, x, found.whiten, found.alpha, found.gap, converged, state.num_labels, state.units, chain)
 
     read = lambda found: Latent(found.mean, found.variance)
     return gp_learner(process, hyperparameters, fit, read)

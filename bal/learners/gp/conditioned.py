@@ -26,7 +26,7 @@ class GPState(NamedTuple):
     a classifier is from its own equations, 0 for regression: far above rounding means that it ended early. converged is
     False where it did, or where the choice of hyper-parameters did; an evaluation may log them,
     ``posterior.state.converged``. num_labels counts the real rows. z and params are in `units`; None where the
-    hyper-parameters are given, in natural ones.
+    hyper-parameters are given, in natural ones. chain is the report of a sampler of hyper-parameters.
     """
 
     params: PyTree
@@ -37,6 +37,7 @@ class GPState(NamedTuple):
     converged: Bool[Array, "K"]
     num_labels: Int[Array, ""]
     units: Units | None
+    chain: PyTree = None
 
 
 class GPRows(NamedTuple):

@@ -20,10 +20,14 @@ Objective = Callable[[PyTree], Float[Array, ""]]
 
 
 class Chosen(NamedTuple):
-    """params: K draws, every leaf leads with K. converged: False where a method ended before it was done."""
+    """params: K draws, every leaf leads with K. converged: False where a method ended before it was done.
+
+    chain: of draws from a Markov chain, its `bal.learners.convergence.ChainReport`.
+    """
 
     params: PyTree
     converged: Bool[Array, "K"]
+    chain: PyTree = None
 
 
 Choose = Callable[[PyTree, PyTree, Objective], Chosen]
@@ -38,11 +42,13 @@ class Hyperparameters(NamedTuple):
     units: what the values are measured in (`bal.learners.gp.units`). "given": labels and inputs as they are, and the
     noise is whatever is chosen. "natural": the same, but the noise is kept above rounding. "standardized": standard
     deviations of the labels and of the inputs of the labeled rows.
+    is_sampled: draws come from a Markov chain, which reports in `Chosen.chain`.
     """
 
     num_draws: int
     choose: Callable[[PRNGKey, PyTree, PyTree, Objective], Chosen]
     units: Kind = "given"
+    is_sampled: bool = False
 
     __repr__ = brief_repr
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from bal.learners.convergence import before_chains
 from bal.learners.gp.buckets import by_bucket, compact
 from bal.learners.gp.conditioned import GPRows, GPState, stretch
 from bal.learners.gp.hyperparameters import Choose, Chosen, Hyperparameters
@@ -54,15 +55,16 @@ def gp_learner(
         measured = None if kind == "given" else natural(x, outputs, zeros(len(x)))
         converged, num_labels = jnp.ones(num_draws, bool), jnp.zeros((), jnp.int32)
         _, whiten, alpha, gap = map(zeros, shapes)
+        chain = before_chains(num_draws) if hyperparameters.is_sampled else None
         empty = jnp.broadcast_to(x[:1], shapes[0])
-        return GPState(params, empty, whiten, alpha, gap, converged, num_labels, measured)
+        return GPState(params, empty, whiten, alpha, gap, converged, num_labels, measured, chain)
 
     def fit_all(key: PRNGKey, state: GPState, data: Data) -> GPState:
         return solve(partial(hyperparameters.choose, key), state, data, None)
 
     def condition(key: PRNGKey, state: GPState, data: Data) -> GPState:
         del key
-        held = lambda initial, previous, objective: Chosen(previous, state.converged)
+        held = lambda initial, previous, objective: Chosen(previous, state.converged, state.chain)
         return solve(held, state, data, state.units)
 
     def solve(choose: Choose, state: GPState, data: Data, units: Units | None) -> GPState:

@@ -2,9 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 from numpyro.infer import NUTS
 
+from bal.learners.convergence import FEWEST_STEPS, judge_chains
 from bal.learners.gp.coordinates import coordinates
 from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, Objective, check_free, units_of
 from bal.learners.restart import Restart, cold
@@ -21,7 +23,9 @@ def nuts(
     Runs inside `jit`, `scan` and `vmap`, where the longest trajectory of all lanes sets the pace. Compiling takes
     seconds; a step costs up to a thousand Cholesky factors, tens as a rule. Positive parameters are sampled by their
     logarithm. Without a `log_prior` the prior is flat in the constrained values, and the posterior may not exist. A
-    chain that accepts less than half of its steps, 0.8 being aimed at, has not `converged`.
+    chain has not `converged` where it accepts less than half of its steps, 0.8 being aimed at, or where its halves
+    disagree (split R-hat above 1.1), hold fewer than K / 2 independent draws, or one step in a hundred diverged:
+    ``chain`` of the state, and ``info`` of every query, say so by number.
 
     Args:
       num_draws: K.
@@ -31,7 +35,7 @@ def nuts(
       standardize: as for `maximum_likelihood`; the prior is then one of standardized values.
 
     Raises:
-      ValueError: fewer draws or steps than 1.
+      ValueError: fewer draws or steps than 1, or fewer than 4 steps behind the warm-up, which cannot be judged.
 
     Hoffman and Gelman 2014, "The No-U-Turn Sampler"; for active learning with Gaussian processes Riis et al. 2022,
     "Bayesian Active Learning with Fully Bayesian Gaussian Processes".
@@ -39,6 +43,11 @@ def nuts(
     if num_draws < 1 or num_warmup < 1 or thin < 1:
         raise ValueError(
             f"expected at least 1 draw, 1 warm-up step and 1 step a draw, got {num_draws}, {num_warmup} and {thin}"
+        )
+    if num_draws * thin < FEWEST_STEPS:
+        raise ValueError(
+            f"a chain of {num_draws * thin} steps behind the warm-up cannot be judged; give more draws or thin, for at "
+            f"least {FEWEST_STEPS}"
         )
 
     def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> Chosen:
@@ -49,11 +58,17 @@ def nuts(
         step = lambda _, chain: sampler.sample(chain, (), {})
         chain = jax.lax.fori_loop(0, num_warmup, step, chain)
 
-        def draw(chain: PyTree, _: None) -> tuple[PyTree, Array]:
-            chain = jax.lax.fori_loop(0, thin, step, chain)
-            return chain, chain.z
+        def watched(chain: PyTree, _: None) -> tuple[PyTree, tuple[Array, Array]]:
+            chain = step(0, chain)
+            return chain, (jnp.append(ravel_pytree(chain.z)[0], chain.potential_energy), chain.diverging)
 
-        chain, draws = jax.lax.scan(draw, chain, length=num_draws)
-        return Chosen(jax.vmap(at.params)(draws), jnp.broadcast_to(chain.mean_accept_prob > 0.5, num_draws))
+        def draw(chain: PyTree, _: None) -> tuple[PyTree, tuple]:
+            chain, seen = jax.lax.scan(watched, chain, length=thin)
+            return chain, (chain.z, *seen)
 
-    return Hyperparameters(num_draws, choose, units_of(standardize))
+        chain, (draws, values, diverging) = jax.lax.scan(draw, chain, length=num_draws)
+        report, trusted = judge_chains(values.reshape(1, num_draws * thin, -1), diverging.sum(), num_draws)
+        trusted &= chain.mean_accept_prob > 0.5
+        return Chosen(jax.vmap(at.params)(draws), jnp.broadcast_to(trusted, num_draws), report)
+
+    return Hyperparameters(num_draws, choose, units_of(standardize), True)

@@ -60,7 +60,9 @@ def gp_regression(
         one_draw = lambda params, _: condition(model(params), x, y, weight)[:2]
         whiten, alpha = map_members(one_draw, chosen.params, jnp.arange(hyperparameters.num_draws))
         gap = jnp.zeros(hyperparameters.num_draws, x.dtype)
-        return GPState(chosen.params, x, whiten, alpha, gap, chosen.converged, state.num_labels, state.units)
+        return GPState(
+            chosen.params, x, whiten, alpha, gap, chosen.converged, state.num_labels, state.units, chosen.chain
+        )
 
     return gp_learner(process, hyperparameters, fit)
 

@@ -77,12 +77,12 @@ def sparse_gp(
             bound = project(model(params), first, x, y, weight).bound
             return bound if log_prior is None else bound + log_prior(join(params, rest, x.dtype))
 
-        params, converged = choose(initial, state.params, objective)
+        params, converged, chain = choose(initial, state.params, objective)
         found = inducing(jax.tree.map(lambda leaf: leaf[0], params))
         one_draw = lambda params, _: _whitened(project(model(params), found, x, y, weight))
         whiten, alpha = map_members(one_draw, params, jnp.arange(hyperparameters.num_draws))
         gap = jnp.zeros(hyperparameters.num_draws, x.dtype)
-        return GPState(params, found.x, whiten, alpha, gap, converged, state.num_labels, state.units)
+        return GPState(params, found.x, whiten, alpha, gap, converged, state.num_labels, state.units, chain)
 
     return gp_learner(process, hyperparameters, fit, capacity=num_inducing)
 

@@ -5,30 +5,24 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
+from bal.learners.convergence import FEWEST_STEPS, ChainReport, before_chains, judge_chains
 from bal.learners.settings import check_count
 from bal.learners.training import map_members
-from bal.numerics import effective_size, split_r_hat
 from bal.typing import PRNGKey, PyTree
-
-MOST_R_HAT, MOST_DIVERGENT = 1.1, 0.01
 
 
 class SampledState(NamedTuple):
     """K draws and what their chains say of themselves.
 
-    draws: a tree that leads with K, chain after chain. converged: False where `r_hat` is above 1.1, `effective_size`
-    below K / 2, or more than one step in a hundred diverged. r_hat: the largest, and effective_size: the smallest, of
-    the log density and of the log likelihoods of all labels, over all steps behind the warm-up. num_divergent: steps
-    that left the level set.
+    draws: a tree that leads with K, chain after chain. converged: False where the chains may not be trusted, see
+    `bal.learners.convergence.judge_chains`. chain: of the log density and of the log likelihoods of all labels.
     """
 
     draws: PyTree
     converged: Bool[Array, "1"]
-    r_hat: Float[Array, ""]
-    effective_size: Float[Array, ""]
-    num_divergent: Int[Array, ""]
+    chain: ChainReport
 
 
 class Length(NamedTuple):
@@ -49,9 +43,10 @@ def check_length(length: Length) -> None:
             f"num_draws={length.num_draws} draws cannot come evenly from num_chains={length.num_chains}; use a multiple"
         )
     steps = length.num_draws // length.num_chains * length.thin
-    if steps < 4:
+    if steps < FEWEST_STEPS:
         raise ValueError(
-            f"a chain of {steps} steps behind the warm-up cannot be judged; give more draws or thin, for at least 4"
+            f"a chain of {steps} steps behind the warm-up cannot be judged; give more draws or thin, for at least "
+            f"{FEWEST_STEPS}"
         )
 
 
@@ -59,8 +54,7 @@ def begun(starts: PyTree, length: Length) -> SampledState:
     """A state before any label: the starting points of the chains, repeated."""
     repeats = length.num_draws // length.num_chains
     draws = jax.tree.map(lambda leaf: jnp.repeat(leaf, repeats, axis=0), starts)
-    zero = jnp.zeros((), jnp.result_type(float))
-    return SampledState(draws, jnp.ones(1, bool), zero + 1, zero + length.num_draws, jnp.zeros((), jnp.int32))
+    return SampledState(draws, jnp.ones(1, bool), before_chains(length.num_draws))
 
 
 def sample(
@@ -97,7 +91,5 @@ def sample(
 
     draws, values, divergent = map_members(chain, jax.random.split(key, length.num_chains), starts)
     draws = jax.tree.map(lambda leaf: leaf.reshape(length.num_draws, *leaf.shape[2:]), draws)
-    r_hat, size, divergent = split_r_hat(values).max(), effective_size(values).min(), divergent.sum()
-    converged = (r_hat <= MOST_R_HAT) & (size >= length.num_draws / 2)
-    converged &= divergent <= MOST_DIVERGENT * values.shape[0] * values.shape[1]
-    return SampledState(draws, converged[None], r_hat, size, divergent.astype(jnp.int32))
+    report, trusted = judge_chains(values, divergent.sum(), length.num_draws)
+    return SampledState(draws, trusted[None], report)
