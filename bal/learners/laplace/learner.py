@@ -68,7 +68,10 @@ def laplace(
     it is certain leaves no curvature, and draws as wide as the prior: train it with weight decay (``optax.adamw``), or
     give a prior. A training that ends in NaN gives NaN.
 
-    Use it where one network is what can be afforded; linearized, it underfits less than sampled weights do.
+    Use it where one network is what can be afforded; linearized, it underfits less than sampled weights do. Whole
+    matrices cost O(P³) in float64, seconds for the last layer of 128 features and ten classes: there
+    ``neural_linear(network, bayesian_softmax(..., structure="factored"))`` is ten times as fast, at the mode of that
+    layer given the features.
 
     Args:
       network: with dense layers that see one vector a row, each called once.
