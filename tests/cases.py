@@ -505,7 +505,9 @@ LEARNERS = {
     ),
     "vbll": Case(learners.vbll(learners.mlp((8,), num_outputs=CLASSES), 4, **_small(diagonal=False)), grows=True),
     "vbll_regression": Case(
-        learners.vbll_regression(learners.mlp((8,), 1), **_small(optimizer=optax.adam(1e-2))), labels="real", grows=True
+        learners.vbll_regression(learners.mlp((8,), 1), **_small(diagonal=False, optimizer=optax.adam(1e-2))),
+        labels="real",
+        grows=True,
     ),
     "swag": Case(learners.swag(learners.mlp((16,), num_outputs=CLASSES), 4, num_members=2, rank=3, **_small())),
 }

@@ -47,7 +47,9 @@ def gaussian(noise: float | None = None) -> Likelihood:
     """Real labels: the first output is the mean; predictions are a `Gaussian` of variance zero given the draw.
 
     With `noise`, the known variance of the labels, a network has one output. Without it the network has a second one,
-    and the noise is its softplus plus 1e-6: heteroscedastic, learned by maximum likelihood.
+    and the noise is its softplus plus 1e-6: heteroscedastic, learned by maximum likelihood. An ensemble of such members
+    is a mixture of K normals of equal weight. Mixture densities, of M normals a member with weights that differ by row,
+    are no `Gaussian`: its K draws count alike at every row.
 
     Raises ValueError for a noise that is not positive, outputs of another number, or labels that are not one a row.
 

@@ -67,7 +67,8 @@ def vbll(
       network: the features; without batch norm.
       num_draws: K.
       prior: variance of the prior, before it is divided by the number of features and the one.
-      diagonal: covariances are diagonal; False = full, C products of F x F a row, which takes several times as long.
+      diagonal: covariances are diagonal; False = full, with C products of F x F for each row of a step, which takes
+        many times as long as a small network.
       optimizer: Adam at 1e-3 unless given.
       num_steps, minibatch_size: length of a training and rows of a step.
       restart: `cold`, `warm` or `shrink_and_perturb(...)`.
@@ -111,7 +112,7 @@ def vbll_regression(
     *,
     noise: float | None = None,
     prior: float = 1.0,
-    diagonal: bool = False,
+    diagonal: bool = True,
     optimizer: optax.GradientTransformation | None = None,
     num_steps: int = 300,
     minibatch_size: int = 64,
@@ -124,7 +125,8 @@ def vbll_regression(
     ``Σ_n w_n (log N(y_n; m·φ_n, σ²) - φ_n·S φ_n / (2 σ²)) - KL(q ‖ N(0, prior / F)) - 3/2 log σ² - 0.005 / σ²``
 
     over ``Σ_n w_n``, of features φ with a one appended; the last two terms, a prior, drop out where σ² is given. For
-    features that are fixed the best q is the exact posterior of Bayesian linear regression.
+    features that are fixed the best full q is the exact posterior of Bayesian linear regression, and the best diagonal
+    one has its mean and one over the diagonal of its precision.
 
     Use it when scores and batch rules for Gaussian processes are wanted of a network: `embed` and `kernel` give its
     posterior covariance. The prior of the noise is made for labels of unit variance.
@@ -133,7 +135,8 @@ def vbll_regression(
       network: the features; its own output layer is not used.
       noise: σ², or None = trained.
       prior: variance of the prior, before it is divided by the number of features and the one.
-      diagonal: the covariance is diagonal; False = full.
+      diagonal: the covariance is diagonal, which training hardly notices; False = full, with a product of F x F for
+        each row of a step, which takes a few times as long.
       optimizer: Adam at 1e-3 unless given.
       num_steps, minibatch_size: length of a training and rows of a step.
       restart: `cold`, `warm` or `shrink_and_perturb(...)`.

@@ -25,6 +25,7 @@ def test_on_fixed_features_the_posterior_is_that_of_linear_regression():
         learners.linear(1),  # its features are the inputs
         noise=noise,
         prior=prior,
+        diagonal=False,
         optimizer=optax.adam(optax.cosine_decay_schedule(0.02, 3_000)),
         num_steps=3_000,
     )
