@@ -446,8 +446,7 @@ class Linen(linen.Module):
 
 
 LEARNERS = {
-    "bayesian_linear": Case(learners.bayesian_linear(), **_GIVEN, grows=True),
-    "bayesian_linear: features": Case(learners.bayesian_linear(jnp.abs, noise=0.1, prior=2.0), **_GIVEN, grows=True),
+    "bayesian_linear": Case(learners.bayesian_linear(jnp.abs), **_GIVEN, grows=True),
     "bayesian_softmax": Case(learners.bayesian_softmax(CLASSES, 4), grows=True),
     "bayesian_softmax: factored": Case(
         learners.bayesian_softmax(CLASSES, 4, jnp.abs, prior=1.0, structure="factored"), grows=True
@@ -462,13 +461,6 @@ LEARNERS = {
         learners.neural_linear(
             learners.mlp((8,), num_outputs=CLASSES), learners.bayesian_softmax(CLASSES, 4, prior=1.0), **_small()
         ),
-        grows=True,
-    ),
-    "neural_linear: regression": Case(
-        learners.neural_linear(
-            learners.mlp((8,), 1), learners.bayesian_linear(), **_small(likelihood=learners.gaussian(0.1))
-        ),
-        labels="real",
         grows=True,
     ),
     "normal_inverse_gamma": Case(learners.normal_inverse_gamma(3), labels="real", grows=True),

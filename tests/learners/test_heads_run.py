@@ -31,20 +31,19 @@ def test_batches_by_the_covariance_of_a_linear_model():
         assert picks.tolist() == seen[2:]
 
 
-@pytest.mark.parametrize(
-    "learner",
-    [
-        laplace(NET, 8, prior=0.1, optimizer=optax.adam(3e-2), num_steps=60),
-        neural_linear(NET, bayesian_softmax(2, 8), optimizer=optax.adam(3e-2), num_steps=60),
-    ],
-    ids=["laplace", "neural_linear"],
-)
-def test_draws_in_a_run(learner):
+MODELS = {
+    "laplace": laplace(NET, 8, prior=0.1, optimizer=optax.adam(3e-2), num_steps=60),
+    "neural_linear": neural_linear(NET, bayesian_softmax(2, 8), optimizer=optax.adam(3e-2), num_steps=60),
+}
+
+
+@pytest.mark.parametrize("name", ["laplace", pytest.param("neural_linear", marks=pytest.mark.slow)])
+def test_draws_in_a_run(name):
     """BALD picks new rows in every round, and what is learned from nine labels tells two clusters apart."""
     y = (np.arange(12) % 2).astype(np.int32)
     x = X + 6.0 * y[:, None] - 3.0
     right = lambda posterior, test: {"right": jnp.mean(posterior.predict(test[0]).mean(1).argmax(-1) == test[1])}
-    setup = Setup(learner, bald(), batch_size=1, num_rounds=3, evaluate=right)
+    setup = Setup(MODELS[name], bald(), batch_size=1, num_rounds=3, evaluate=right)
     task = Task(make_pool(jnp.asarray(x)), jnp.asarray(y), (jnp.asarray(x), jnp.asarray(y)), jnp.arange(6))
     log = run_seeds(seed_keys(0, 2), task, setup).log
     picks = np.asarray(log.indices).reshape(2, -1)
