@@ -161,7 +161,8 @@ def _noisy_pass(network: Network, normals: Normals, prior: float, x: PyTree, key
     drawn, log_scales = (jax.tree.leaves(part) for part in (_draw(key_weights, normals, prior), normals.log_scale))
     params = tree.unflatten(means[place] if place in places else drawn[place] for place in range(len(means)))
 
-    def tap(h: Array, z: Array) -> Array:
+    def tap(h: Array, z: Array, w: Array) -> Array:
+        del w
         number = next(calls)
         place = places[number]
         if place is None:

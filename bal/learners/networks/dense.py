@@ -27,20 +27,20 @@ def dense_kernels(network: Network, params: PyTree, x: PyTree) -> list[int | Non
     leaves, tree = jax.tree.flatten(params)
     shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
 
-    def tap(h: Array, z: Array) -> Array:
-        found.append((h.ndim, z))
-        return jnp.zeros_like(z)  # what comes later depends on this layer no more
+    def tap(h: Array, z: Array, w: Array) -> Array:
+        found.append((h.ndim, w))
+        return z
 
-    def products(*leaves: Array) -> list[Array]:
+    def weights(*leaves: Array) -> list[Array]:
         found.clear()
         tapped(tree.unflatten(leaves), jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape[1:]), leaf.dtype), x), tap)
-        return [z for _, z in found]
+        return [w for _, w in found]
 
-    program = jax.make_jaxpr(products)(*shapes).jaxpr
+    program = jax.make_jaxpr(weights)(*shapes).jaxpr
     places = []
-    for number, (num_axes, z) in enumerate(found):
+    for number, (num_axes, w) in enumerate(found):
         _, used = dce_jaxpr(program, [number == other for other in range(len(found))])
         kernels = [place for place in range(len(leaves)) if used[place] and leaves[place].ndim == 2]
-        kernels = [place for place in kernels if leaves[place].shape[1] == z.shape[-1]]
+        kernels = [place for place in kernels if leaves[place].shape[1] == w.shape[-1]]
         places.append(kernels[0] if len(kernels) == 1 and num_axes == 2 else None)
     return [place if places.count(place) == 1 else None for place in places]
