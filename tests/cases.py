@@ -485,10 +485,7 @@ LEARNERS = {
     ),
     "mean_field": Case(learners.mean_field(learners.mlp((16,), num_outputs=CLASSES), 4, **_small())),
     "batch_ensemble": Case(
-        learners.batch_ensemble(
-            learners.lenet(CLASSES, channels=(2,), kernel=3, hidden=8), 3, **_small(restart=learners.warm, num_steps=5)
-        ),
-        True,
+        learners.batch_ensemble(learners.mlp((16,), num_outputs=CLASSES), 3, **_small(restart=learners.warm))
     ),
     "masksembles": Case(learners.masksembles(learners.mlp((16,), num_outputs=CLASSES), 3, **_small())),
     "epinet": Case(learners.epinet(learners.mlp((16,), num_outputs=CLASSES), 4, **_small())),

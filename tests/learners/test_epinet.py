@@ -48,6 +48,7 @@ def test_draws_are_the_network_and_the_two_small_ones_at_their_index():
         np.testing.assert_allclose(found.noise[:, k], np.log1p(np.exp(outputs[:, 1])), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_undoes_the_prior_at_the_labels_and_less_away_from_them():
     learner = learners.epinet(
         learners.mlp((16,), num_outputs=1),

@@ -65,6 +65,7 @@ def test_a_linear_model_has_the_posterior_mean_and_the_diagonal_of_the_precision
     np.testing.assert_allclose(evidence - bound, gap, atol=0.02)
 
 
+@pytest.mark.slow
 def test_units_have_the_noise_that_their_weights_give_them():
     """Moments of the outputs of one dense layer, by many rows that are alike; kernels are told apart by the program."""
     net, x = learners.mlp((), num_outputs=2), jnp.tile(jnp.array([[0.5, -1.0, 2.0]]), (20_000, 1))

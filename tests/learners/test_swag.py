@@ -54,6 +54,7 @@ def test_draws_have_the_moments_of_the_paper():
     assert (np.abs(np.cov(draws.T) - covariance) < 5 * error).all()
 
 
+@pytest.mark.slow
 def test_without_scale_all_draws_are_the_mean_of_their_member():
     learner = make(4, num_members=2, num_collected=2, rank=2, scale=0.0, num_steps=3)
     state = jax.jit(lambda: learner.fit(KEY, learner.init(KEY, DATA), DATA))()

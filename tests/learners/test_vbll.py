@@ -43,7 +43,7 @@ def test_on_fixed_features_the_posterior_is_that_of_linear_regression():
     np.testing.assert_allclose(pairs, new @ covariance @ new.T, atol=0.02)
 
 
-@pytest.mark.parametrize("diagonal", [True, False])
+@pytest.mark.parametrize("diagonal", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_draws_have_the_normals_and_one_step_descends_jensens_bound(diagonal):
     """The bound is below what the draws say; its slope is what one step of plain descent takes from the mean."""
     make = lambda rate: learners.vbll(
@@ -97,6 +97,7 @@ def test_draws_have_the_normals_and_one_step_descends_jensens_bound(diagonal):
     )
 
 
+@pytest.mark.slow
 def test_the_noise_of_labels_is_learned():
     """With features that say nothing the noise is the variance of the labels, within its prior."""
     y = np.random.default_rng(1).normal(size=200) * 0.5
