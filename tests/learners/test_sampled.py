@@ -1,5 +1,7 @@
 """Chains: their diagnostics against numpyro's, and their draws against conjugate and dense posteriors."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,18 +9,16 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 from numpyro import diagnostics
+from problem import MOVING, QUERY, TASK
 
 from bal import learners
-from bal.acquisition import bald
-from bal.learners.convergence import sampler_report, unconverged
+from bal.learners.convergence import ChainReport, judge_chains, unconverged
 from bal.loop import run_seeds, seed_keys
 from bal.numerics import effective_size, split_r_hat
-from bal.pool import make_pool
-from bal.query import by_score
-from bal.selection import best
-from bal.typing import Data, Setup, Task
+from bal.typing import Data, Setup
 
 KEY = jax.random.key(0)
+SHORT = {"num_chains": 2, "num_warmup": 10, "thin": 2}
 RANDOM = np.random.default_rng(0)
 
 
@@ -66,6 +66,7 @@ def test_a_conjugate_model_has_its_posterior():
     np.testing.assert_allclose(prediction.noise, 0.25, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_of_a_logistic_regression_have_their_posterior():
     """Against a dense grid over slope and offset of the log odds, each the difference of two weights N(0, 1)."""
     x, y = np.array([-1.0, -0.5, 0.2, 0.8, 1.5, 9.0]), np.array([0, 1, 0, 1, 1, 0])
@@ -87,39 +88,67 @@ def test_weights_of_a_logistic_regression_have_their_posterior():
     assert state.converged.all()
 
 
-def classes(x, y=None, weight=None):
-    """A model that weighs its rows itself."""
-    weights = numpyro.sample("weights", dist.Normal(0.0, 1.0).expand([1, 3]).to_event(2))
+def own_line(x, y=None, weight=None):
+    """The same, which weighs its rows itself."""
+    weights = numpyro.sample("weights", dist.Normal(0.0, 2.0).expand([2]).to_event(1))
     with numpyro.handlers.scale(scale=weight):
-        numpyro.sample("label", dist.Categorical(logits=x @ weights), obs=y)
+        numpyro.sample("label", dist.Normal(x @ weights, 0.5), obs=y)
 
 
-def plain_classes(x, y=None):
+@pytest.mark.slow
+def test_rows_are_weighted_as_a_model_would_itself():
+    data = Data(
+        jnp.array([[1.0, 0.0], [-1.0, 2.0], [0.5, 9.0]]), jnp.array([0.0, 1.0, 2.0]), jnp.array([1.0, 2.0, 0.0])
+    )
+    states = [fitted(learners.from_numpyro(model, 4, **SHORT), data) for model in (own_line, line)]
+    np.testing.assert_allclose(states[0].draws["weights"], states[1].draws["weights"], rtol=1e-5)
+
+
+def classes(x, y=None):
     weights = numpyro.sample("weights", dist.Normal(0.0, 1.0).expand([1, 3]).to_event(2))
     numpyro.sample("label", dist.Categorical(logits=x @ weights), obs=y)
 
 
-def test_rows_are_weighted_as_a_model_would_itself():
-    data = Data(jnp.array([[1.0], [-1.0], [0.5]]), jnp.array([0, 1, 2]), jnp.array([1.0, 2.0, 0.0]))
-    own, given = (
-        learners.from_numpyro(model, 4, num_chains=2, num_warmup=10, thin=2) for model in (classes, plain_classes)
-    )
-    states = [fitted(learner, data) for learner in (own, given)]
-    np.testing.assert_allclose(states[0].draws["weights"], states[1].draws["weights"], rtol=1e-5)
-    np.testing.assert_allclose(np.exp(own.predict(states[0], data.x)).sum(-1), 1.0, rtol=1e-5)
+def test_finitely_many_values_are_classes():
+    learner = learners.from_numpyro(classes, 4, **SHORT)
+    data = Data(jnp.ones((3, 1)), jnp.array([0, 1, 2]), jnp.ones(3))
+    state = learner.init(KEY, data)
+    found, weights = learner.predict(state, 2 * data.x), np.asarray(state.draws["weights"])[:, 0]
+    np.testing.assert_allclose(found[0], jax.nn.log_softmax(2 * weights, -1), rtol=1e-5)
+
+
+class Told(NamedTuple):
+    """A state with a report, as chains leave one."""
+
+    converged: jax.Array
+    chain: ChainReport
 
 
 def test_chains_that_are_too_short_are_told_of():
     """In the state, in `info` of every query, and in a warning."""
-    x = np.linspace(-1, 1, 12, dtype=np.float32)[:, None]
-    learner = learners.mcmc(learners.linear(2), 4, num_chains=2, num_warmup=1, thin=2)
-    setup = Setup(learner, by_score(bald, best), 1, 2, 4)
+    values = jnp.asarray(RANDOM.normal(size=(2, 8, 3)).cumsum(1), jnp.float32)
+    report, trusted = judge_chains(values.at[1].add(9.0), jnp.int32(1), 4)
+    assert not trusted
+    assert report.r_hat > 2
+    told = Told(trusted[None], report)
+    assert "num_warmup" in unconverged(told)
+    learner = MOVING._replace(
+        init=lambda key, data: (MOVING.init(key, data), told),
+        fit=lambda key, state, data: (MOVING.fit(key, state[0], data), told),
+        predict=lambda state, x: MOVING.predict(state[0], x),
+    )
     with pytest.warns(UserWarning, match="in 2 of 2 queries the fit had not converged"):
-        log = run_seeds(seed_keys(0, 1), Task(make_pool(x), (x[:, 0] > 0).astype(int)), setup).log
-    assert log.info["r_hat"].shape == log.info["effective_size"].shape == log.info["num_divergent"].shape == (1, 2)
-    state = fitted(learner, Data(x, jnp.asarray(x[:, 0] > 0, jnp.int32), jnp.ones(12)))
-    assert sampler_report(state).keys() == {"r_hat", "effective_size", "num_divergent"}
-    assert "num_warmup" in unconverged(state)
+        log = run_seeds(seed_keys(0, 1), TASK, Setup(learner, QUERY, 1, 2, 4)).log
+    assert {name: value.tolist() for name, value in log.info.items() if name in report._fields} == {
+        name: [[value.item()] * 2] for name, value in report._asdict().items()
+    }
+
+
+@pytest.mark.parametrize(("r_hat", "divergent", "trusted"), [(0.0, 0, True), (9.0, 0, False), (0.0, 2, False)])
+def test_when_chains_are_trusted(r_hat, divergent, trusted):
+    values = jnp.asarray(RANDOM.normal(size=(2, 40, 1)), jnp.float32).at[1].add(r_hat)
+    assert bool(judge_chains(values, jnp.int32(divergent), 8)[1]) == trusted
+    assert not judge_chains(values, jnp.int32(0), 400)[1]  # more draws than the chains hold
 
 
 def no_labels(x, y=None):
@@ -163,7 +192,7 @@ def one_label(x, y=None):
     ],
 )
 def test_models_that_are_no_posterior_over_functions_are_refused(model, message):
-    learner = learners.from_numpyro(model, 4, num_chains=2, num_warmup=10, thin=2)
+    learner = learners.from_numpyro(model, 4, **SHORT)
     data = Data(jnp.ones((3, 1)), jnp.ones(3), jnp.ones(3))
     with pytest.raises(ValueError, match=message):
         jax.eval_shape(lambda: learner.predict(learner.fit(KEY, learner.init(KEY, data), data), data.x))
