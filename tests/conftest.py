@@ -15,6 +15,9 @@ CACHE = Path(tempfile.gettempdir()) / f"bal-tests-{RUN}"
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+# a tenth of the time, here and in processes that tests start: nobody looks up where lines of programs came from
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
+os.environ["JAX_INCLUDE_FULL_TRACEBACKS_IN_LOCATIONS"] = "0"
 os.environ.setdefault("MPLBACKEND", "agg")
 # most of the time goes into compiling small programs; `XLA_FLAGS= pytest` compiles them as users do
 QUICK = (
@@ -29,10 +32,7 @@ import pytest  # noqa: E402
 import started  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 2)
-# a tenth of the time: here nearly every program is another, and nobody looks up where its lines came from
-jax.config.update("jax_enable_compilation_cache", False)
-jax.config.update("jax_traceback_in_locations_limit", 0)
-jax.config.update("jax_include_full_tracebacks_in_locations", False)
+jax.config.update("jax_enable_compilation_cache", False)  # in this process nearly every program is another
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 

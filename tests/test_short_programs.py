@@ -60,6 +60,7 @@ def test_three_data_sets_four_strategies(tmp_path, monkeypatch):
         np.testing.assert_array_equal(values[:2], first["digits"][label])
 
 
+@pytest.mark.slow  # as a page of docs/, which runs
 def test_epig_with_target_inputs():
     from bal.learners import ensemble, mlp
 
@@ -72,6 +73,7 @@ def test_epig_with_target_inputs():
     assert (np.asarray(log.scores) > 0).all()
 
 
+@pytest.mark.slow  # as a page of docs/, which runs
 def test_a_csv_file_with_text_categories_and_missing_values(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [f"{20 + n if n % 5 else ''},{['Ulm', 'Bonn', '?'][n % 3]},{['low', 'high'][n % 2]}" for n in range(30)]

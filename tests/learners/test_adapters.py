@@ -266,7 +266,7 @@ def test_a_campaign_is_resumed_by_fitting_anew(learner, tmp_path):
 def test_a_host_learner_is_not_traced():
     setup = Setup(HOSTS["sklearn"], entropy(), batch_size=2, num_rounds=1, num_initial=6)
     task = Task(make_pool(X), CLASSES)
-    with pytest.raises(ValueError, match="compiles whole experiments, got over=host; use run_eager"):
+    with pytest.raises(ValueError, match=r"this model cannot be compiled \(over=host\); use study, or run_eager"):
         run_seeds(seed_keys(0, 2), task, setup)
     with pytest.raises(
         ValueError, match="is plain Python, which JAX cannot trace, but `over` is of place device; leave"

@@ -5,6 +5,7 @@ import textwrap
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 PLACES = jax.random.normal(jax.random.key(0), (60, 6))
@@ -53,6 +54,7 @@ def lines(program: str) -> int:
     return len([line for line in program.splitlines() if line.strip()])
 
 
+@pytest.mark.slow  # as a page of docs/, which runs
 def test_ones_own_network_in_ten_lines():
     names = {"Net": Net, "x": INPUTS, "y": LABELS, "jnp": jnp}
     assert lines(OWN_NETWORK) <= 10
@@ -63,6 +65,7 @@ def test_ones_own_network_in_ten_lines():
     assert not names["runs"].log.info["all_equal"].any()
 
 
+@pytest.mark.slow  # as a page of docs/, which runs
 def test_ones_own_estimator_in_eight_lines(tmp_path, monkeypatch):
     """Typed twice: the second time it goes on from the record, and asks for other rows."""
     monkeypatch.chdir(tmp_path)

@@ -165,7 +165,7 @@ def largest_array(jaxpr) -> int:
 
 @pytest.mark.parametrize("rule", [typiclust(), probcover(0.5), k_medoids(), ranked_batch], ids=NAMES)
 def test_no_matrix_of_all_pairs(rule):
-    """With 50,000 rows nothing exceeds the features (6.4 million entries) by much: all pairs would be 2.5 billion."""
+    """With 50,000 rows nothing is near all pairs, 2.5 billion: blocks of rows, 32 times as wide off a CPU as on one."""
     n, num_features, capacity = 50_000, 128, 200
     shape = lambda *dims: jax.ShapeDtypeStruct(dims, jnp.float32)
     rows, known = shape(n, num_features), shape(capacity, num_features)
@@ -175,4 +175,4 @@ def test_no_matrix_of_all_pairs(rule):
         rows, jax.ShapeDtypeStruct((n,), jnp.int32), jax.ShapeDtypeStruct((n,), bool), shape(n), known, shape(capacity)
     )
     program = jax.make_jaxpr(lambda candidates: rule(KEY, candidates, 100))(some)
-    assert n * num_features <= largest_array(program.jaxpr) < 2 * n * num_features
+    assert n * num_features <= largest_array(program.jaxpr) < n * n / 30

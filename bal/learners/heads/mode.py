@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from bal.numerics import dot, rows_per_block, sum_in_row_blocks
+from bal.numerics import dot, rounding_error, rows_per_block, sum_in_row_blocks
 
 BLOCK_BYTES = 2**21
 """What the logits of a block of rows may take."""
@@ -110,7 +110,7 @@ def find_mode(rows: Rows, precision: Float[Array, ""], start: Float[Array, "F C"
         grad, scale = slope(at.weights)
         move = solve(rows, at._replace(scale=scale), precision, axes, grad, 1e-4, 100)
         decrement, before = jnp.sum(move * grad), loss(at.weights)
-        slack = 8 * jnp.finfo(before.dtype).eps * jnp.abs(before)
+        slack = rounding_error(jnp.abs(before))
         worse = lambda share: ~(loss(at.weights - share * move) <= before + slack) & (share > 1e-6)
         share = jax.lax.while_loop(worse, lambda share: share / 2, jnp.ones_like(before))
         return _Step(at.weights - share * move, scale, decrement, at.number + 1)

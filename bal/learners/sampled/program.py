@@ -109,7 +109,7 @@ def from_numpyro(
 
         found = sample(
             key_chains,
-            lambda draw: potential_energy(run, (data.x,), rest, draw),
+            lambda draw: jnp.asarray(potential_energy(run, (data.x,), rest, draw)),
             log_likelihoods,
             starts(key_start, data),
             length,
