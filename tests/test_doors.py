@@ -152,7 +152,13 @@ ROWS = [
     ),
     ("a module for a learner", ALL, {"learner": nnx.Linear}, r"write ensemble\(bal.learners.network\(module\)"),
     ("a network for a learner", ALL, {"learner": linear(3)}, r"write ensemble\(network, num_members=10\)"),
-    ("NaN in the test set", RUNS, {"test": (changed(X_POOL, 4, np.nan), LABELS)}, "test set holds NaN at index 4"),
+    (
+        "NaN in the test set",
+        RUNS,
+        {"test": (changed(X_POOL, 4, np.nan), LABELS)},
+        "test set holds NaN or infinity at index 4",
+    ),
+    ("infinity in the test set", RUNS, {"test": (changed(X_POOL, 5, np.inf), LABELS)}, "NaN or infinity at index 5"),
     ("metrics of nothing", RUNS, {"test": None, "evaluate": classification()}, r"expected a test set \(x, y\) .* none"),
     (
         "targets of two columns",

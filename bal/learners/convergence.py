@@ -33,6 +33,15 @@ def before_chains(num_draws: int) -> ChainReport:
     return ChainReport(one, one * num_draws, jnp.zeros((), jnp.int32))
 
 
+def check_steps(num_steps: int) -> None:
+    """ValueError for a chain too short to be cut in halves that can be compared."""
+    if num_steps < FEWEST_STEPS:
+        raise ValueError(
+            f"a chain of {num_steps} steps behind the warm-up cannot be judged; give more draws or thin, for at least "
+            f"{FEWEST_STEPS}"
+        )
+
+
 def judge_chains(
     values: Float[Array, "M n J"], num_divergent: Int[Array, ""], num_draws: int
 ) -> tuple[ChainReport, Bool[Array, ""]]:

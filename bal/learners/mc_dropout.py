@@ -13,10 +13,10 @@ from jaxtyping import Array, Float
 
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
-from bal.learners.networks.network import features_of, training_pass
+from bal.learners.networks.network import features_of
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count
-from bal.learners.training import check_training, map_members, train
+from bal.learners.training import check_training, map_members, network_loss, train
 from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
@@ -68,9 +68,7 @@ def mc_dropout(
     check_training(network, num_steps, minibatch_size, optimizer, restart, likelihood)
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
-    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
-        outputs, moved = training_pass(network, params, x, key)
-        return likelihood.loss(outputs, y), moved
+    loss = network_loss(network, likelihood)
 
     def init(key: PRNGKey, data: Data) -> DropoutState:
         params = network.init(key, data.x)

@@ -11,10 +11,10 @@ from jaxtyping import Array, Float
 from bal.learners.ensemble import EnsembleState
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
-from bal.learners.networks.network import features_of, training_pass
+from bal.learners.networks.network import features_of
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count
-from bal.learners.training import check_training, map_members, train_in_parts
+from bal.learners.training import check_training, map_members, network_loss, train_in_parts
 from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
@@ -64,9 +64,7 @@ def snapshot(
     base = optax.adam(1e-2) if optimizer is None else optimizer
     cyclic = optax.chain(base, optax.scale_by_schedule(cosine))
 
-    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
-        outputs, moved = training_pass(network, params, x, key)
-        return likelihood.loss(outputs, y), moved
+    loss = network_loss(network, likelihood)
 
     def init(key: PRNGKey, data: Data) -> EnsembleState:
         return EnsembleState(jax.vmap(network.init, (0, None))(jax.random.split(key, num_members), data.x))

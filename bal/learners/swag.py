@@ -15,10 +15,10 @@ from jaxtyping import Array, Float
 
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
-from bal.learners.networks.network import features_of, training_pass
+from bal.learners.networks.network import features_of
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count, check_factor
-from bal.learners.training import check_no_statistics, check_training, map_members, train, train_in_parts
+from bal.learners.training import check_no_statistics, check_training, map_members, network_loss, train, train_in_parts
 from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
@@ -107,9 +107,7 @@ def swag(
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
     tail_optimizer = optax.sgd(0.05, momentum=0.9) if tail_optimizer is None else tail_optimizer
 
-    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
-        outputs, moved = training_pass(network, params, x, key)
-        return likelihood.loss(outputs, y), moved
+    loss = network_loss(network, likelihood)
 
     def init(key: PRNGKey, data: Data) -> SwagState:
         params = jax.vmap(network.init, (0, None))(jax.random.split(key, num_members), data.x)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from bal.learners.likelihood import Likelihood
 from bal.learners.networks import Network
+from bal.learners.networks.network import training_pass
 from bal.learners.settings import check_count, named
 from bal.typing import Data, PRNGKey, PyTree
 
@@ -27,6 +28,16 @@ def minibatches(key: PRNGKey, weight: Float[Array, "L"], num_steps: int, minibat
     real_first = jnp.argsort(weight <= 0, stable=True)
     num_real = jnp.maximum(jnp.sum(weight > 0), 1)
     return real_first[jax.random.randint(key, (num_steps, minibatch_size), 0, num_real)]
+
+
+def network_loss(network: Network, likelihood: Likelihood) -> Callable[..., tuple[Array, PyTree]]:
+    """The loss that `train` takes of a network by itself: its pass of training, and what the likelihood says of it."""
+
+    def loss(params: PyTree, x: PyTree, y: PyTree, key: PRNGKey) -> tuple[Array, PyTree]:
+        outputs, moved = training_pass(network, params, x, key)
+        return likelihood.loss(outputs, y), moved
+
+    return loss
 
 
 def train(

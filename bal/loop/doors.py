@@ -260,10 +260,12 @@ def _check_test(test: PyTree) -> None:
     """Numbers to measure on are numbers."""
     for leaf in jax.tree.leaves(test):
         if isinstance(leaf, np.ndarray | jax.Array) and jnp.issubdtype(leaf.dtype, np.floating):
-            bad = np.isnan(np.asarray(leaf))
+            bad = ~np.isfinite(np.asarray(leaf))
             if bad.any():
                 row = np.argwhere(np.atleast_1d(bad))[0][0]
-                raise ValueError(f"the test set holds NaN at index {row} of its leading axis; drop or impute such rows")
+                raise ValueError(
+                    f"the test set holds NaN or infinity at index {row} of its leading axis; drop such rows"
+                )
 
 
 def _check_length(y: PyTree, n: int) -> None:

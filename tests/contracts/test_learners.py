@@ -88,6 +88,14 @@ def test_predict_and_embed_are_row_wise(fitted):
     close(some, jax.tree.map(lambda leaf: np.asarray(leaf)[picked], fitted.rows(fitted.state, fitted.data.x)))
 
 
+@pytest.mark.slow
+def test_few_rows_are_predicted_as_among_many(fitted):
+    """Other programs for each learner; that rows do not see those beside them is tested above for as many rows."""
+    picked = np.array([4, 1, 1])
+    some = fitted.rows(fitted.state, fitted.data.x[picked])
+    close(some, jax.tree.map(lambda leaf: np.asarray(leaf)[picked], fitted.rows(fitted.state, fitted.data.x)))
+
+
 def test_zero_weight_rows_change_nothing(fitted):
     x, y, weight, *_ = (None if leaf is None else np.array(leaf) for leaf in fitted.data)
     x[weight == 0], y[weight == 0] = 1e6, (y[weight == 0] + 1) % (int(y.max()) + 1)

@@ -136,6 +136,12 @@ def test_a_regression_and_an_array():
     assert none.pool.present.all()
 
 
+def test_a_file_with_missing_labels_says_which_texts_are_read_as_missing(tmp_path):
+    (tmp_path / "few.csv").write_text("size,kind\n1.0,a\n2.5,none\n3.0,b\n4.0,a\n")
+    with pytest.warns(UserWarning, match="1 of 4 rows have no label, .* read as missing: .*'none', 'null'"):
+        task(tmp_path / "few.csv", "kind", num_test=0)
+
+
 def test_kinds_of_targets():
     some = {"a": [1.0, 2.0, 3.0]}
     assert read_table(some, [3, 1, 3]).class_names == ("1", "3")

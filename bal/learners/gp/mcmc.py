@@ -6,7 +6,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 from numpyro.infer import NUTS
 
-from bal.learners.convergence import FEWEST_STEPS, judge_chains
+from bal.learners.convergence import check_steps, judge_chains
 from bal.learners.gp.coordinates import coordinates
 from bal.learners.gp.hyperparameters import Chosen, Hyperparameters, Objective, check_free, units_of
 from bal.learners.restart import Restart, cold
@@ -44,11 +44,7 @@ def nuts(
         raise ValueError(
             f"expected at least 1 draw, 1 warm-up step and 1 step a draw, got {num_draws}, {num_warmup} and {thin}"
         )
-    if num_draws * thin < FEWEST_STEPS:
-        raise ValueError(
-            f"a chain of {num_draws * thin} steps behind the warm-up cannot be judged; give more draws or thin, for at "
-            f"least {FEWEST_STEPS}"
-        )
+    check_steps(num_draws * thin)
 
     def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> Chosen:
         check_free(initial)

@@ -8,10 +8,10 @@ from jaxtyping import Array
 
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
-from bal.learners.networks.network import features_of, training_pass
+from bal.learners.networks.network import features_of
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import named
-from bal.learners.training import check_training, train
+from bal.learners.training import check_training, network_loss, train
 from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
@@ -74,9 +74,7 @@ def neural_linear(
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
     conditioned = head.fit if head.condition is None else head.condition
 
-    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
-        outputs, moved = training_pass(network, params, x, key)
-        return likelihood.loss(outputs, y), moved
+    loss = network_loss(network, likelihood)
 
     def init(key: PRNGKey, data: Data) -> NeuralState:
         params = network.init(key, data.x)

@@ -13,10 +13,10 @@ from bal.learners.laplace.structures import diagonal, full, kfac, last_layer
 from bal.learners.laplace.tapped import Layer, layers_at, tangent
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
-from bal.learners.networks.network import features_of, training_pass
+from bal.learners.networks.network import features_of
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count
-from bal.learners.training import check_training, train
+from bal.learners.training import check_training, network_loss, train
 from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
@@ -69,8 +69,8 @@ def laplace(
     give a prior. A training that ends in NaN gives NaN.
 
     Use it where one network is what can be afforded; linearized, it underfits less than sampled weights do. Whole
-    matrices cost O(P³) in float64, seconds for the last layer of 128 features and ten classes: there
-    ``neural_linear(network, bayesian_softmax(..., structure="factored"))`` is ten times as fast, at the mode of that
+    matrices cost O(P³) in float64, much for the last layer of 128 features and ten classes: there
+    ``neural_linear(network, bayesian_softmax(..., structure="factored"))`` is cheaper, at the mode of that
     layer given the features.
 
     Args:
@@ -105,9 +105,7 @@ def laplace(
         raise ValueError(f"structure is one of {', '.join(STRUCTURES)}, got {structure!r}")
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
-    def loss(params: PyTree, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
-        outputs, moved = training_pass(network, params, x, key)
-        return likelihood.loss(outputs, y), moved
+    loss = network_loss(network, likelihood)
 
     def layers_of(params: PyTree, x: PyTree) -> tuple[Layer, ...]:
         layers = layers_at(network, likelihood, params, x)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from bal.learners.convergence import FEWEST_STEPS, ChainReport, before_chains, judge_chains
+from bal.learners.convergence import ChainReport, before_chains, check_steps, judge_chains
 from bal.learners.settings import check_count
 from bal.learners.training import map_members
 from bal.typing import PRNGKey, PyTree
@@ -42,12 +42,7 @@ def check_length(length: Length) -> None:
         raise ValueError(
             f"num_draws={length.num_draws} draws cannot come evenly from num_chains={length.num_chains}; use a multiple"
         )
-    steps = length.num_draws // length.num_chains * length.thin
-    if steps < FEWEST_STEPS:
-        raise ValueError(
-            f"a chain of {steps} steps behind the warm-up cannot be judged; give more draws or thin, for at least "
-            f"{FEWEST_STEPS}"
-        )
+    check_steps(length.num_draws // length.num_chains * length.thin)
 
 
 def begun(starts: PyTree, length: Length) -> SampledState:
