@@ -160,8 +160,8 @@ def largest_array(program, given, platform: str) -> int:
 
 @pytest.mark.parametrize("rule", [typiclust(), probcover(0.5), k_medoids(), ranked_batch], ids=NAMES)
 def test_no_matrix_of_all_pairs(rule):
-    """With 50,000 rows nothing exceeds the features (6.4 million entries) by much: all pairs would be 2.5 billion. Off a
-    CPU blocks of rows are 32 times as wide."""
+    """With 50,000 rows nothing exceeds the features (6.4 million entries) by much: all pairs would be 2.5 billion. Off
+    a CPU blocks of rows are 32 times as wide."""
     n, num_features, capacity = 50_000, 128, 200
     shape = lambda *dims: jax.ShapeDtypeStruct(dims, jnp.float32)
     rows, known = shape(n, num_features), shape(capacity, num_features)

@@ -48,7 +48,7 @@ def bayesian_softmax(
     features ``[N, 1, F]``. One class only, or fewer labels than classes, is no special case: the prior decides.
 
     Two ways to draw, the same distribution. "dense" has H and its Cholesky factor in float64, ``[C F, C F]``: exact,
-    and quick up to some hundred weights; of 1,290 a fit takes ten times as long as "factored". "factored" never forms
+    and quick up to some hundred weights, O((C F)³). "factored" never forms
     it: a draw is ``H⁻¹ u`` with ``u = Σ_i √w_i A_i ε_i ⊗ φ_i + ε / √prior ~ N(0, H)``, where ``A_i A_iᵀ = diag(p_i) -
     p_i p_iᵀ`` and ε are standard normal, by conjugate gradients to a residual of 1e-5, a few rows at a time: memory for
     a few arrays ``[F, C]`` beside the draws, at about as many passes over the labels as there are steps, at most 300,
