@@ -16,7 +16,7 @@ import numpy as np
 from cases import ACQUISITIONS, SELECTORS, predictions  # pyright: ignore[reportMissingImports] - the tests
 
 from bal.numerics import dot, in_float64
-from experiments.benchmarks.accelerator_timing import Clock, brief, is_meant
+from experiments.benchmarks.accelerator_timing import NO_TIME, Clock, brief, is_meant
 
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 """What scores may differ by: some roundings of float32, far below what TF32 or bfloat16 products would leave."""
@@ -160,7 +160,7 @@ def checks(names: Sequence[str], threads: int, clock: Clock) -> Iterator[Check]:
         try:
             yield future.result(timeout=max(clock.left(), 0.0))
         except TimeoutError:
-            yield Check(name, None, None, "not run: no time left")
+            yield Check(name, None, None, f"not run: {NO_TIME}")
         except Exception as error:  # the others go on
             yield Check(name, None, False, brief(error))
     pool.shutdown(wait=False, cancel_futures=True)

@@ -13,6 +13,9 @@ import jax
 import jax.numpy as jnp
 
 
+NO_TIME = "no time left"
+
+
 class Work(NamedTuple):
     """A program and how much it has to do at least.
 
@@ -107,8 +110,9 @@ def measured(
         ready, made[number] = made[number], None  # its arguments are freed behind it
         if isinstance(ready, str):
             yield row._replace(note=ready)
-        elif clock.left() <= work.growth * before:
-            yield row._replace(note=f"not run: about {work.growth * before:.0f} s, {clock.left():.0f} s left")
+        elif (left := clock.left()) <= work.growth * before:
+            late = f"about {work.growth * before:.0f} s, {left:.0f} s left" if left else NO_TIME
+            yield row._replace(note=f"not run: {late}")
         else:
             try:
                 before = seconds_of(ready.call)
@@ -121,7 +125,7 @@ def _result(future: Future, clock: Clock) -> Program | str:
     try:
         return future.result(timeout=clock.left())
     except TimeoutError:
-        return "not run: no time left"
+        return f"not run: {NO_TIME}"
     except Exception as error:  # the other rows go on
         return brief(error)
 
