@@ -14,15 +14,12 @@ import numpyro.distributions as dist
 import optax
 import pytest
 from cases import LEARNERS, SELECTORS
-from factories import ALL, recipes
 from flax import nnx
-from gpjax.kernels import RBF
-from problem import KEY, LEARNER, POOL, QUERY, SETUP, TASK, N
+from problem import KEY, POOL, SETUP, TASK, N
 from sklearn.ensemble import RandomForestClassifier
 
 from bal.acquisition import bald, predictive_entropy
 from bal.learners import ensemble, mlp, network
-from bal.learners.gp import gp_regression, process
 from bal.loop import fingerprint
 from bal.loop.fingerprint import describe, difference, row_digests, rows_digest
 from bal.loop.identity import opening, run_identity, same_run
@@ -33,7 +30,7 @@ from bal.records import open_record
 from bal.selection import best, power, random_uniform
 from bal.typing import Selection
 
-PROCESS = gp_regression(process(RBF(lengthscale=0.3), noise=0.1))
+ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 
 
@@ -62,35 +59,31 @@ def test_rows_behind_the_first_are_not_looked_at():
     assert row_digests(longer, [1])[0] != row_digests({"a": X, "b": np.arange(50)}, [2])[0]
 
 
-def test_descriptions_are_the_same_in_another_process(request):
-    """Other addresses, another order of sets; the same checks of shapes, which change the code of inner functions."""
-    checked = request.config.getoption("jaxtyping_packages").split(",", 1)
-    code = "\n".join(
-        [
-            "import sys; sys.path.insert(0, 'tests')",
-            f"import jaxtyping; jaxtyping.install_import_hook(*{checked})",
-            "from problem import LEARNER, QUERY",
-            "from gpjax.kernels import RBF",
-            "from bal.learners.gp import gp_regression, process",
-            "PROCESS = gp_regression(process(RBF(lengthscale=0.3), noise=0.1))",
-            "from factories import ALL, recipes",
-            "from bal.loop.fingerprint import describe",
-            "made = [PROCESS, QUERY, LEARNER, *(row.make() for row in ALL.values()), *recipes().values()]",
-            "print('\\f'.join(map(describe, made)))",
-        ]
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parent.parent,
-        env={**os.environ, "PYTHONHASHSEED": "7"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    there = done.stdout.removesuffix("\n").split("\f")
-    made = [PROCESS, QUERY, LEARNER, *(row.make() for row in ALL.values()), *recipes().values()]
-    for text, method in zip(there, made, strict=True):
-        assert difference(describe(method), text) == ""
+DESCRIBED = """
+import sys; sys.path.insert(0, "tests")
+from factories import ALL, recipes
+from gpjax.kernels import RBF
+from problem import LEARNER, QUERY
+
+from bal.learners.gp import gp_regression, process
+from bal.loop.fingerprint import describe
+
+learner = gp_regression(process(RBF(lengthscale=0.3), noise=0.1))
+for method in [learner, QUERY, LEARNER, *(row.make() for row in ALL.values()), *recipes().values()]:
+    print(describe(method), end="\\f")
+"""
+
+
+def test_descriptions_are_the_same_in_another_process(server):
+    """Other addresses, another order of sets."""
+    here = server.run(["-c", DESCRIBED], ROOT, PYTHONPATH=str(ROOT))
+    command, environment = [sys.executable, "-c", DESCRIBED], {**os.environ, "PYTHONHASHSEED": "7"}
+    there = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert here.returncode == 0, here.stderr
+    described = here.stdout.split("\f"), there.stdout.split("\f")
+    assert len(described[0]) > 100
+    for ours, theirs in zip(*described, strict=True):
+        assert ours == theirs
 
 
 def test_no_two_methods_look_the_same():

@@ -26,7 +26,7 @@ SMOKE = {
     "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
 }
 TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
-    "batchbald_saturation": (batchbald_saturation.Sizes((4, 6), 2, 1, 150, 100, 5), False),
+    "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
     "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
     "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
                           {"BALD": (5, 1), "random": (64, 16)}.items()}, True),

@@ -30,7 +30,13 @@ def test_every_public_learner_has_a_row():
     assert rows == (set(learners.__all__) - PARTS) | (set(gp.__all__) - GP_PARTS)
 
 
-@pytest.fixture(scope="module", params=sorted(LEARNERS))
+SLOW = {"mcmc"}
+"""The sampler of `from_numpyro`, on a longer program."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in sorted(LEARNERS)]
+)
 def case(request):
     return LEARNERS[request.param]
 
