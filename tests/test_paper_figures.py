@@ -14,11 +14,12 @@ import pytest
 from rich.console import Console
 
 from experiments.common import ON_RECORD
-from paper_figures import batchbald_saturation, common, label_complexity, repeated_mnist, two_bells
+from paper_figures import bald_estimator, batchbald_saturation, common, label_complexity, repeated_mnist, two_bells
 from paper_figures.common import Claim, Options, interval, legend, on_record, picture, report
 
 ROOT = Path(__file__).parent.parent
 SMOKE = {
+    "bald_estimator.py": ["--scale", "smoke"],
     "batchbald_saturation.py": ["--scale", "smoke"],
     "gp_placement.py": ["--scale", "smoke"],
     "label_complexity.py": ["--scale", "smoke"],
@@ -26,6 +27,7 @@ SMOKE = {
     "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
 }
 TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
+    "bald_estimator": (bald_estimator.Sizes(3, (1, 10), 200, 32), True),  # the sizes of test_bald_estimator.py
     "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
     "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
     "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
@@ -83,7 +85,7 @@ def test_a_figure_at_smoke_scale(file, tmp_path):
     assert any((tmp_path / "runs").rglob("events.jsonl"))
 
 
-@pytest.mark.parametrize("name", ["batchbald_saturation", "repeated_mnist", "two_bells"])
+@pytest.mark.parametrize("name", ["bald_estimator", "batchbald_saturation", "repeated_mnist", "two_bells"])
 @pytest.mark.parametrize("seeds", [-1, 0, 1])
 def test_too_few_seeds_are_refused_before_any_work(name, seeds):
     module = import_module(f"paper_figures.{name}")
