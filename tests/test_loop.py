@@ -29,9 +29,10 @@ from bal.pool.labeled import empty_log, is_asked
 from bal.query import Query, Stage, by_score, score
 from bal.records import open_record
 from bal.selection import best, per_cost, power, random_uniform, shortlist
-from bal.typing import PADDING, Learner, Pool, Selection, Task
+from bal.typing import PADDING, Data, Learner, Pool, Selection, Task
 
 SETUP = NETWORKS._replace(learner=MOVING)
+QUICK_AND_NETWORKS = [pytest.param(MOVING, id="quick"), pytest.param(LEARNER, id="networks", marks=pytest.mark.slow)]
 
 
 @cache
@@ -40,17 +41,12 @@ def program(setup):
 
 
 def compiled_run(task=TASK, **changes) -> Log:
-    return program(SETUP._replace(**changes))(KEY, task)
+    return jax.tree.map(np.asarray, program(SETUP._replace(**changes))(KEY, task))
 
 
 @pytest.fixture(scope="module")
 def compiled() -> Log:
-    return compiled_run()
-
-
-@pytest.fixture(scope="module")
-def compiled_networks() -> Log:
-    return compiled_run(learner=LEARNER)
+    return compiled_run(learner=MOVING)  # one program with those who name the learner
 
 
 def same_run(a: Log, b: Log, tolerance: float = 1e-4) -> None:
@@ -101,9 +97,9 @@ def test_one_compilation_over_all_rounds():
     assert counts[0]["fit"] == 1
 
 
-def test_eager_is_compiled(compiled, compiled_networks):
-    same_run(run_eager(KEY, TASK, SETUP), compiled)
-    same_run(run_eager(KEY, TASK, NETWORKS), compiled_networks)
+@pytest.mark.parametrize("learner", QUICK_AND_NETWORKS)
+def test_eager_is_compiled(learner):
+    same_run(run_eager(KEY, TASK, SETUP._replace(learner=learner)), compiled_run(learner=learner))
 
 
 def test_events_of_a_compiled_run_are_those_of_an_eager_one(compiled):
@@ -128,11 +124,30 @@ def test_eager_compiles_once(compiled):
     assert [part._cache_size() for part in parts] == [1, 1, 1, 1]
 
 
-def test_networks_of_many_seeds_are_those_of_a_single_one(compiled_networks):
-    keys = jnp.stack([jax.random.key(9), KEY])
-    vmapped = jax.jit(jax.vmap(partial(run, setup=NETWORKS), in_axes=(0, None)))(keys, TASK)
-    for log in (vmapped, run_seeds(keys, TASK, NETWORKS).log):
-        same_run(jax.tree.map(lambda leaf: np.asarray(leaf)[1], log), compiled_networks, 1e-3)
+@pytest.mark.parametrize("learner", QUICK_AND_NETWORKS)
+def test_seeds_under_vmap_are_single_ones(learner):
+    keys, setup = jnp.stack([jax.random.key(9), KEY]), SETUP._replace(learner=learner)
+    vmapped = jax.jit(jax.vmap(partial(run, setup=setup), in_axes=(0, None)))(keys, TASK)
+    same_run(jax.tree.map(lambda leaf: np.asarray(leaf)[1], vmapped), compiled_run(learner=learner), 1e-3)
+
+
+@pytest.mark.slow
+def test_networks_of_many_seeds_are_those_of_a_single_one():
+    log = run_seeds(jnp.stack([jax.random.key(9), KEY]), TASK, NETWORKS).log
+    same_run(jax.tree.map(lambda leaf: np.asarray(leaf)[1], log), compiled_run(learner=LEARNER), 1e-3)
+
+
+def test_an_equal_setup_on_other_data_is_not_compiled_again():
+    """Made anew, of methods that are equal, for other seeds and labels: nothing is traced."""
+    traced = []
+    alike = SETUP._replace(learner=MOVING._replace(fit=lambda *args: traced.append(1) or MOVING.fit(*args)))
+    first = run_seeds(seed_keys(0, 2), TASK, alike._replace(query=by_score(bald, best))).log
+    before, keys = len(traced), seed_keys(1, 2)
+    other = TASK._replace(oracle=(Y + 1) % CLASSES)
+    again = run_seeds(keys, other, alike._replace(query=by_score(bald, best))).log
+    assert len(traced) == before
+    same_run(jax.tree.map(lambda leaf: leaf[1], again), run_eager(keys[1], other, SETUP), 1e-3)
+    assert first.indices.tolist() != again.indices.tolist()
 
 
 @pytest.mark.parametrize("num_devices", [1, 2])
@@ -164,22 +179,39 @@ def test_per_seed_pools_and_starts():
     assert (runs.log.indices[1] % 2 == 1).all()
 
 
-def test_members_spread_over_devices(compiled):
-    spread = ensemble(mlp((8,), num_outputs=CLASSES), 4, num_steps=15, minibatch_size=8, mesh=device_mesh(2))
-    together = ensemble(mlp((8,), num_outputs=CLASSES), 4, num_steps=15, minibatch_size=8)
-    same_run(compiled_run(learner=spread), compiled_run(learner=together), 1e-3)
+def four_members(mesh=None):
+    return ensemble(mlp((8,), num_outputs=CLASSES), 4, num_steps=15, minibatch_size=8, mesh=mesh)
 
 
-def test_vmap_over_hyper_parameters():
+def test_members_spread_over_devices():
+    data = Data(X, Y, jnp.ones(N))
+    predict = lambda learner, data: learner.predict(learner.fit(KEY, learner.init(KEY, data), data), data.x)
+    spread, together = (jax.jit(partial(predict, four_members(mesh)))(data) for mesh in (device_mesh(2), None))
+    np.testing.assert_allclose(spread, together, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_members_spread_over_devices_inside_a_run():
+    same_run(compiled_run(learner=four_members(device_mesh(2))), compiled_run(learner=four_members()), 1e-3)
+
+
+def moving_by(rate):
+    return MOVING._replace(fit=lambda key, state, data: rate * MOVING.fit(key, state, data))
+
+
+def networks_by(rate):
+    return ensemble(mlp((8,), num_outputs=CLASSES), 2, optimizer=optax.adam(rate), num_steps=15, minibatch_size=8)
+
+
+@pytest.mark.parametrize("learner_by", [moving_by, pytest.param(networks_by, marks=pytest.mark.slow)])
+def test_vmap_over_hyper_parameters(learner_by):
     def with_rate(rate):
-        learner = ensemble(
-            mlp((8,), num_outputs=CLASSES), 2, optimizer=optax.adam(rate), num_steps=15, minibatch_size=8
-        )
-        return run(KEY, TASK, SETUP._replace(learner=learner))
+        return run(KEY, TASK, SETUP._replace(learner=learner_by(rate)))
 
     rates = jnp.array([1e-3, 3e-2])
-    both = jax.jit(jax.vmap(with_rate))(rates)
-    single = jax.jit(with_rate)(rates[1])
+    both, single = (
+        jax.tree.map(np.asarray, found) for found in (jax.jit(jax.vmap(with_rate))(rates), jax.jit(with_rate)(rates[1]))
+    )
     same_run(jax.tree.map(lambda leaf: leaf[1], both), single, 1e-3)
     assert both.metrics["nll"][0, -1] != both.metrics["nll"][1, -1]
 
@@ -206,13 +238,21 @@ def test_chunked_is_streamed_is_dense(compiled, over, tmp_path):
     same_run(run_eager(KEY, TASK._replace(pool=pool), SETUP._replace(over=over)), compiled)
 
 
+def by_numpy(posterior, test):
+    """What `evaluate` says, in plain Python."""
+    probs = np.exp(posterior.predict(np.asarray(test[0]))).mean(1)
+    own = probs[np.arange(len(probs)), np.asarray(test[1])]
+    return {"accuracy": (probs.argmax(-1) == np.asarray(test[1])).mean(), "nll": -np.log(own).mean()}
+
+
 def test_host_is_dense(tmp_path):
     """Plain Python calls, one round of them, on a pool outside of memory."""
     short = SETUP._replace(num_rounds=1)
     np.save(tmp_path / "x.npy", np.asarray(X))
     pool = POOL._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
     called = MOVING._replace(**{name: jax.jit(getattr(MOVING, name)) for name in ("init", "fit", "predict")})
-    on_host = run_eager(KEY, TASK._replace(pool=pool), short._replace(learner=called, over=host(20)))
+    on_host = short._replace(learner=called, over=host(20), evaluate=by_numpy)
+    on_host = run_eager(KEY, TASK._replace(pool=pool), on_host)
     same_run(on_host, run_eager(KEY, TASK, short))
 
 
@@ -262,6 +302,7 @@ def test_a_function_in_the_compiled_loop_is_asked_for_the_picked_rows_only(compi
     assert asked == compiled.start.tolist() + compiled.indices.ravel().tolist()
 
 
+@jax.jit
 def noisy(key, indices, x):
     """Every fourth label is drawn anew, by a key that hangs on the row."""
     draw = lambda row: jax.random.randint(jax.random.fold_in(key, row), (2,), 0, jnp.array([4, CLASSES]))
@@ -445,9 +486,11 @@ def test_random_runs_store_their_probabilities():
     np.testing.assert_allclose(np.exp(log.log_q[0]), [1 / 36, 1 / 35], rtol=1e-5)
 
 
-def test_whole_loop_lowers_for_every_platform():
+@pytest.mark.parametrize("learner", QUICK_AND_NETWORKS)
+def test_whole_loop_lowers_for_every_platform(learner):
+    setup = SETUP._replace(learner=learner)
     exported = jax.export.export(
-        jax.jit(jax.vmap(lambda seed: run(jax.random.key(seed), TASK, NETWORKS).metrics)),
+        jax.jit(jax.vmap(lambda seed: run(jax.random.key(seed), TASK, setup).metrics)),
         platforms=("cpu", "cuda", "tpu"),
     )(jnp.arange(3))
     assert exported.platforms == ("cpu", "cuda", "tpu")
@@ -476,7 +519,7 @@ def test_scikit_learn_model_on_the_host():
 
     learner = Learner(init=lambda key, data: None, fit=fit, predict=predict)
     task = TASK._replace(pool=POOL._replace(x=np.asarray(X)))
-    log = run_eager(KEY, task, SETUP._replace(learner=learner, over=host(N)))
+    log = run_eager(KEY, task, SETUP._replace(learner=learner, over=host(N), evaluate=by_numpy))
     assert len(set(log.indices.ravel().tolist())) == 8
     assert (log.scores >= 0).all()
 
@@ -488,7 +531,7 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("learner", [MOVING, WARM], ids=["quick", "warm"])
+@pytest.mark.parametrize("learner", [MOVING, pytest.param(WARM, marks=pytest.mark.slow)], ids=["quick", "warm"])
 @pytest.mark.parametrize("stop_after", [0, 2])
 def test_resume_is_uninterrupted(tmp_path, learner, stop_after):
     setup = SETUP._replace(learner=learner)
@@ -545,16 +588,16 @@ def resume(folder, key=KEY, task=TASK, **changes):
         ({"task": TASK._replace(start=[1, 2, 3, 4])}, "the start set is not that of the record"),
         ({"batch_size": 3}, "another batch_size"),
         ({"query": by_score(predictive_entropy, best)}, "another query .*bald.*predictive_entropy"),
-        ({"learner": LEARNER._replace(embed=None)}, "another learner .*was bal.ensemble, is bal.Learner"),
+        ({"learner": LEARNER}, "another learner .*was bal.Learner of 7, is bal.ensemble"),
     ],
 )
 def test_resume_refuses_a_run_that_differs(tmp_path_factory, change, message):
     """Otherwise a record would hold the first rounds of one experiment and the last of another."""
     folder = tmp_path_factory.getbasetemp() / "differs"
     if not folder.exists():
-        stopped(folder, learner=LEARNER)
+        stopped(folder)
     with pytest.raises(ValueError, match=message):
-        resume(folder, **{"learner": LEARNER, **change})
+        resume(folder, **change)
 
 
 def test_resume_with_more_rounds(tmp_path):
@@ -606,12 +649,11 @@ def test_a_record_without_identity_is_checked_round_by_round(tmp_path):
 def test_two_seeds_of_one_record_resume_with_their_own_state(tmp_path):
     """The saved state is that of the seed that was killed; the other one has to do without."""
     other = jax.random.key(11)
-    setup = SETUP._replace(learner=WARM)
-    stopped(tmp_path, learner=WARM)
+    stopped(tmp_path)
     with open_record(tmp_path, "stopped", {}) as record:
-        first = run_eager(other, TASK, setup, record, seed=1)
-    same_run(first, run_eager(other, TASK, setup), 0.0)
-    same_run(resume(tmp_path, learner=WARM), run_eager(KEY, TASK, setup), 0.0)
+        first = run_eager(other, TASK, SETUP, record, seed=1)
+    same_run(first, run_eager(other, TASK, SETUP), 0.0)
+    same_run(resume(tmp_path), run_eager(KEY, TASK, SETUP), 0.0)
 
 
 def test_killed_process_resumes(tmp_path, server):
@@ -624,12 +666,15 @@ def test_killed_process_resumes(tmp_path, server):
         from problem import SETUP as NETWORKS
         from bal.loop.eager import run_eager
         from bal.records import open_record
-        slow = lambda event: (print(event["round"], flush=True), time.sleep(0.3))
+        def on_round(event):
+            print(event["round"], flush=True)
+            if event["round"] == 1 and sys.argv[3:]:
+                time.sleep(600)
         with open_record(sys.argv[1], sys.argv[2], {}) as record:
-            run_eager(KEY, TASK, NETWORKS._replace(learner=MOVING), record, on_round=slow)
+            run_eager(KEY, TASK, NETWORKS._replace(learner=MOVING), record, on_round=on_round)
     """)
     command, path = ["-c", script, tmp_path, "killed"], str(Path(__file__).parent)
-    victim = server.start(command, tmp_path, PYTHONPATH=path)
+    victim = server.start([*command, "wait"], tmp_path, PYTHONPATH=path)
     victim.wait_for("1\n")
     os.kill(victim.pid, signal.SIGKILL)
     assert victim.wait().returncode == -signal.SIGKILL

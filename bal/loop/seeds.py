@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +28,8 @@ from bal.typing import Setup, Task
 class SeedRuns(NamedTuple):
     """The logs of all seeds, every array leading with the seed, and what they took.
 
-    compile_seconds: tracing and compilation; run_seconds: the run itself, all seeds together.
+    compile_seconds: tracing and compilation, next to none where an equal set-up has run before on data of these shapes;
+    run_seconds: the run itself, all seeds together.
     """
 
     log: Log
@@ -58,12 +59,23 @@ def over_seeds(fn: Callable, args: tuple, in_axes: tuple, mesh: Mesh | None = No
     lengths = {leaf.shape[0] for leaf, own in zip(leaves, per_seed, strict=True) if own}
     if len(lengths) != 1:
         raise ValueError(f"expected one number of seeds in all per-seed arguments, got {sorted(lengths)}")
+    try:
+        spread = _spread(fn, tree, tuple(per_seed), mesh)
+    except TypeError:  # made of functions that cannot be hashed
+        spread = _spread.__wrapped__(fn, tree, tuple(per_seed), mesh)
+    shared, mapped = (tuple(leaf for leaf, own in zip(leaves, per_seed) if own == each) for each in (False, True))
+    return OverSeeds(spread, shared, mapped, lengths.pop(), mesh.size)
+
+
+@lru_cache(maxsize=16)
+def _spread(fn: Callable, tree: Any, per_seed: tuple[bool, ...], mesh: Mesh) -> Callable:
+    """The map of `fn`; kept, so that a second call with the same settings and shapes compiles nothing."""
     mapped = [number for number, own in enumerate(per_seed) if own]
     shared = [number for number, own in enumerate(per_seed) if not own]
 
     def one_seed(shared_leaves: tuple, seed_leaves: tuple) -> Any:
         places = dict(zip(shared + mapped, (*shared_leaves, *seed_leaves), strict=True))
-        return fn(*tree.unflatten([places[number] for number in range(len(leaves))]))
+        return fn(*tree.unflatten([places[number] for number in range(len(per_seed))]))
 
     def one_device(shared_leaves: tuple, seed_leaves: tuple) -> Any:
         one = partial(one_seed, shared_leaves)
@@ -71,10 +83,20 @@ def over_seeds(fn: Callable, args: tuple, in_axes: tuple, mesh: Mesh | None = No
             return jax.lax.map(one, seed_leaves)
         return jax.vmap(one)(seed_leaves)
 
-    spread = jax.shard_map(one_device, mesh=mesh, in_specs=(P(), P("seeds")), out_specs=P("seeds"), check_vma=False)
-    return OverSeeds(
-        spread, tuple(leaves[n] for n in shared), tuple(leaves[n] for n in mapped), lengths.pop(), mesh.size
+    return jax.jit(
+        jax.shard_map(one_device, mesh=mesh, in_specs=(P(), P("seeds")), out_specs=P("seeds"), check_vma=False)
     )
+
+
+class OneSeed(NamedTuple):
+    """`run` of one set-up, equal to that of an equal set-up; dtypes: those of labels that an oracle tells."""
+
+    setup: Setup
+    dtypes: Any = None
+
+    def __call__(self, key: Array, task: Task) -> Log:
+        """What the seed of this key does."""
+        return run(key, task if self.dtypes is None else stored_as(self.dtypes, task), self.setup)
 
 
 class OverSeeds(NamedTuple):
@@ -159,10 +181,8 @@ def run_seeds(
             f"run_seeds compiles whole experiments, but this {what} cannot be compiled (over={place}); use study, or "
             "run_eager for each seed"
         )
-    asked, per_seed, one = callable(task.oracle), seed_axes(axes, task), partial(run, setup=setup)
-    if asked:
-        dtypes = check_traced(task, setup, axes)
-        one = lambda key, task: run(key, stored_as(dtypes, task), setup)
+    asked, per_seed = callable(task.oracle), seed_axes(axes, task)
+    one = OneSeed(setup, check_traced(task, setup, axes) if asked else None)
     logs, own, mapped = [], [], over_seeds(one, (keys, task), (0, axes), mesh)
     if record is not None:
         own = identities(keys, task, setup, per_seed)
@@ -179,7 +199,7 @@ def run_seeds(
     wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
     size = -(-wanted // mapped.num_devices) * mapped.num_devices
     firsts = range(skip, mapped.num_seeds, size)
-    lowered = jax.jit(mapped.fn).lower(mapped.shared, _rows(mapped.per_seed, skip, size))
+    lowered = mapped.fn.lower(mapped.shared, _rows(mapped.per_seed, skip, size))
     if record is not None:
         check_recordable({name: np.zeros(leaf.shape[2:]) for name, leaf in lowered.out_info.metrics.items()})
     compiled = lowered.compile()
