@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bal.records import acquired, table
@@ -25,6 +26,8 @@ STUDIES = {
     " --num-targets 8",
     "gp_regression.py": "--strategies random alc --seeds 2 --rounds 2 --steps 2 --targets 5 --pool-size 30 --target 5"
     " --kernel rbf",
+    "posteriors.py": "--data digits vowel --learners network --strategies random bald --seeds 2 --rounds 1"
+    " --batch-size 2 --pool-size 99 --test-size 30 --hidden 8 --steps 99",
 }
 """Every study, with the options of a run of seconds; each has a test below."""
 SMALL = {
@@ -153,7 +156,7 @@ NONSENSE = [
     *((name, option) for name in STUDIES for option in ("--seeds 0", "--seeds -1")),
     *((name, "--rounds 0") for name in STUDIES if name != "mnist.py"),
     *((name, "--batch-size 0") for name in STUDIES if name != "gp_classification.py"),
-    *((name, "--target nan") for name in STUDIES if name != "repeated_digits.py"),
+    *((name, "--target nan") for name in STUDIES if name not in ("repeated_digits.py", "posteriors.py")),
     ("digits.py", "--rounds 500"),
     ("digits.py", "--hidden 0"),
     ("digits.py", "--members 0"),
@@ -190,6 +193,12 @@ NONSENSE = [
     ("gp_regression.py", "--targets 0"),
     ("gp_regression.py", "--steps 0"),
     ("gp_regression.py", "--rounds 500"),
+    ("posteriors.py", "--data digits --rounds 500"),
+    ("posteriors.py", "--data digits --start-size 9999"),
+    ("posteriors.py", "--pool-size 0"),
+    ("posteriors.py", "--hidden 0"),
+    ("posteriors.py", "--learning-rate 0"),
+    ("posteriors.py", "--weight-decay -1"),
     ("acquisition.py", "--rows 0"),
     ("batch.py", "--steps 0"),
     ("batch_diversity.py", "--batch-size 0"),
@@ -378,6 +387,38 @@ def test_repeated_digits(study, tmp_path):
     assert fits(result.stdout), result.stdout
     shares = re.findall(r"(random|power-bald) +(\d\.\d\d) +(\d\.\d\d)\s", result.stdout)  # of two seeds no interval
     assert shares == [("random", "1.00", "0.00"), ("power-bald", "1.00", "0.00")]  # no digit has a copy
+
+
+def test_posteriors(study, tmp_path):
+    result = study("posteriors.py", STUDIES["posteriors.py"], BAL_DATA=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert "vowel is left out" in result.stdout
+    text = result.stdout[result.stdout.index("digits: 20 to 22 labels") :]
+    assert fits(text), text
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [20, 22]
+    asked = np.asarray(rows["config.strategy"]) == "random"
+    last = np.asarray(rows["counts.training"]) == 22
+    accuracy, nll, joint = (np.asarray(rows[f"metrics.{name}"]) for name in ("accuracy", "nll", "joint_nll"))
+    assert f"network {accuracy[asked & last].mean():.3f} {nll[asked & last].mean():.3f}" in re.sub(" +", " ", text)
+    np.testing.assert_allclose(nll, joint, rtol=1e-5)  # one draw: rows tell nothing about each other
+    assert (tmp_path / re.findall(r"picture: (\S+)", text)[0]).exists()
+    again = study("posteriors.py", STUDIES["posteriors.py"], BAL_DATA=str(tmp_path))
+    assert "compiling" not in again.stdout
+    assert again.stdout[again.stdout.index("digits: 20 to 22 labels") :] == text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DATA / "uci_regression.npz").exists(), reason="needs uci_regression.npz in BAL_DATA")
+def test_posteriors_of_a_regression(study, tmp_path):
+    options = STUDIES["posteriors.py"].replace("digits vowel", "concrete").replace("network", "linear gp")
+    result = study("posteriors.py", options + " --targets 5")
+    assert result.returncode == 0, result.stderr
+    text = result.stdout[result.stdout.index("concrete: 20 to 22 labels") :]
+    assert fits(text), text
+    rows = table(tmp_path / "runs")
+    assert ((rows["metrics.rmse"] > 0.3) & (rows["metrics.rmse"] < 2)).all()
+    assert ((rows["metrics.coverage"] > 0.3) & (rows["metrics.coverage"] <= 1)).all()
 
 
 def test_gp_classification(study, tmp_path):
