@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from problem import CENTERS, CLASSES, KEY, LEARNER, MOVING, POOL, QUERY, TASK, TEST, N, X, Y, evaluate
+from problem import CENTERS, CLASSES, KEY, LEARNER, MOVING, POOL, QUERY, TASK, TEST, N, X, Y, by_numpy, evaluate
 from problem import SETUP as NETWORKS
 
 from bal.acquisition import bald, predictive_entropy
@@ -236,13 +236,6 @@ def test_chunked_is_streamed_is_dense(compiled, over, tmp_path):
         np.save(tmp_path / "x.npy", np.asarray(X))
         pool = POOL._replace(x=np.load(tmp_path / "x.npy", mmap_mode="r"))
     same_run(run_eager(KEY, TASK._replace(pool=pool), SETUP._replace(over=over)), compiled)
-
-
-def by_numpy(posterior, test):
-    """What `evaluate` says, in plain Python."""
-    probs = np.exp(posterior.predict(np.asarray(test[0]))).mean(1)
-    own = probs[np.arange(len(probs)), np.asarray(test[1])]
-    return {"accuracy": (probs.argmax(-1) == np.asarray(test[1])).mean(), "nll": -np.log(own).mean()}
 
 
 def test_host_is_dense(tmp_path):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -88,7 +89,8 @@ def _spread(fn: Callable, tree: Any, per_seed: tuple[bool, ...], mesh: Mesh) -> 
     )
 
 
-class OneSeed(NamedTuple):
+@dataclass(frozen=True)
+class OneSeed:
     """`run` of one set-up, equal to that of an equal set-up; dtypes: those of labels that an oracle tells."""
 
     setup: Setup
