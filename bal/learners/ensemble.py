@@ -62,12 +62,12 @@ def ensemble(
       ValueError: a setting out of range, or members that cannot be spread evenly over the mesh.
       TypeError: a setting of the wrong kind, such as a module class in place of a `Network`.
 
-    >>> import jax.numpy as jnp
+    >>> import numpy as np
     >>> from bal.learners import ensemble, mlp
     >>> learner = ensemble(mlp((8,), num_outputs=2), num_members=3, num_steps=5)
-    >>> data = Data(jnp.ones((4, 2)), jnp.array([0, 1, 0, 1]), jnp.ones(4))
-    >>> key = jax.random.key(0)
-    >>> learner.predict(learner.fit(key, learner.init(key, data), data), data.x).shape
+    >>> data = Data(np.ones((4, 2)), np.array([0, 1, 0, 1]), np.ones(4))
+    >>> fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
+    >>> jax.jit(learner.predict)(fit(jax.random.key(0), data), data.x).shape
     (4, 3, 2)
     """
     check_count("num_members", num_members)
@@ -117,14 +117,16 @@ def tapped_members(network: Network) -> Callable[[EnsembleState, PyTree, Callabl
     The gradients of all members lie side by side, so that inner products add up over members and layers. Convolutions
     are left out.
 
-    >>> import jax.numpy as jnp
+    >>> import numpy as np
     >>> from bal.query import layer_gradients
     >>> from bal.learners import ensemble, mlp
     >>> from bal.typing import Posterior
     >>> network = mlp((8,), num_outputs=2)
     >>> learner = ensemble(network, num_members=3)
-    >>> state = learner.init(jax.random.key(0), Data(jnp.ones((4, 5)), jnp.zeros(4, int), jnp.ones(4)))
-    >>> rows = layer_gradients(tapped_members(network))(Posterior(state, learner), None, jnp.ones((4, 5)))
+    >>> data = Data(np.ones((4, 5)), np.zeros(4, int), np.ones(4))
+    >>> state = jax.jit(learner.init)(jax.random.key(0), data)
+    >>> gradients = jax.jit(layer_gradients(tapped_members(network)))
+    >>> rows = gradients(Posterior(state, learner), None, data.x)
     >>> [(factors.outer.shape, factors.inner.shape) for factors in rows[:2]]
     [((4, 8), (4, 6)), ((4, 2), (4, 9))]
     """

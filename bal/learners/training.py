@@ -131,6 +131,8 @@ def map_members(fn: Callable, *members: PyTree) -> PyTree:
     """
     fn = jax.jit(fn)  # traced once for both
     one_by_one = lambda *members: jax.lax.map(lambda member: fn(*member), members)
+    if jax.default_backend() == "cpu":  # no other platform to compile for; tracing both forms would take twice as long
+        return one_by_one(*members)
     return jax.lax.platform_dependent(*members, cpu=one_by_one, default=jax.vmap(fn))
 
 

@@ -97,7 +97,7 @@ def weighted_draws(
 def effective_size(log_weight: Float[Array, "S"]) -> Float[Array, ""]:
     """Effective number of weighted draws, ``1 / Σ_s w_s²``, from 1 (one draw has all the weight) to S.
 
-    >>> float(effective_size(jnp.log(jnp.array([0.5, 0.5, 0.0]))))
+    >>> float(jax.jit(effective_size)(jnp.log(jnp.array([0.5, 0.5, 0.0]))))
     2.0
 
     Kong 1992, "A note on importance sampling using standardized weights".

@@ -65,9 +65,11 @@ def noisy_input_process(
     Raises:
       ValueError: a kernel that is not an RBF, no noise, or a noise that is not positive.
 
+    >>> import jax
+    >>> import numpy as np
     >>> made = noisy_input_process(RBF(), noise=0.25)
-    >>> rows = noisy_rows(jnp.zeros((1, 1)), 2.0**0.5)
-    >>> round(float(made.variance(rows)[0]), 4), round(float(made.noise_variance(rows)[0]), 4)
+    >>> rows = np.array([[0.0, 2.0**0.5]])  # as `noisy_rows` makes them
+    >>> round(jax.jit(made.variance)(rows).item(), 4), round(jax.jit(made.noise_variance)(rows).item(), 4)
     (0.4472, 0.8028)
 
     Yue, Wen, Hunt and Shi 2021, "Active Learning for Gaussian Process Considering Uncertainties".

@@ -73,11 +73,13 @@ def gp_regression_draws(
         ``[L, P]`` of several outputs.
 
     >>> import gpjax
+    >>> import numpy as np
     >>> from bal.learners.gp import process
     >>> learner = gp_regression_draws(process(gpjax.kernels.RBF(), noise=1e-6), num_draws=3)
-    >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
-    >>> state = jax.jit(learner.fit)(jax.random.key(0), learner.init(jax.random.key(0), data), data)
-    >>> jnp.round(jax.jit(learner.predict)(state, data.x).mean, 2).tolist()
+    >>> data = Data(np.zeros((1, 1)), np.ones(1), np.ones(1))
+    >>> fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
+    >>> draws = jax.jit(learner.predict)(fit(jax.random.key(0), data), data.x).mean
+    >>> np.asarray(draws).round(2).tolist()
     [[1.0, 1.0, 1.0]]
 
     Wilson, Borovitskiy, Terenin, Mostowsky and Deisenroth 2020, "Efficiently Sampling Functions from Gaussian Process
@@ -115,11 +117,12 @@ def gp_classification_draws(
     arguments and errors in common; the labels' sites of the normal approximation stand for normal labels.
 
     >>> import gpjax
+    >>> import numpy as np
     >>> from bal.learners.gp import process
     >>> learner = gp_classification_draws(process(gpjax.kernels.RBF()), num_draws=3)
-    >>> data = Data(jnp.zeros((1, 1)), jnp.ones(1), jnp.ones(1))
-    >>> state = jax.jit(learner.fit)(jax.random.key(0), learner.init(jax.random.key(0), data), data)
-    >>> jax.jit(learner.predict)(state, data.x).shape
+    >>> data = Data(np.zeros((1, 1)), np.ones(1), np.ones(1))
+    >>> draws = lambda key, data: learner.predict(learner.fit(key, learner.init(key, data), data), data.x)
+    >>> jax.eval_shape(draws, jax.random.key(0), data).shape
     (1, 3, 2)
 
     Wilson et al. 2020, "Efficiently Sampling Functions from Gaussian Process Posteriors"; for classes, reconstructed.

@@ -23,7 +23,7 @@ def prior(*terms: tuple[Callable[[Process], Any], Distribution]) -> LogPrior:
     >>> import gpjax
     >>> from bal.learners.gp import process
     >>> log_prior = prior((lambda p: p.kernel.lengthscale, LogNormal()), (lambda p: p.noise, LogNormal()))
-    >>> round(float(log_prior(process(gpjax.kernels.RBF(lengthscale=1.0), 1.0))), 4)
+    >>> round(float(jax.jit(log_prior)(process(gpjax.kernels.RBF(lengthscale=1.0), 1.0))), 4)
     -1.8379
     """
 
@@ -45,7 +45,7 @@ def lognormal_prior(scale: float = 3**0.5) -> LogPrior:
 
     >>> import gpjax
     >>> from bal.learners.gp import process
-    >>> round(float(lognormal_prior(1.0)(process(gpjax.kernels.RBF(), 1.0))), 4)
+    >>> round(float(jax.jit(lognormal_prior(1.0))(process(gpjax.kernels.RBF(), 1.0))), 4)
     -2.7568
 
     Riis et al. 2022, "Bayesian Active Learning with Fully Bayesian Gaussian Processes", whose scale is √3.

@@ -59,9 +59,9 @@ def process(kernel: AbstractKernel, noise: Any = None, mean: Any = None, *, fixe
       ValueError: a noise that is not positive.
 
     >>> from gpjax.kernels import RBF
-    >>> made = process(RBF(variance=2.0), noise=0.5)
-    >>> x = jnp.zeros((1, 3))
-    >>> round(float(made.variance(x)[0]), 4), round(float(made.noise_variance(x)[0]), 4)
+    >>> import numpy as np
+    >>> made, x = process(RBF(variance=2.0), noise=0.5), np.zeros((1, 3))
+    >>> round(jax.jit(made.variance)(x).item(), 4), round(jax.jit(made.noise_variance)(x).item(), 4)
     (2.0, 0.5)
     """
     if isinstance(noise, int | float):

@@ -34,8 +34,8 @@ def prior_precision(
     ``γ = Σ λ / (λ + α)`` over the eigenvalues of the Hessian of the labels, `square` is the sum of the squares of the
     weights, and a hyper-prior worth two weights has its mode at `usual`. Also whether it was found.
 
-    >>> curvature = jnp.array([1e9, 1e9])
-    >>> round(float(prior_precision(curvature, jnp.array(8.0), jnp.array(1.0))[0]), 4)
+    >>> precision, _ = jax.jit(prior_precision)(jnp.array([1e9, 1e9]), 8.0, 1.0)
+    >>> round(float(precision), 4)
     0.4
 
     MacKay 1992, "Bayesian Interpolation".

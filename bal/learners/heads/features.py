@@ -17,7 +17,7 @@ Features = Callable[[PyTree], Array]
 def with_ones(features: Features | None, x: Any) -> Float[Array, "n F"]:
     """Features of rows, or the inputs as flat vectors, in floating point, and a one for the bias.
 
-    >>> with_ones(None, jnp.arange(4).reshape(2, 2, 1)).tolist()
+    >>> with_ones(None, [[[0], [1]], [[2], [3]]]).tolist()
     [[0.0, 1.0, 1.0], [2.0, 3.0, 1.0]]
     """
     if features is None:

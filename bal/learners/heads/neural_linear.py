@@ -57,12 +57,12 @@ def neural_linear(
       ValueError: a setting out of range; from `init`, a network without features.
       TypeError: a setting of the wrong kind, such as a head that is no learner of JAX.
 
-    >>> import jax.numpy as jnp
+    >>> import numpy as np
     >>> from bal.learners import bayesian_softmax, mlp, neural_linear
     >>> learner = neural_linear(mlp((8,), num_outputs=2), bayesian_softmax(2, num_draws=3), num_steps=5)
-    >>> data = Data(jnp.ones((4, 2)), jnp.array([0, 1, 0, 1]), jnp.ones(4))
-    >>> key = jax.random.key(0)
-    >>> learner.predict(learner.fit(key, learner.init(key, data), data), data.x).shape
+    >>> data = Data(np.ones((4, 2)), np.array([0, 1, 0, 1]), np.ones(4))
+    >>> fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
+    >>> jax.jit(learner.predict)(fit(jax.random.key(0), data), data.x).shape
     (4, 3, 2)
 
     Snoek et al. 2015, "Scalable Bayesian Optimization Using Deep Neural Networks"; Riquelme, Tucker and Snoek 2018,

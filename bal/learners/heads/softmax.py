@@ -72,10 +72,11 @@ def bayesian_softmax(
         nor distributions ``[L, C]``.
       TypeError: a setting of the wrong kind.
 
+    >>> import numpy as np
     >>> learner = bayesian_softmax(3, num_draws=4)
-    >>> data = Data(jnp.ones((5, 2)), jnp.arange(5) % 3, jnp.ones(5))
-    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
-    >>> learner.predict(state, data.x).shape
+    >>> data = Data(np.ones((5, 2)), np.arange(5) % 3, np.ones(5))
+    >>> fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
+    >>> jax.jit(learner.predict)(fit(jax.random.key(0), data), data.x).shape
     (5, 4, 3)
 
     MacKay 1992, "The Evidence Framework Applied to Classification Networks"; draws by perturbation as in Papandreou and

@@ -88,11 +88,12 @@ def laplace(
         `fit`, too many weights for a whole matrix.
       TypeError: a setting of the wrong kind.
 
+    >>> import numpy as np
     >>> from bal.learners import laplace, mlp
     >>> learner = laplace(mlp((8,), num_outputs=2), num_draws=3, num_steps=5)
-    >>> data = Data(jnp.ones((4, 2)), jnp.array([0, 1, 0, 1]), jnp.ones(4))
-    >>> key = jax.random.key(0)
-    >>> learner.predict(learner.fit(key, learner.init(key, data), data), data.x).shape
+    >>> data = Data(np.ones((4, 2)), np.array([0, 1, 0, 1]), np.ones(4))
+    >>> fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
+    >>> jax.jit(learner.predict)(fit(jax.random.key(0), data), data.x).shape
     (4, 3, 2)
 
     MacKay 1992, "A Practical Bayesian Framework for Backpropagation Networks"; Immer, Korzepa and Bauer 2021,

@@ -48,15 +48,16 @@ def from_numpyro(
       ValueError: when it is traced, a model without an observed site or with several, with parameters for each row or
         discrete ones, or whose observed site is not one value a row. Settings as for `mcmc`.
 
+    >>> import numpy as np
     >>> import numpyro
     >>> import numpyro.distributions as dist
     >>> def model(x, y=None):
     ...     slope = numpyro.sample("slope", dist.Normal(0.0, 1.0))
     ...     numpyro.sample("y", dist.Normal(slope * x[:, 0], 0.5), obs=y)
     >>> learner = from_numpyro(model, 4, num_chains=2, num_warmup=20, thin=2)
-    >>> data = Data(jnp.ones((4, 1)), jnp.array([0.5, 1.5, 1.0, 0.0]), jnp.array([1.0, 1.0, 1.0, 0.0]))
-    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
-    >>> learner.predict(state, data.x).mean.shape
+    >>> data = Data(np.ones((4, 1)), np.array([0.5, 1.5, 1.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0]))
+    >>> fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
+    >>> jax.jit(learner.predict)(fit(jax.random.key(0), data), data.x).mean.shape
     (4, 4)
 
     Phan, Pradhan and Jankowiak 2019, "Composable Effects for Flexible and Accelerated Probabilistic Programming in

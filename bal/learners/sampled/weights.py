@@ -50,11 +50,12 @@ def mcmc(
       ValueError: a setting out of range, draws that do not come evenly from the chains, chains too short to be judged;
         a network with running statistics, when fitted. TypeError: a setting of the wrong kind.
 
+    >>> import numpy as np
     >>> from bal.learners import linear
     >>> learner = mcmc(linear(2), 4, num_chains=2, num_warmup=20, thin=2)
-    >>> data = Data(jnp.ones((4, 3)), jnp.array([0, 1, 0, 1]), jnp.ones(4))
-    >>> state = learner.fit(jax.random.key(0), learner.init(jax.random.key(0), data), data)
-    >>> learner.predict(state, data.x).shape
+    >>> data = Data(np.ones((4, 3)), np.array([0, 1, 0, 1]), np.ones(4))
+    >>> fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
+    >>> jax.jit(learner.predict)(fit(jax.random.key(0), data), data.x).shape
     (4, 4, 2)
 
     Neal 1996, "Bayesian Learning for Neural Networks"; Hoffman and Gelman 2014, "The No-U-Turn Sampler".
