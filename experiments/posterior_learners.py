@@ -73,6 +73,12 @@ class Sizes(NamedTuple):
     weight_decay: float = 0.1
 
 
+def trained_by(sizes: Sizes) -> dict[str, Any]:
+    """The training that learners share, as they take it."""
+    optimizer = optax.adamw(sizes.learning_rate, weight_decay=sizes.weight_decay)
+    return {"optimizer": optimizer, "num_steps": sizes.steps, "minibatch_size": sizes.minibatch_size}
+
+
 def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[Name, Callable[[], Learner]]:
     """Every learner by name, made when it is called; for a regression, whose labels have about unit variance, without
     classes.
@@ -81,9 +87,8 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
     """
     hidden, members, draws, steps, minibatch, rate, decay = sizes
     likelihood, outputs = (gaussian(), 2) if num_classes is None else (categorical, num_classes)
-    adam = optax.adamw(rate, weight_decay=decay)
-    shape: dict[str, Any] = {"num_steps": steps, "minibatch_size": minibatch}
-    trained: dict[str, Any] = {"optimizer": adam, **shape, "likelihood": likelihood}
+    shape = trained_by(sizes)
+    trained = {**shape, "likelihood": likelihood}
     shared = {**trained, "minibatch_size": max(1, minibatch // 4)}
     network = mlp((hidden,), outputs)
     common: dict[Name, Callable[[], Learner]] = {
@@ -108,7 +113,7 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
     if num_classes is not None:
         return {
             **common,
-            "vbll": lambda: vbll(network, draws, optimizer=adam, **shape),
+            "vbll": lambda: vbll(network, draws, **shape),
             "neural-linear": lambda: neural_linear(network, bayesian_softmax(num_classes, draws), **trained),
             "softmax": lambda: bayesian_softmax(num_classes, draws),
             "mcmc-softmax": lambda: mcmc(linear(num_classes), draws, prior_scale=0.5),
@@ -116,7 +121,7 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
     one, known = mlp((hidden,), 1), {**trained, "likelihood": gaussian(NOISE)}
     return {
         **common,
-        "vbll": lambda: vbll_regression(one, optimizer=adam, **shape),
+        "vbll": lambda: vbll_regression(one, **shape),
         "neural-linear": lambda: neural_linear(one, bayesian_linear(), **known),
         "linear": bayesian_linear,
         "linear-gamma": lambda: normal_inverse_gamma(8),

@@ -43,6 +43,8 @@ SMALL = {
     "batch_sparse.py": "--num-rows 99 --num-projections 4 --wolfe-steps 9 --batch-size 3 --bait-rows 99 --rounds 1",
     "conv.py": "--num-steps 1 --num-members 2 --minibatch-size 2 --rounds 1",
     "memory.py": "--cases mlp-chunked --rows 2000 --images 100 --budgets 16",
+    "posteriors.py": "--learners network --rows 99 --features 4 --labeled 20 --hidden 4 --steps 2 --head-draws 3"
+    " --repeats 1",
     "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1 --capacities 5",
     "accelerator.py": "--sizes tiny --only bald k_center digits products float64",
 }
@@ -91,13 +93,13 @@ for command in json.loads(sys.argv[1]):
         runpy.run_path(command[0], run_name="__main__")
     except SystemExit as end:
         assert not end.code
-    print("finished", pathlib.Path(command[0]).name, flush=True)
+    print("finished", "/".join(pathlib.Path(command[0]).parts[-2:]), flush=True)
 """
 
 
 @pytest.fixture
 def each(run):
-    """Run scripts one after the other in one process; what each of them printed, by name."""
+    """Run scripts one after the other in one process; what each of them printed, by folder and name."""
 
     def run_all(*commands):
         result = run("-c", EACH, json.dumps([list(map(str, command)) for command in commands]))
@@ -111,18 +113,19 @@ def test_help_explains_itself(each):
     """Every script can be imported and says what it takes."""
     paths = [*(EXPERIMENTS / name for name in STUDIES), *(BENCHMARKS / name for name in SMALL)]
     helps = each(*([path, "--help"] for path in paths))
-    assert list(helps) == [*STUDIES, *SMALL]
-    for name, options in (STUDIES | SMALL).items():
-        assert all(option in helps[name] for option in re.findall(r"--[\w-]+", options))
+    assert list(helps) == ["/".join(path.parts[-2:]) for path in paths]
+    for said, options in zip(helps.values(), (*STUDIES.values(), *SMALL.values()), strict=True):
+        assert all(option in said for option in re.findall(r"--[\w-]+", options))
     for name in STUDIES:
-        assert f"python experiments/{name}" in helps[name]
-        assert "Folder of records" in helps[name]
-        assert "--fresh" in helps[name]
+        said = helps[f"experiments/{name}"]
+        assert f"python experiments/{name}" in said
+        assert "Folder of records" in said
+        assert "--fresh" in said
 
 
 LONG = ["accelerator.py", "batch_information.py", "conv.py", "gp.py"]  # the longest to compile; the first runs, tiny,
 # in test_accelerator.py too, and the options of all are read in every run
-ALONE = ["whole_loop.py", "memory.py"]  # settings of a process of its own
+ALONE = ["whole_loop.py", "memory.py", "posteriors.py"]  # settings of a process of its own
 REST = [name for name in SMALL if name not in LONG + ALONE]
 
 
@@ -131,7 +134,7 @@ REST = [name for name in SMALL if name not in LONG + ALONE]
 )
 def test_benchmarks(names, each):
     printed = each(*([BENCHMARKS / name, *SMALL[name].split()] for name in names))
-    assert list(printed) == names
+    assert list(printed) == [f"benchmarks/{name}" for name in names]
     for text in printed.values():
         assert text
         assert fits(text), text
@@ -207,6 +210,7 @@ NONSENSE = [
     ("batch_kernels.py", "--rounds 0"),
     ("batch_sparse.py", "--num-projections 0"),
     ("conv.py", "--num-members 0"),
+    ("benchmarks.posteriors", "--rows 0"),
     ("whole_loop.py", "--seeds 0"),
 ]
 REFUSE = """
