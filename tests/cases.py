@@ -494,7 +494,7 @@ LEARNERS = {
     ),
     "vbll": Case(learners.vbll(learners.mlp((8,), num_outputs=CLASSES), 4, **_small(diagonal=False)), grows=True),
     "vbll_regression": Case(
-        learners.vbll_regression(learners.mlp((8,), 1), **_small(diagonal=False, optimizer=optax.adam(1e-2))),
+        learners.vbll_regression(learners.mlp((8,), 1), **_small(optimizer=optax.adam(1e-2))),
         labels="real",
         grows=True,
     ),

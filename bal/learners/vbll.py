@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from bal.learners.heads.features import check_variance, with_ones
-from bal.learners.heads.linear import LinearRows
-from bal.learners.heads.normals import FASTER, Head, by_root, divergence, spread, times_root
+from bal.learners.heads.linear import LinearRows, LinearState, bayesian_linear, given_noise
+from bal.learners.heads.normals import FASTER, Head, divergence, full_spreads, spread
 from bal.learners.likelihood import categorical, gaussian
 from bal.learners.networks import Network
 from bal.learners.networks.network import features_of
@@ -33,10 +33,21 @@ class Trained(NamedTuple):
 
 
 class VbllState(NamedTuple):
-    """What is trained, and the weights of K draws of the last layer, which regression does without."""
+    """What is trained, and the weights of K draws of the last layer.
+
+    converged: False where full covariances were not found, or a training ended in NaN.
+    """
 
     trained: Trained
     draws: Float[Array, "K P F"]
+    converged: Bool[Array, "1"]
+
+
+class VbllRegressionState(NamedTuple):
+    """What is trained, and the posterior of the last layer given it."""
+
+    trained: Trained
+    head: LinearState
 
 
 @method
@@ -53,12 +64,15 @@ def vbll(
 ) -> Learner:
     """A classifier whose last layer is a posterior, one normal a class: ``log_probs [N, K, C]`` of K draws of it.
 
-    The logits are ``W φ(x)``, of features φ with a one appended. Network and normals ``q = Π_c N(m_c, S_c)`` minimize
+    The logits are ``W φ(x)``, of features φ with a one appended. Network and normals ``q = Π_c N(m_c, S_c)``, S_c
+    diagonal, minimize
 
     ``Σ_n w_n (log Σ_c exp(m_c·φ_n + ½ φ_n·S_c φ_n) - m_y·φ_n) + Σ_c KL(q_c ‖ N(0, prior / F))``
 
-    over ``Σ_n w_n``, above the negative log evidence by Jensen's inequality. A draw of W serves all rows. Beside the
-    features of one network, K draws cost K products with W. The output layer of the network itself is not used: it
+    over ``Σ_n w_n``, above the negative log evidence by Jensen's inequality. Full covariances are then set where that
+    is least given features and means, ``S_c⁻¹ = F / prior + Σ_n w_n π_nc φ_n φ_nᵀ`` with π_n the softmax of ``m_c·φ_n +
+    ½ φ_n·S_c φ_n``: about as low as by training them, at a small part of the price. A draw of W serves all rows. Beside
+    the features of one network, K draws cost K products with W. The output layer of the network itself is not used: it
     only tells the number of classes.
 
     Use it when a trained network must also say what it does not know, at the price of one.
@@ -67,8 +81,7 @@ def vbll(
       network: the features; without batch norm.
       num_draws: K.
       prior: variance of the prior, before it is divided by the number of features and the one.
-      diagonal: covariances are diagonal; False = full, with C products of F x F for each row of a step, which takes
-        many times as long as a small network.
+      diagonal: covariances stay diagonal; False = full in the end, C Cholesky factors of F x F a few times over.
       optimizer: Adam at 1e-3 unless given.
       num_steps, minibatch_size: length of a training and rows of a step.
       restart: `cold`, `warm` or `shrink_and_perturb(...)`.
@@ -89,16 +102,36 @@ def vbll(
     scale, settings = _scale(prior), (optimizer, num_steps, minibatch_size, restart)
 
     def loss(head: Head, phi: Array, y: Array) -> Float[Array, "n"]:
-        half = spread(head.factor, phi) / 2
+        half = spread(head.log_scale, phi) / 2
         labels = y if y.ndim == 2 else jax.nn.one_hot(y, half.shape[1])
         # the cross entropy of the sum has subtracted the half of the label's class
         return categorical.loss(phi @ head.mean.T + half, y) + jnp.sum(labels * half, 1)
 
-    init, fit = _last_layer(network, scale, diagonal, num_draws, settings, loss)
+    start, trained = _last_layer(network, scale, None, settings, loss)
+
+    def init(key: PRNGKey, data: Data) -> VbllState:
+        first = start(key, data.x)
+        return VbllState(first, first.head.mean[None] + independent(first.head, normals(key, first)), jnp.ones(1, bool))
+
+    def fit(key: PRNGKey, state: VbllState, data: Data) -> VbllState:
+        found = trained(key, state.trained, data)
+        z = normals(jax.random.fold_in(key, 2), found)
+        draws = found.head.mean[None] + (independent(found.head, z) if diagonal else together(found, data, z))
+        return VbllState(found, draws, jnp.isfinite(draws).all()[None])
+
+    def normals(key: PRNGKey, trained: Trained) -> Float[Array, "K P F"]:
+        return jax.random.normal(key, (num_draws, *trained.head.mean.shape), trained.head.mean.dtype)
+
+    def independent(head: Head, z: Array) -> Float[Array, "K P F"]:
+        return jnp.exp(FASTER * head.log_scale)[None] * z
+
+    def together(trained: Trained, data: Data, z: Array) -> Float[Array, "K P F"]:
+        phi = jnp.where(data.weight[:, None] > 0, scale(features_of(network, trained.params, data.x)), 0.0)
+        return full_spreads(trained.head, phi, data.weight, z.transpose(1, 2, 0)).transpose(2, 0, 1)
 
     def predict(state: VbllState, x: PyTree) -> Float[Array, "N K C"]:
         phi = scale(features_of(network, state.trained.params, x))
-        return jax.nn.log_softmax(jnp.einsum("nf,kcf->nkc", phi, state.draws), -1)
+        return jax.nn.log_softmax(jnp.einsum("nf,kcf->nkc", phi, state.draws, precision="highest"), -1)
 
     def embed(state: VbllState, x: PyTree) -> Float[Array, "N 1 F"]:
         return features_of(network, state.trained.params, x)[:, None]
@@ -112,7 +145,6 @@ def vbll_regression(
     *,
     noise: float | None = None,
     prior: float = 1.0,
-    diagonal: bool = True,
     optimizer: optax.GradientTransformation | None = None,
     num_steps: int = 300,
     minibatch_size: int = 64,
@@ -120,13 +152,13 @@ def vbll_regression(
 ) -> Learner:
     """Regression by ``y = w·φ(x) + e`` with a posterior of w: a `Gaussian` of one draw, and its covariance.
 
-    Network, normal ``q = N(m, S)`` and the variance σ² of labels maximize the bound on the log evidence
+    Network, normal ``q = N(m, S)``, S diagonal, and the variance σ² of labels maximize the bound on the log evidence
 
     ``Σ_n w_n (log N(y_n; m·φ_n, σ²) - φ_n·S φ_n / (2 σ²)) - KL(q ‖ N(0, prior / F)) - 3/2 log σ² - 0.005 / σ²``
 
-    over ``Σ_n w_n``, of features φ with a one appended; the last two terms, a prior, drop out where σ² is given. For
-    features that are fixed the best full q is the exact posterior of Bayesian linear regression, and the best diagonal
-    one has its mean and one over the diagonal of its precision.
+    over ``Σ_n w_n``, of features φ with a one appended; the last two terms, a prior, drop out where σ² is given. Then q
+    is set where the bound is highest of all full covariances, given φ and σ²: the exact posterior of Bayesian linear
+    regression, at which the bound is the log evidence.
 
     Use it when scores and batch rules for Gaussian processes are wanted of a network: `embed` and `kernel` give its
     posterior covariance. The prior of the noise is made for labels of unit variance.
@@ -135,8 +167,6 @@ def vbll_regression(
       network: the features; its own output layer is not used.
       noise: σ², or None = trained.
       prior: variance of the prior, before it is divided by the number of features and the one.
-      diagonal: the covariance is diagonal, which training hardly notices; False = full, with a product of F x F for
-        each row of a step, which takes a few times as long.
       optimizer: Adam at 1e-3 unless given.
       num_steps, minibatch_size: length of a training and rows of a step.
       restart: `cold`, `warm` or `shrink_and_perturb(...)`.
@@ -163,24 +193,37 @@ def vbll_regression(
         log_variance = log_noise(head)
         deviation = jnp.exp(0.5 * log_variance)
         each = gaussian(1.0).loss(phi @ head.mean.T / deviation, y / deviation)
-        return each + 0.5 * (log_variance + spread(head.factor, phi)[:, 0] / deviation**2)
+        return each + 0.5 * (log_variance + spread(head.log_scale, phi)[:, 0] / deviation**2)
 
     def penalty(head: Head) -> Float[Array, ""]:
         return 1.5 * log_noise(head) + 0.005 * jnp.exp(-log_noise(head)) if noise is None else jnp.zeros(())
 
-    init, fit = _last_layer(network, scale, diagonal, 0, settings, loss, penalty)
+    start, trained = _last_layer(network, scale, 1, settings, loss, penalty)
+    head = bayesian_linear(noise=1.0, prior=1.0)  # how to use its state; `given_noise` makes it
 
-    def predict(state: VbllState, x: PyTree) -> Gaussian:
-        rows, head = embed(state, x), state.trained.head
-        return Gaussian(rows.features @ head.mean.T, spread(head.factor, rows.features), rows.noise)
+    def init(key: PRNGKey, data: Data) -> VbllRegressionState:
+        found = start(key, data.x)
+        return VbllRegressionState(found, head.init(key, seen(found, data)))
 
-    def embed(state: VbllState, x: PyTree) -> LinearRows:
-        phi = scale(features_of(network, state.trained.params, x))
-        return LinearRows(phi, jnp.full_like(phi[:, :1], jnp.exp(log_noise(state.trained.head))))
+    def fit(key: PRNGKey, state: VbllRegressionState, data: Data) -> VbllRegressionState:
+        found = trained(key, state.trained, data)
+        return VbllRegressionState(found, posterior(found, data))
 
-    def kernel(state: VbllState, a: LinearRows, b: LinearRows) -> Float[Array, ""]:
-        one, other = (by_root(state.trained.head.factor, row.features[None]) for row in (a, b))
-        return jnp.vdot(one, other)
+    def posterior(found: Trained, data: Data) -> LinearState:
+        rows = seen(found, data)
+        return given_noise(rows, jnp.exp(log_noise(found.head)), prior / (rows.x.shape[1] + 1))
+
+    def seen(found: Trained, data: Data) -> Data:
+        return data._replace(x=features_of(network, found.params, data.x))
+
+    def predict(state: VbllRegressionState, x: PyTree) -> Gaussian:
+        return head.predict(state.head, features_of(network, state.trained.params, x))
+
+    def embed(state: VbllRegressionState, x: PyTree) -> LinearRows:
+        return head.embed(state.head, features_of(network, state.trained.params, x))  # pyright: ignore
+
+    def kernel(state: VbllRegressionState, a: LinearRows, b: LinearRows) -> Float[Array, ""]:
+        return head.kernel(state.head, a, b)  # pyright: ignore[reportOptionalCall]
 
     return Learner(init, fit, predict, embed, kernel)
 
@@ -188,15 +231,14 @@ def vbll_regression(
 def _last_layer(
     network: Network,
     scale: Callable[[Array], Array],
-    diagonal: bool,
-    num_draws: int,
+    num_outputs: int | None,
     settings: tuple,
     loss: Callable[[Head, Array, Array], Array],
     penalty: Callable[[Head], Array] = lambda head: jnp.zeros(()),
-) -> tuple[Callable, Callable]:
-    """`init` and `fit` of a network and its head, by ``loss: head, phi [n, F], y -> [n]`` and a penalty on the head.
+) -> tuple[Callable[[PRNGKey, PyTree], Trained], Callable[[PRNGKey, Trained, Data], Trained]]:
+    """Start and training of a network and its head, by ``loss: head, phi [n, F], y -> [n]`` and a penalty on the head.
 
-    The network has one output for regression (no draws), and tells the number of classes otherwise.
+    The network tells the number of outputs where it is None.
     """
     optimizer, num_steps, minibatch_size, restart = settings
     check_training(network, num_steps, minibatch_size, optimizer, restart, categorical)
@@ -204,25 +246,14 @@ def _last_layer(
 
     def start(key: PRNGKey, x: PyTree) -> Trained:
         params = network.init(key, x)
+        check_no_statistics(network, params, x)
         outputs, hidden = jax.eval_shape(lambda x: (network.apply(params, x)[0], features_of(network, params, x)), x)
-        num_outputs, size = outputs.shape[1] if num_draws else 1, hidden.shape[1] + 1
-        factor = jnp.full((num_outputs, size), math.log(0.1) / FASTER, hidden.dtype)
-        if not diagonal:
-            factor = factor[..., None] * jnp.eye(size, dtype=hidden.dtype)[None]
-        mean = jax.random.normal(jax.random.fold_in(key, 1), (num_outputs, size), hidden.dtype)
-        return Trained(params, Head(mean, factor, jnp.zeros((), hidden.dtype)))
+        shape = outputs.shape[1] if num_outputs is None else num_outputs, hidden.shape[1] + 1
+        mean = jax.random.normal(jax.random.fold_in(key, 1), shape, hidden.dtype)
+        return Trained(params, Head(mean, jnp.full_like(mean, math.log(0.1) / FASTER), jnp.zeros((), hidden.dtype)))
 
-    def init(key: PRNGKey, data: Data) -> VbllState:
-        trained = start(key, data.x)
-        check_no_statistics(network, trained.params, data.x)
-        return VbllState(trained, draw(key, trained.head))
-
-    def draw(key: PRNGKey, head: Head) -> Float[Array, "K P F"]:
-        z = jax.random.normal(key, (num_draws, *head.mean.shape), head.mean.dtype)
-        return head.mean[None] + times_root(head.factor, z)
-
-    def fit(key: PRNGKey, state: VbllState, data: Data) -> VbllState:
-        key_init, key_train, key_draws = (jax.random.fold_in(key, purpose) for purpose in range(3))
+    def trained(key: PRNGKey, before: Trained, data: Data) -> Trained:
+        key_init, key_train = (jax.random.fold_in(key, purpose) for purpose in range(2))
         total = jnp.maximum(data.weight.sum(), 1e-12)
 
         def bound(trained: Trained, x: PyTree, y: Array, key: PRNGKey) -> tuple[Array, PyTree]:
@@ -230,11 +261,10 @@ def _last_layer(
             head = trained.head
             return loss(head, scale(hidden), y) + (divergence(head) + penalty(head)) / total, None
 
-        trained = restart(state.trained, start(key_init, data.x))
-        trained = train(bound, optimizer, key_train, trained, data, num_steps, minibatch_size)
-        return VbllState(trained, draw(key_draws, trained.head))
+        first = restart(before, start(key_init, data.x))
+        return train(bound, optimizer, key_train, first, data, num_steps, minibatch_size)
 
-    return init, fit
+    return start, trained
 
 
 def _scale(prior: float) -> Callable[[Float[Array, "n F"]], Float[Array, "n G"]]:

@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 
 from bal.learners import categorical, gaussian, laplace, linear, mlp, network
 from bal.learners.heads.evidence import prior_precision
+from bal.learners.laplace import structures
 from bal.learners.laplace.learner import STRUCTURES, _weighted
 from bal.learners.laplace.tapped import curvature_root, layers_at, tangent
 from bal.typing import Data
@@ -83,7 +84,7 @@ def expected_curvature(structure):
         size = len(inner) * len(outer)
         blocks[start : start + size, start : start + size] = np.kron(inner, outer)
         start += size
-    return blocks
+    return blocks[last, last] if structure == "last_kfac" else blocks
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -94,6 +95,24 @@ def test_draws_have_the_inverse_curvature_as_covariance(structure):
     np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(curvature), atol=1e-5)
     expected = np.linalg.inv(curvature + 0.7 * np.eye(len(curvature)))
     np.testing.assert_allclose(draws.T @ draws, expected, atol=1e-5)
+
+
+def test_a_large_last_layer_has_the_whole_covariance_and_eigenvalues_of_its_kronecker_product(monkeypatch):
+    """By a Cholesky factor, of blocks of 3 rows; where the prior is wider than rounding allows, NaN."""
+    monkeypatch.setattr(structures, "SMALL", 0)
+    monkeypatch.setattr(structures, "ROWS", 3)
+
+    def make(layers, alpha):
+        curvature = structures.last_layer(layers, jnp.asarray(WEIGHT))
+        return curvature.values, curvature.draw(jnp.eye(SIZES[1]), alpha)
+
+    made = jax.jit(make)
+    values, (draws,) = made(layers(), jnp.float32(0.7))
+    np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(expected_curvature("last_kfac")), atol=1e-5)
+    draws = np.float64(draws).reshape(SIZES[1], -1)
+    expected = np.linalg.inv(expected_curvature("last_layer") + 0.7 * np.eye(SIZES[1]))
+    np.testing.assert_allclose(draws.T @ draws, expected, atol=1e-5)
+    assert np.isnan(made(layers(), jnp.float32(1e-30))[1][0]).all()
 
 
 def test_kronecker_factors_are_exact_for_one_row():
@@ -186,7 +205,7 @@ def test_what_goes_wrong_is_said():
     data = Data(jnp.asarray(X), jnp.zeros(8, int), jnp.asarray(WEIGHT))
     with pytest.raises(ValueError, match="dense layers that see one vector a row"):
         laplace(network(Tokens()), 2, "kfac").init(KEY, data)
-    with pytest.raises(ValueError, match="structure is one of last_layer, diagonal, kfac, full, got 'dense'"):
+    with pytest.raises(ValueError, match="one of last_kfac, last_layer, diagonal, kfac, full, got 'dense'"):
         laplace(NET, 2, "dense")
     wide = laplace(mlp((100, 100), CLASSES), 2, "full", num_steps=0)
     with pytest.raises(ValueError, match=r"a whole Hessian of \d+ weights takes"):

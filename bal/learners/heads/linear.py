@@ -173,6 +173,17 @@ def normal_inverse_gamma(
     return _learner(features, num_draws, solve, draw)
 
 
+def given_noise(data: Data, noise: Float[Array, ""], prior: float) -> LinearState:
+    """State of `bayesian_linear` on features ``data.x [L, F]`` for a noise that was found elsewhere."""
+
+    def solve(phi: Array, y: Array, weight: Array, noise: Array) -> LinearState:
+        zero = jnp.zeros((), jnp.float64)
+        known = noise / prior, noise, zero + prior, zero, zero, jnp.ones((), bool)
+        return _solve(phi, y, weight, False, lambda moments, scale: known)
+
+    return _fitted(solve, with_ones(None, data.x), data, noise)
+
+
 def _learner(
     features: Features | None,
     num_draws: int,
@@ -191,13 +202,7 @@ def _learner(
 
     def fit(key: PRNGKey, state: LinearState, data: Data) -> LinearState:
         del state
-        if data.y.ndim != 1:
-            raise ValueError(f"a linear head has one output, labels [L], got {data.y.shape}; use one learner an output")
-        real, phi = data.weight > 0, with_ones(features, data.x)
-        phi, y = jnp.where(real[:, None], phi, 0.0), jnp.where(real, data.y, 0).astype(phi.dtype)
-        found = in_float64(lambda *arrays: solve(*map(to_double, arrays)))(phi, y, data.weight)
-        narrow = lambda leaf: leaf if leaf.dtype == bool else leaf.astype(phi.dtype)
-        return draw(key, jax.tree.map(narrow, found))
+        return draw(key, _fitted(solve, with_ones(features, data.x), data))
 
     def predict(state: LinearState, x: PyTree) -> Gaussian:
         rows = embed(state, x)
@@ -213,6 +218,17 @@ def _learner(
         return state.noise.mean() * dot(dot(a.features, state.root), dot(b.features, state.root))
 
     return Learner(init, fit, predict, embed, kernel)
+
+
+def _fitted(solve: Callable, phi: Float[Array, "L F"], data: Data, *more: Array) -> LinearState:
+    """What `solve` finds in float64, rows of weight 0 cleared of whatever they hold."""
+    if data.y.ndim != 1:
+        raise ValueError(f"a linear head has one output, labels [L], got {data.y.shape}; use one learner an output")
+    real = data.weight > 0
+    phi, y = jnp.where(real[:, None], phi, 0.0), jnp.where(real, data.y, 0).astype(phi.dtype)
+    found = in_float64(lambda *arrays: solve(*map(to_double, arrays)))(phi, y, data.weight, *more)
+    narrow = lambda leaf: leaf if leaf.dtype == bool else leaf.astype(phi.dtype)
+    return jax.tree.map(narrow, found)
 
 
 def _solve(phi: Array, y: Array, weight: Array, standardize: bool, choose: Callable) -> LinearState:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from bal.learners.heads.evidence import prior_precision
 from bal.learners.heads.features import check_variance
-from bal.learners.laplace.structures import diagonal, full, kfac, last_layer
+from bal.learners.laplace.structures import diagonal, full, kfac, last_kfac, last_layer
 from bal.learners.laplace.tapped import Layer, layers_at, tangent
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
@@ -20,13 +20,13 @@ from bal.learners.training import check_training, network_loss, train
 from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
-STRUCTURES = {"last_layer": last_layer, "diagonal": diagonal, "kfac": kfac, "full": full}
+STRUCTURES = {"last_kfac": last_kfac, "last_layer": last_layer, "diagonal": diagonal, "kfac": kfac, "full": full}
 
 
 class LaplaceState(NamedTuple):
     """The trained network, K draws of what its dense layers are moved by, and the variance of a weight a priori.
 
-    Of the structure "last_layer" there is one layer of draws. converged: False where the prior was not found.
+    Of a last layer alone there is one layer of draws. converged: False where the prior was not found.
     """
 
     params: PyTree
@@ -39,7 +39,7 @@ class LaplaceState(NamedTuple):
 def laplace(
     network: Network,
     num_draws: int,
-    structure: str = "last_layer",
+    structure: str = "last_kfac",
     *,
     prior: float | None = None,
     optimizer: optax.GradientTransformation | None = None,
@@ -56,27 +56,29 @@ def laplace(
     network of normal labels has its exact posterior covariance. Convolutions and norms stay as they were trained.
     ``predict`` gives what the likelihood makes of outputs, ``embed`` the features ``[N, 1, F]``.
 
-    - "last_layer": the last dense layer, which must give the outputs, all its weights together; its variance grows in
-      feature space. One product beside the network's own pass for all draws.
+    - "last_kfac": of the last dense layer, which must give the outputs, a Kronecker product of inputs and slopes; its
+      variance grows in feature space, for any number of classes. Costs an eigendecomposition of the features' second
+      moments, and one product beside the network's own pass for all draws.
+    - "last_layer": all weights of the last layer together, at most 5,000 of them, by a Cholesky factor in float64:
+      several trainings of a small network at 1,290 weights.
     - "diagonal": every weight of every layer by itself; the cheapest, and too sure of sums of weights.
-    - "kfac": layer by layer a Kronecker product of inputs and slopes.
-    - "full": all weights together, at most 5,000 of them.
+    - "kfac": layer by layer such a Kronecker product.
+    - "full": all weights together, at most 5,000 of them, by eigenvectors in float64, which cost O(P³) many times over.
 
     A prior that is not given is chosen each round at the maximum of Laplace's evidence given θ̂ and H,
     ``1 / prior = γ / |θ̂|²`` with ``γ = Σ λ / (λ + 1 / prior)`` over the eigenvalues of H, and a hyper-prior worth two
-    weights of variance 1. What the network is trained by need not agree with it; but a network that is trained until
-    it is certain leaves no curvature, and draws as wide as the prior: train it with weight decay (``optax.adamw``), or
-    give a prior. A training that ends in NaN gives NaN.
+    weights of variance 1. A "last_layer" of more than 300 weights takes the eigenvalues of its Kronecker product: on
+    digits the precision is 5 to 20 % higher than by its own. What the network is trained by need not agree with it; but
+    a network that is trained until it is certain leaves no curvature, and draws as wide as the prior: train it with
+    weight decay (``optax.adamw``), or give a prior. A training that ends in NaN gives NaN.
 
-    Use it where one network is what can be afforded; linearized, it underfits less than sampled weights do. Whole
-    matrices cost O(P³) in float64, much for the last layer of 128 features and ten classes: there
-    ``neural_linear(network, bayesian_softmax(..., structure="factored"))`` is cheaper, at the mode of that
-    layer given the features.
+    Use it where one network is what can be afforded; linearized, it underfits less than sampled weights do. Beside the
+    mode of a last layer given the features, ``neural_linear(network, bayesian_softmax(...))``, it costs little.
 
     Args:
       network: with dense layers that see one vector a row, each called once.
       num_draws: K.
-      structure: "last_layer", "diagonal", "kfac" or "full".
+      structure: "last_kfac", "last_layer", "diagonal", "kfac" or "full".
       prior: variance of a weight; None = by the evidence.
       optimizer: Adam at 1e-3 unless given.
       num_steps, minibatch_size: length of a training and rows of a step.
@@ -110,7 +112,7 @@ def laplace(
 
     def layers_of(params: PyTree, x: PyTree) -> tuple[Layer, ...]:
         layers = layers_at(network, likelihood, params, x)
-        layers = layers[-1:] if structure == "last_layer" else layers
+        layers = layers[-1:] if structure.startswith("last") else layers
         for layer in layers:
             if layer.inner.ndim != 2:
                 raise ValueError(

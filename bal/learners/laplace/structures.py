@@ -1,4 +1,4 @@
-"""Curvature of labels in four structures: its eigenvalues, and draws of ``N(0, (H + α)⁻¹)`` from standard normals.
+"""Curvature of labels in five structures: its eigenvalues, and draws of ``N(0, (H + α)⁻¹)`` from standard normals.
 
 Layers are those of `tapped`, the slopes of a row scaled by the root of its weight, 0 for padding.
 """
@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from bal.learners.laplace.tapped import Layer
@@ -14,12 +16,12 @@ from bal.numerics import dot, in_float64, sum_in_row_blocks, to_double
 
 Draw = Callable[[Float[Array, "K P"], Float[Array, ""]], tuple[Float[Array, "K I O"], ...]]
 
-LARGEST, ROWS = 5000, 64
-"""Weights of which a whole Hessian is made, and rows whose slopes are held at once."""
+LARGEST, SMALL, ROWS = 5000, 300, 64
+"""Weights of a whole Hessian at most, those whose eigenvectors a last layer takes, and rows that are held at once."""
 
 
 class Curvature(NamedTuple):
-    """values: eigenvalues of H. draw: ``z, α -> (H + α)^-½ z`` for rows of standard normals, layer by layer."""
+    """values: eigenvalues of H. draw: ``z, α -> R z``, ``R Rᵀ = (H + α)⁻¹``, for rows of standard normals, by layer."""
 
     values: Float[Array, "P"]
     draw: Draw
@@ -28,12 +30,7 @@ class Curvature(NamedTuple):
 def full(layers: tuple[Layer, ...], weight: Float[Array, "L"]) -> Curvature:
     """All weights together, in float64."""
     del weight
-    size = sum(layer.weights.size for layer in layers)
-    if size > LARGEST:
-        raise ValueError(
-            f"a whole Hessian of {size} weights takes {8 * size**2 / 2**30:.1f} GB, {LARGEST} are the most; use "
-            'structure="kfac" or "diagonal", or bayesian_softmax(..., structure="factored") on the features'
-        )
+    _check_size(layers)
     dtype = layers[0].weights.dtype
 
     def decompose(*parts: Array) -> tuple[Array, Array]:
@@ -56,8 +53,50 @@ def full(layers: tuple[Layer, ...], weight: Float[Array, "L"]) -> Curvature:
 
 
 def last_layer(layers: tuple[Layer, ...], weight: Float[Array, "L"]) -> Curvature:
-    """The weights of the last layer together; those before it are known."""
-    return full(layers[-1:], weight)
+    """The weights of the last layer together; those before it are known.
+
+    Of more than `SMALL` weights a Cholesky factor is taken, and the eigenvalues are those of `kfac`: all eigenvectors
+    would cost tens of trainings of a small network.
+    """
+    layers = layers[-1:]
+    if layers[0].weights.size <= SMALL:
+        return full(layers, weight)
+    _check_size(layers)
+    return Curvature(kfac(layers, weight).values, _by_factor(layers[0]))
+
+
+def _by_factor(layer: Layer) -> Draw:
+    """Draws by a Cholesky factor of ``H + α`` in float64; NaN where α is below the rounding of H."""
+
+    def hessian(inner: Array, outer: Array) -> Float[Array, "P P"]:
+        size, num_outputs = layer.weights.shape
+        one, other = np.triu_indices(num_outputs)
+        pairs = jnp.sum(outer[:, :, one] * outer[:, :, other], 1)
+        found = sum_in_row_blocks(block, (inner, pairs), ROWS).reshape(size, size, -1)
+        place = np.zeros((num_outputs, num_outputs), np.int32)
+        place[one, other] = place[other, one] = np.arange(len(one))
+        whole = found[:, :, place]
+        return whole.transpose(0, 2, 1, 3).reshape(layer.weights.size, -1)
+
+    def block(parts: tuple[Array, Array], number: Array) -> Array:
+        del number
+        inner, pairs = parts
+        return dot(inner.T, (inner[:, :, None] * pairs[:, None]).reshape(len(inner), -1))
+
+    def solve(z: Array, alpha: Array, *parts: Array) -> Array:
+        whole = hessian(*map(to_double, parts))
+        factor = jnp.linalg.cholesky(whole + to_double(alpha) * jnp.eye(len(whole)), symmetrize_input=False)
+        return solve_triangular(factor, to_double(z).T, lower=True, trans=1).T
+
+    def draw(z: Array, alpha: Array) -> tuple[Array, ...]:
+        return _split(in_float64(solve)(z, alpha, layer.inner, layer.outer).astype(z.dtype), (layer,))
+
+    return draw
+
+
+def last_kfac(layers: tuple[Layer, ...], weight: Float[Array, "L"]) -> Curvature:
+    """The last layer by itself, as a Kronecker product; those before it are known."""
+    return kfac(layers[-1:], weight)
 
 
 def diagonal(layers: tuple[Layer, ...], weight: Float[Array, "L"]) -> Curvature:
@@ -85,6 +124,15 @@ def kfac(layers: tuple[Layer, ...], weight: Float[Array, "L"]) -> Curvature:
         return tuple(rotate(part, *both) for part, both in zip(scaled, axes, strict=True))
 
     return Curvature(flat, draw)
+
+
+def _check_size(layers: tuple[Layer, ...]) -> None:
+    size = sum(layer.weights.size for layer in layers)
+    if size > LARGEST:
+        raise ValueError(
+            f"a whole Hessian of {size} weights takes {8 * size**2 / 2**30:.1f} GB, {LARGEST} are the most; use "
+            'structure="kfac", "last_kfac" or "diagonal"'
+        )
 
 
 def _split(flat: Float[Array, "K P"], layers: tuple[Layer, ...]) -> tuple[Array, ...]:
