@@ -14,7 +14,15 @@ import pytest
 from rich.console import Console
 
 from experiments.common import ON_RECORD
-from paper_figures import bald_estimator, batchbald_saturation, common, label_complexity, repeated_mnist, two_bells
+from paper_figures import (
+    bald_estimator,
+    batchbald_saturation,
+    common,
+    label_complexity,
+    repeated_mnist,
+    target_shift,
+    two_bells,
+)
 from paper_figures.common import Claim, Options, interval, legend, on_record, picture, report
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +32,7 @@ SMOKE = {
     "gp_placement.py": ["--scale", "smoke"],
     "label_complexity.py": ["--scale", "smoke"],
     "repeated_mnist.py": ["--scale", "smoke"],
+    "target_shift.py": ["--scale", "smoke"],
     "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
 }
 TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
@@ -33,8 +42,10 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
                           {"BALD": (5, 1), "random": (64, 16)}.items()}, True),
     "repeated_mnist": (repeated_mnist.Sizes(2, 1, 40, 40, 4, 5, (4, 8), 50, 10), False),
+    "target_shift": (target_shift.Sizes(("redundant",), 2, 1, 8, 4), False),
     "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
 }  # fmt: skip
+SLOW = ("repeated_mnist", "target_shift", "two_bells")
 DEVIATES = {"repeated_mnist": "repeated_digits_mlp_smoke"}  # without MNIST the picture is not called after it
 
 
@@ -45,9 +56,8 @@ def test_every_figure_has_a_smoke_test():
 
 @pytest.mark.parametrize(
     "name",
-    [  # two train networks or many processes
-        pytest.param(name, marks=pytest.mark.slow if name in ("repeated_mnist", "two_bells") else ())
-        for name in sorted(TINY)
+    [  # these train networks, or many processes, or compile three programs
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in sorted(TINY)
     ],
 )
 def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
@@ -85,7 +95,9 @@ def test_a_figure_at_smoke_scale(file, tmp_path):
     assert any((tmp_path / "runs").rglob("events.jsonl"))
 
 
-@pytest.mark.parametrize("name", ["bald_estimator", "batchbald_saturation", "repeated_mnist", "two_bells"])
+@pytest.mark.parametrize(
+    "name", ["bald_estimator", "batchbald_saturation", "repeated_mnist", "target_shift", "two_bells"]
+)
 @pytest.mark.parametrize("seeds", [-1, 0, 1])
 def test_too_few_seeds_are_refused_before_any_work(name, seeds):
     module = import_module(f"paper_figures.{name}")
