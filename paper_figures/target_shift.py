@@ -20,9 +20,9 @@ every round and not 100 drawn from 1,000 of each. Start sets, shares of digits i
 those of the published code. The published size is not built.
 
 Found at `cpu`: in the redundant setting EPIG takes 0.82 of its picks from ones and sevens, BALD 0.23, and ends at an
-accuracy of 0.97 against 0.50. That BALD and random labels fall below where they start is due to the linear model: each
-label of another digit draws it towards "another", and an accuracy on ones and sevens alone counts nothing else. In the other two settings EPIG is not told from
-BALD with 20 seeds; both beat random.
+accuracy of 0.97 against 0.50. BALD and random labels fall below where they start: a linear model, we think, is drawn
+towards "another" by each label of another digit, and an accuracy on ones and sevens alone counts nothing else. In the
+other two settings EPIG is not told from BALD with 20 seeds; both beat random.
 """
 
 from dataclasses import dataclass
