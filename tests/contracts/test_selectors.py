@@ -21,6 +21,8 @@ KEY = jax.random.key(0)
 LARGE = 2000
 SLOW = {"k_medoids", "probcover", "typiclust", "mutual_information"}
 """All pairs of rows, or an inverse of them: 600 rows for these, above the 499 from which reductions may drop NaN."""
+LONG = {"badge", "bait", "batchbald", "epig_batch", "kmeans_pp", "sparse_iht", "typiclust"}
+"""A second of compilation or more each for several pools at once."""
 
 
 @pytest.fixture(scope="module", params=sorted(SELECTORS))
@@ -132,6 +134,11 @@ def test_deterministic_or_with_probabilities(case):
         assert (np.asarray(a.log_q) <= 0).all()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in sorted(SELECTORS)],
+    scope="module",
+)
 def test_vmap_of_pools_smaller_than_the_batch_is_a_loop_of_masked_ones(case):
     """Two rows for three places, several pools at once, are picked as by the program of all rows, one after another."""
     kept, keys = np.array([5, 17]), jax.random.split(KEY, 4)
