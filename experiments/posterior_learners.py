@@ -43,7 +43,9 @@ Name = Literal[
     "multiswag",
     "mean-field",
     "vbll",
-    "laplace-last",
+    "vbll-full",
+    "last-kfac",
+    "last-whole",
     "laplace-diag",
     "laplace-kfac",
     "neural-linear",
@@ -106,7 +108,8 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
         "mean-field": lambda: mean_field(
             network, draws, kl_weight=0.1, num_steps=2 * steps, minibatch_size=minibatch, likelihood=likelihood
         ),
-        "laplace-last": lambda: laplace(network, draws, "last_layer", **trained),
+        "last-kfac": lambda: laplace(network, draws, "last_kfac", **trained),
+        "last-whole": lambda: laplace(network, draws, "last_layer", **trained),
         "laplace-diag": lambda: laplace(network, draws, "diagonal", **trained),
         "laplace-kfac": lambda: laplace(network, draws, "kfac", **trained),
     }
@@ -114,6 +117,7 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
         return {
             **common,
             "vbll": lambda: vbll(network, draws, **shape),
+            "vbll-full": lambda: vbll(network, draws, diagonal=False, **shape),
             "neural-linear": lambda: neural_linear(network, bayesian_softmax(num_classes, draws), **trained),
             "softmax": lambda: bayesian_softmax(num_classes, draws),
             "mcmc-softmax": lambda: mcmc(linear(num_classes), draws, prior_scale=0.5),
@@ -122,6 +126,7 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
     return {
         **common,
         "vbll": lambda: vbll_regression(one, **shape),
+        "vbll-full": lambda: vbll_regression(one, diagonal=False, **shape),
         "neural-linear": lambda: neural_linear(one, bayesian_linear(), **known),
         "linear": bayesian_linear,
         "linear-gamma": lambda: normal_inverse_gamma(8),

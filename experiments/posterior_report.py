@@ -40,10 +40,10 @@ class Result(NamedTuple):
 def table(name: str, results: dict[str, Result]) -> Table:
     """One row a learner, of two lines."""
     first = next(iter(results.values()))
-    heads = ("RMSE\nCRPS", "NLL\njoint", "cover-\nage", "fit ms\nscore ms", "compile\ns", "variance\n- random")
+    heads = ("RMSE\nCRPS", "NLL\njoint", "cover-\nage", "fit ms\nscore", "com-\npile s", "variance\n- random")
     keys = ("rmse", "crps", "coverage")
     if first.metric == "accuracy":
-        heads = ("accuracy\nAUROC", "NLL\njoint", "ECE", *heads[3:5], "BALD\n- random")
+        heads = ("accu-\nracy\nAUROC", "NLL\njoint", "ECE", *heads[3:5], "BALD\n- random")
         keys = ("accuracy", "auroc", "adaptive_ece")
     title = f"{name}: {first.curves.labels[0]} to {first.curves.labels[-1]} labels; areas x 100"
     made = Table(title=title, box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
@@ -71,7 +71,7 @@ def _gain(found: Comparison | None) -> str:
         return ""
     mean, low, high = (100 * value for value in found.difference[:3])
     star = "*" if found.judgment.split()[0] in ("better", "worse") else ""
-    return f"{mean:+.1f}{star}\n[{low:.1f}, {high:.1f}]"
+    return f"{mean:+.1f}{star}\n[{low:.1f},{high:.1f}]"
 
 
 def drawn(path: Path, found: dict[str, dict[str, Result]]) -> None:

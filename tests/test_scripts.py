@@ -1,5 +1,6 @@
 """The scripts as a user meets them: help, options that cannot be meant, tiny runs, Ctrl-C, and the same run again."""
 
+import io
 import json
 import os
 import re
@@ -9,8 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from bal.loop import Curves
 from bal.records import acquired, table
+from experiments.posterior_report import Result
+from experiments.posterior_report import table as posterior_table
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -410,6 +415,20 @@ def test_posteriors(study, tmp_path):
     again = study("posteriors.py", STUDIES["posteriors.py"], BAL_DATA=str(tmp_path))
     assert "compiling" not in again.stdout
     assert again.stdout[again.stdout.index("digits: 20 to 22 labels") :] == text
+
+
+def test_the_table_of_posteriors_fits_a_terminal():
+    labels, around = np.array([20, 60, 100]), np.linspace(-0.2, 0.2, 30).reshape(10, 3)
+    curves = {"random": 0.5 + around, "bald": 0.7 - around, "epig": 0.3 + around**2}
+    metrics = {name: curves for name in ("accuracy", "nll", "joint_nll", "adaptive_ece", "auroc")}
+    result = Result(Curves(labels, metrics, {}, {}), {"fit": 1.5, "score": 0.01, "compile": 173.5})
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(posterior_table("digits", {"batch-ensemble": result, "neural-linear": result}))
+    text = console.export_text()
+    assert fits(text), text
+    assert "1,500.0" in text
+    assert "+20.0* " in text
+    assert f"{100 * (0.3 + (around**2 @ [0.25, 0.5, 0.25]).mean() - 0.5):+.1f}* " in text  # a trapezoid, less a half
 
 
 @pytest.mark.slow

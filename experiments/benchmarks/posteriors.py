@@ -29,7 +29,8 @@ from experiments.posterior_learners import Name, Sizes, learners, trained_by
 
 CLASSES = 10
 TOGETHER, FACTORED = "ensemble, all cores", "neural-linear, factored"
-BOUNDS = {"vbll": 1.5, "laplace-last": 1.5, "neural-linear": 1.5, FACTORED: 1.5, TOGETHER: 10.0, "swag": 2.0}
+LAST: tuple[Name, ...] = ("vbll", "vbll-full", "last-kfac", "last-whole", "neural-linear")
+BOUNDS = {**dict.fromkeys((*LAST, FACTORED), 1.5), TOGETHER: 10.0, "swag": 2.0}
 """Fit and scores together, over those of one network."""
 OTHERS: tuple[Name, ...] = ("network", "softmax", "mcmc-softmax", "linear", "linear-gamma", "gp")
 """Regressions, and models of all inputs without a network, whose whole covariance would take hours here."""
@@ -90,7 +91,8 @@ def fit_and_score(name: str, learner: Learner, labeled: Data, x: jax.Array) -> d
     scores = query.stages[0].rows
     assert scores is not None
     fit = compiled(lambda key, d: learner.fit(key, learner.init(key, d), d), jax.random.key(0), labeled)
-    return {"fit": fit, "score": compiled(lambda state, x: scores(Posterior(state, learner), None, x), fit.call(), x)}
+    state = jax.device_put(fit.call(), jax.local_devices()[0])  # of members that were trained on several
+    return {"fit": fit, "score": compiled(lambda state, x: scores(Posterior(state, learner), None, x), state, x)}
 
 
 def joint_draws(config: Config) -> tuple[float, float]:
