@@ -38,7 +38,8 @@ def annotated_bald(confusion: Values) -> Callable[[Float[Array, "N K C"]], Float
       ValueError: rows that are not probabilities, or not as many as there are classes.
 
     >>> log_probs = jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]]]))
-    >>> [round(float(annotated_bald(jnp.array([[1 - e, e], [e, 1 - e]]))(log_probs)[0]), 4) for e in (0.0, 0.2, 0.5)]
+    >>> score = lambda error: annotated_bald([[1 - error, error], [error, 1 - error]])
+    >>> [round(jax.jit(score(error))(log_probs).item(), 4) for error in (0.0, 0.2, 0.5)]
     [0.6931, 0.1927, 0.0]
 
     Houlsby et al. 2011 through a channel, as Cover and Thomas 2006, "Elements of Information Theory", theorem 2.8.1.
@@ -69,7 +70,8 @@ def annotated_epig(confusion: Values) -> Callable[..., Float[Array, "N"]]:
       ValueError: rows that are not probabilities, or not as many as there are classes.
 
     >>> log_probs = jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]]]))
-    >>> round(float(annotated_epig(jnp.array([[0.8, 0.2], [0.2, 0.8]]))(log_probs, log_probs)[0]), 4)
+    >>> score = jax.jit(annotated_epig([[0.8, 0.2], [0.2, 0.8]]))
+    >>> round(score(log_probs, log_probs).item(), 4)
     0.1927
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning", through a channel.

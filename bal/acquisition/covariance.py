@@ -60,8 +60,9 @@ def covariance_epig(
       target_variance, target_noise: ``Σ_zz`` and ``σ_z²``.
       weight: importance of each target; normalized here. All equal unless given.
 
+    >>> import jax
     >>> one = jnp.ones(1)
-    >>> round(float(covariance_epig(jnp.ones((1, 1)), one, one, one, one)[0]), 4)  # ρ = ½
+    >>> round(jax.jit(covariance_epig)(jnp.ones((1, 1)), one, one, one, one).item(), 4)  # ρ = ½
     0.1438
 
     Bickford Smith et al. 2023, "Prediction-Oriented Bayesian Active Learning", its regression form.

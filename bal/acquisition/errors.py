@@ -31,7 +31,7 @@ def standard_error(acquisition: Callable[..., Float[Array, "N"]]) -> Callable[..
 
     >>> from bal.acquisition import expected_entropy
     >>> log_probs = jnp.log(jnp.array([[[0.5, 0.5], [1.0, 0.0], [0.5, 0.5], [1.0, 0.0]], [[0.3, 0.7]] * 4]))
-    >>> [round(error, 4) for error in standard_error(expected_entropy)(log_probs).tolist()]  # a mean: sd / √K
+    >>> [round(error, 4) for error in jax.jit(standard_error(expected_entropy))(log_probs).tolist()]  # a mean: sd / √K
     [0.2001, 0.0]
 
     Miller 1974, "The Jackknife: A Review".

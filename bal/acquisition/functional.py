@@ -40,9 +40,11 @@ def functional_epig(
       functional_noise: ``σ_T²``; 0 unless given: about the function itself.
       weight: importance of each functional; normalized here. All equal unless given.
 
-    >>> one = jnp.ones(1)
-    >>> about = lambda a: functional_epig(jnp.array([[0.5, -0.5]]), one, one, jnp.eye(2), jnp.array([a]))
-    >>> [round(float(about(a)[0]), 4) for a in ([1.0, -1.0], [1.0, 1.0])]  # a difference, and a sum
+    >>> import jax
+    >>> import numpy as np
+    >>> one, score = np.ones(1), jax.jit(functional_epig)
+    >>> about = lambda a: score(np.array([[0.5, -0.5]]), one, one, np.eye(2), np.array([a]))
+    >>> [round(about(a).item(), 4) for a in ([1.0, -1.0], [1.0, 1.0])]  # a difference, and a sum
     [0.1438, 0.0]
 
     Gao, Fawkes and Sejdinovic 2025, "Causal-EPIG"; for integrals O'Hagan 1991, "Bayes-Hermite Quadrature".
@@ -95,9 +97,11 @@ def gaussian_functional_epig(
     Raises:
       ValueError: pool and targets have different numbers of draws.
 
-    >>> zero, one = jnp.zeros((2, 2)), jnp.ones((2, 2))
-    >>> draws = Gaussian(jnp.array([[-1.0, 1.0], [1.0, -1.0]]), zero, one)
-    >>> about = lambda a: gaussian_functional_epig(draws, draws, jnp.array([a]))
+    >>> import jax
+    >>> import numpy as np
+    >>> draws = Gaussian(np.array([[-1.0, 1.0], [1.0, -1.0]]), np.zeros((2, 2)), np.ones((2, 2)))
+    >>> score = jax.jit(gaussian_functional_epig)
+    >>> about = lambda a: score(draws, draws, np.array([a]))
     >>> [[round(score, 4) for score in about(a).tolist()] for a in ([1.0, -1.0], [1.0, 1.0])]
     [[0.3466, 0.3466], [0.0, 0.0]]
 

@@ -16,9 +16,9 @@ def predictive_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
     The Monte-Carlo dropout entropy ("max entropy") when the draws are dropout masks. Between 0 and log C nats; equal
     to `bald` + `expected_entropy`. It does not tell noise in the labels from lack of knowledge.
 
-    >>> import jax.numpy as jnp
+    >>> import jax, jax.numpy as jnp
     >>> log_probs = jnp.log(jnp.array([[[0.5, 0.5], [0.5, 0.5]], [[1.0, 0.0], [1.0, 0.0]]]))
-    >>> [round(s, 4) for s in predictive_entropy(log_probs).tolist()]
+    >>> [round(score, 4) for score in jax.jit(predictive_entropy)(log_probs).tolist()]
     [0.6931, 0.0]
 
     Shannon 1948; Gal, Islam and Ghahramani 2017, "Deep Bayesian Active Learning with Image Data".
@@ -32,8 +32,8 @@ def expected_entropy(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
 
     Between 0 and `predictive_entropy`. As an acquisition it asks for noisy rows; it is here as a diagnostic.
 
-    >>> import jax.numpy as jnp
-    >>> round(float(expected_entropy(jnp.log(jnp.array([[[0.5, 0.5], [1.0, 0.0]]])))[0]), 4)
+    >>> import jax, jax.numpy as jnp
+    >>> round(jax.jit(expected_entropy)(jnp.log(jnp.array([[[0.5, 0.5], [1.0, 0.0]]]))).item(), 4)
     0.3466
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
@@ -51,9 +51,9 @@ def bald(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
     accurate when the draws nearly agree, where the difference of entropies is rounding noise in float32. At most
     ``min(log C, log K, H[p̄])``. With few draws it is biased low, see `corrected_bald`.
 
-    >>> import jax.numpy as jnp
+    >>> import jax, jax.numpy as jnp
     >>> log_probs = jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]], [[0.3, 0.7], [0.3, 0.7]]]))
-    >>> [round(s, 4) for s in bald(log_probs).tolist()]
+    >>> [round(score, 4) for score in jax.jit(bald)(log_probs).tolist()]
     [0.6931, 0.0]
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
@@ -73,8 +73,8 @@ def corrected_bald(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
     Raises:
       ValueError: a single draw, which holds no information.
 
-    >>> import jax.numpy as jnp
-    >>> round(float(corrected_bald(jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]]])))[0]), 4)
+    >>> import jax, jax.numpy as jnp
+    >>> round(jax.jit(corrected_bald)(jnp.log(jnp.array([[[1.0, 0.0], [0.0, 1.0]]]))).item(), 4)
     1.3863
 
     Miller 1955, "Note on the Bias of Information Estimates", on the bias; the factor follows from its leading term. It

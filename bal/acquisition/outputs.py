@@ -19,7 +19,7 @@ def over_outputs(acquisition: Callable[..., Float[Array, "N"]]) -> Callable[...,
 
     >>> from bal.acquisition.gaussian import total_variance
     >>> one = jnp.ones((4, 1, 3))
-    >>> over_outputs(total_variance)(Gaussian(one, one, one)).tolist()
+    >>> jax.jit(over_outputs(total_variance))(Gaussian(one, one, one)).tolist()
     [6.0, 6.0, 6.0, 6.0]
 
     Cover and Thomas 2006, "Elements of Information Theory", theorem 2.5.2 (the chain rule).

@@ -86,7 +86,7 @@ def offset(x: Float[Array, "n F"], live: Bool[Array, "n"]) -> Float[Array, "F"]:
     It is that of up to 256 rows, evenly spread over the live ones, and rounded to whole multiples of a power of two
     below the standard deviation: round numbers stay round, so that equal distances between them stay equal.
 
-    >>> offset(jnp.array([[2018.0, 1.0], [2020.0, -1.0], [2021.0, 0.0]]), jnp.ones(3) > 0).tolist()
+    >>> jax.jit(offset)(jnp.array([[2018.0, 1.0], [2020.0, -1.0], [2021.0, 0.0]]), jnp.array([True] * 3)).tolist()
     [2020.0, 0.0]
     """
     count = jnp.cumsum(live, dtype=jnp.int32)

@@ -24,9 +24,12 @@ from bal.typing import Candidates, Kernel, KernelOf, PyTree
 def nngp(num_hidden: int, weight_variance: float = 2.0, bias_variance: float = 0.0) -> KernelOf:
     """Prior covariance of the outputs of a ReLU network with `num_hidden` infinitely wide layers, on inputs ``[n, D]``.
 
-    >>> candidates = Candidates(jnp.eye(2), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> kernel = nngp(1)(candidates)
-    >>> [round(k, 4) for k in kernel.column(kernel.row(0)).tolist()]
+    >>> import jax
+    >>> import numpy as np
+    >>> candidates = Candidates(np.eye(2), np.arange(2), np.ones(2) > 0, np.ones(2))
+    >>> first_column = lambda kernel: kernel.column(kernel.row(0))
+    >>> found = jax.jit(lambda candidates: first_column(nngp(1)(candidates)))(candidates)
+    >>> [round(k, 4) for k in found.tolist()]
     [1.0, 0.3183]
     """
     return _infinite_width(num_hidden, weight_variance, bias_variance, tangent=False)
@@ -36,9 +39,12 @@ def nngp(num_hidden: int, weight_variance: float = 2.0, bias_variance: float = 0
 def ntk(num_hidden: int, weight_variance: float = 2.0, bias_variance: float = 0.0) -> KernelOf:
     """Inner product of the output's gradients in all weights of the same network: ``Θ ↦ K + K̇ Θ``, ``Θ⁰ = K⁰``.
 
-    >>> candidates = Candidates(jnp.eye(2), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> kernel = ntk(1)(candidates)
-    >>> [round(k, 4) for k in kernel.column(kernel.row(0)).tolist()]
+    >>> import jax
+    >>> import numpy as np
+    >>> candidates = Candidates(np.eye(2), np.arange(2), np.ones(2) > 0, np.ones(2))
+    >>> first_column = lambda kernel: kernel.column(kernel.row(0))
+    >>> found = jax.jit(lambda candidates: first_column(ntk(1)(candidates)))(candidates)
+    >>> [round(k, 4) for k in found.tolist()]
     [2.0, 0.3183]
     """
     return _infinite_width(num_hidden, weight_variance, bias_variance, tangent=True)

@@ -26,8 +26,9 @@ def sketch(num_features: int) -> Transform:
 
     Raises ValueError for less than one feature, or rows that are neither an array nor gradients.
 
-    >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> sketch(5)(jax.random.key(0), candidates).rows.shape
+    >>> import numpy as np
+    >>> candidates = Candidates(np.ones((2, 3)), np.arange(2), np.ones(2) > 0, np.ones(2))
+    >>> jax.jit(sketch(5))(jax.random.key(0), candidates).rows.shape
     (2, 5)
 
     Holzmüller et al. 2023; Kar and Karnick 2012, "Random Feature Maps for Dot Product Kernels".
@@ -49,8 +50,9 @@ def acs_features(num_features: int, noise: float) -> Transform:
     prediction, as sparse subset approximation matches them. With ``m = ½ log(1 + s²/σ²) - s²/σ²`` inner products
     have the mean ``m m' + k(x, x')² / 2σ⁴``.
 
-    >>> candidates = Candidates(jnp.ones((2, 3)), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> acs_features(5, 0.1)(jax.random.key(0), candidates).rows.shape
+    >>> import numpy as np
+    >>> candidates = Candidates(np.ones((2, 3)), np.arange(2), np.ones(2) > 0, np.ones(2))
+    >>> jax.jit(acs_features(5, 0.1))(jax.random.key(0), candidates).rows.shape
     (2, 5)
 
     Pinsler, Gordon, Nalisnick and Hernández-Lobato 2019, "Bayesian Batch Active Learning as Sparse Subset

@@ -46,8 +46,9 @@ def pool_only(key: PRNGKey, candidates: Candidates) -> Candidates:
 def centered(key: PRNGKey, candidates: Candidates) -> Candidates:
     """Subtract the mean feature of the eligible rows: no distance changes, and distances lose no digits to an offset.
 
-    >>> candidates = Candidates(jnp.array([[1.0], [3.0]]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> centered(jax.random.key(0), candidates).rows.tolist()
+    >>> import numpy as np
+    >>> candidates = Candidates(np.array([[1.0], [3.0]]), np.arange(2), np.ones(2) > 0, np.ones(2))
+    >>> jax.jit(centered)(jax.random.key(0), candidates).rows.tolist()
     [[-1.0], [1.0]]
     """
     rows = check_features(candidates)
@@ -61,8 +62,9 @@ def scaled(key: PRNGKey, candidates: Candidates) -> Candidates:
 
     The unit in which a noise variance such as that of `given_known` is meant. Rows that are all zero stay so.
 
-    >>> candidates = Candidates(jnp.array([[1.0], [7.0]]), jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
-    >>> scaled(jax.random.key(0), candidates).rows.tolist()
+    >>> import numpy as np
+    >>> candidates = Candidates(np.array([[1.0], [7.0]]), np.arange(2), np.ones(2) > 0, np.ones(2))
+    >>> jax.jit(scaled)(jax.random.key(0), candidates).rows.tolist()
     [[0.20000000298023224], [1.399999976158142]]
     """
     rows = check_features(candidates)

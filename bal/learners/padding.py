@@ -13,7 +13,7 @@ def real_rows(rows: PyTree, weight: Float[Array, "L"]) -> PyTree:
     What a model makes of padding is then a number wherever it is one of labels: logarithms of inputs, say, have none
     at 0. Where no row counts, all are the first.
 
-    >>> real_rows(jnp.array([7.0, 8.0, 9.0]), jnp.array([0.0, 1.0, 2.0])).tolist()
+    >>> jax.jit(real_rows)(jnp.array([7.0, 8.0, 9.0]), jnp.array([0.0, 1.0, 2.0])).tolist()
     [8.0, 8.0, 9.0]
     """
     counts = weight > 0

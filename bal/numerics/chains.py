@@ -13,8 +13,11 @@ def split_r_hat(draws: Float[Array, "M n J"]) -> Float[Array, "J"]:
 
     1 for a quantity that never moves; infinite where the chains sit still at different values. n is at least 4.
 
-    >>> still = jnp.zeros((2, 8, 1))
-    >>> split_r_hat(jnp.concatenate([still, still + jnp.array([[[0.0]], [[1.0]]])], -1)).tolist()
+    >>> import jax
+    >>> import numpy as np
+    >>> together = np.zeros((2, 8, 1))
+    >>> apart = together + [[[0.0]], [[1.0]]]
+    >>> jax.jit(split_r_hat)(np.concatenate([together, apart], -1)).tolist()
     [1.0, inf]
     """
     half = draws.shape[1] // 2

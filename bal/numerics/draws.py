@@ -17,8 +17,9 @@ def draw_position(key: PRNGKey, weight: Float[Array, "n"]) -> tuple[Int[Array, "
     stands still at every fifth row, which then is never drawn. A second number refines the first, of 23 bits. Position
     0 where all weights are 0.
 
-    >>> draw_position(jax.random.key(0), jnp.array([0.0, 3.0, 0.0]))
-    (Array(1, dtype=int32), Array(3., dtype=float32))
+    >>> position, total = jax.jit(draw_position)(jax.random.key(0), jnp.array([0.0, 3.0, 0.0]))
+    >>> int(position), float(total)
+    (1, 3.0)
     """
     coarse = jax.random.uniform(key, dtype=weight.dtype)
     fine = jax.random.uniform(jax.random.fold_in(key, 1), dtype=weight.dtype)
@@ -54,7 +55,7 @@ def positions_at(weight: Float[Array, "n"], share: Float[Array, "S"]) -> Int[Arr
 
     Shares ``(s + u_s) / S`` draw one position from each of S equal slices (stratified), a common u systematically.
 
-    >>> positions_at(jnp.array([0.0, 1.0, 3.0]), jnp.array([0.0, 0.2, 0.3])).tolist()
+    >>> jax.jit(positions_at)(jnp.array([0.0, 1.0, 3.0]), jnp.array([0.0, 0.2, 0.3])).tolist()
     [1, 1, 2]
     """
 

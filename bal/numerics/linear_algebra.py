@@ -41,7 +41,7 @@ def cholesky_row(
       factor: rows so far, the others 0.
       pivot: its variance given those before it, with the noise of its label if it has one.
 
-    >>> row, _ = cholesky_row(jnp.array([4.0, 2.0]), jnp.zeros((1, 2)), jnp.array(0), jnp.array(4.0))
+    >>> row, _ = jax.jit(cholesky_row)(jnp.array([4.0, 2.0]), jnp.zeros((1, 2)), 0, 4.0)
     >>> row.tolist()
     [2.0, 1.0]
     """
@@ -73,8 +73,8 @@ def small_log_determinants(matrices: Float[Array, "n F F"]) -> Float[Array, "n"]
 def small_solves(matrices: Float[Array, "n F F"], right: Float[Array, "n F G"]) -> Float[Array, "n F G"]:
     """``A⁻¹ B`` for many small positive definite A, by Gauss-Jordan elimination; see `small_log_determinants` for why.
 
-    >>> small_solves(jnp.array([[[2.0, 0.0], [0.0, 4.0]]]), jnp.ones((1, 2, 1)))[0, :, 0].tolist()
-    [0.5, 0.25]
+    >>> jax.jit(small_solves)(jnp.array([[[2.0, 0.0], [0.0, 4.0]]]), jnp.ones((1, 2, 1))).tolist()
+    [[[0.5], [0.25]]]
     """
 
     def eliminate(place: Array, both: Array) -> Array:

@@ -26,7 +26,7 @@ def last_layer_gradients(posterior: Posterior, context: PyTree, x: PyTree) -> Gr
     >>> from bal.typing import Learner
     >>> predict = lambda state, x: jnp.log(jnp.array([[[0.75, 0.25]]]))
     >>> learner = Learner(None, None, predict, lambda state, x: jnp.ones((1, 1, 3)))
-    >>> last_layer_gradients(Posterior(None, learner), None, jnp.ones((1, 1)))[0].outer.tolist()
+    >>> jax.jit(last_layer_gradients)(Posterior(None, learner), None, jnp.ones((1, 1)))[0].outer.tolist()
     [[-0.25, 0.25]]
 
     Ash, Zhang, Krishnamurthy, Langford, Agarwal 2020, "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower
@@ -87,7 +87,7 @@ def sketched(rows: Callable[[Posterior, PyTree, PyTree], PyTree], num_features: 
     >>> from bal.typing import Learner
     >>> learner = Learner(None, None, lambda state, x: x)
     >>> rows = sketched(lambda posterior, context, x: posterior.predict(x), 5)
-    >>> rows(Posterior(None, learner), jax.random.key(0), jnp.ones((2, 3))).shape
+    >>> jax.jit(rows)(Posterior(None, learner), jax.random.key(0), jnp.ones((2, 3))).shape
     (2, 5)
     """
     check_length(num_features)

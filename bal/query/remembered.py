@@ -115,8 +115,9 @@ def draw_candidates(
 ) -> tuple[Int[Array, "M"], Bool[Array, "M"]]:
     """Rows drawn without replacement by ``softmax(h^p / τ)``, and which of them are real, in random order.
 
-    >>> rows, valid = draw_candidates(jax.random.key(0), jnp.ones(3), jnp.array([True, False, True]), 3)
-    >>> sorted(rows[:2].tolist()), valid.tolist()
+    >>> draw = jax.jit(draw_candidates, static_argnums=3)
+    >>> rows, valid = draw(jax.random.key(0), jnp.ones(3), jnp.array([True, False, True]), 3)
+    >>> sorted(rows.tolist()[:2]), valid.tolist()
     ([0, 2], [True, True, False])
     """
     weight = jnp.sign(scores) * jnp.abs(scores) ** exponent / temperature

@@ -69,7 +69,7 @@ def propose(
     >>> from bal.typing import Learner
     >>> parabola = score(lambda x: 1.0 - jnp.sum((x - 0.25) ** 2, -1))
     >>> posterior = Posterior(None, Learner(None, None, lambda state, x: x))
-    >>> found = propose(jax.random.key(0), posterior, parabola, None, low=[0, 0], high=[1, 1])
+    >>> found = jax.jit(lambda key: propose(key, posterior, parabola, None, low=[0, 0], high=[1, 1]))(jax.random.key(0))
     >>> [round(x, 3) for x in found.x.tolist()], round(float(found.score), 3)
     ([0.25, 0.25], 1.0)
 

@@ -75,7 +75,7 @@ def select(
             raise ValueError("expected a kernel or a context, which is where a rule finds the kernel, but got both")
         context = _numbers(kernel, "kernel")
     price = _one_a_row("cost", cost, n, float)
-    if not isinstance(price, Tracer) and not _are_costs(price):
+    if cost is not None and not isinstance(price, Tracer) and not _are_costs(price):
         raise ValueError("expected positive, finite costs: a cost of 0 would be worth any score")
     candidates = Candidates(rows, jax.device_put(np.arange(n, dtype=np.int32)), able, price, known, weight, context)
     num_able = n if isinstance(able, Tracer) else int(np.asarray(able).sum())

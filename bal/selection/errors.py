@@ -31,10 +31,11 @@ def with_standard_errors(acquisition: Callable[..., Float[Array, "n"]], select: 
         and weights.
       select: which rows, by their scores.
 
-    >>> rows = jnp.log(jnp.array([[[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], [[0.6, 0.4], [0.5, 0.5], [0.5, 0.5]]]))
-    >>> some = Candidates(rows, jnp.arange(2), jnp.ones(2) > 0, jnp.ones(2))
+    >>> import numpy as np
     >>> from bal.acquisition import bald
-    >>> picks = with_standard_errors(bald)(jax.random.key(0), some, 1)
+    >>> from bal.selection import select
+    >>> log_probs = np.log([[[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], [[0.6, 0.4], [0.5, 0.5], [0.5, 0.5]]])
+    >>> picks = select(None, None, with_standard_errors(bald), 1, log_probs=log_probs)
     >>> [round(float(picks.info[name]), 2) for name in ("gap", "gap_error")]
     [0.18, 0.13]
 

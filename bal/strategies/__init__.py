@@ -9,16 +9,17 @@ cover          batches that spread out: badge, lcmd, k_center, typiclust, probco
 sparse         batches that stand for the pool: acs_fw, sparse_greedy, sparse_iht
 
 >>> import jax
->>> import jax.numpy as jnp
+>>> import numpy as np
 >>> from bal import strategies
 >>> from bal.pool import make_pool
 >>> from bal.pool.labeled import empty_log
 >>> from bal.query import run_query
 >>> from bal.typing import Learner, Posterior, Round
->>> log_probs = jnp.log(jnp.array([[[0.9, 0.1], [0.9, 0.1]], [[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]]]))
->>> learner = Learner(None, None, lambda state, x: log_probs[x])
->>> round = Round(Posterior(None, learner), make_pool(jnp.arange(3)), empty_log(1, jnp.zeros(1)), None)
->>> pick = lambda query: run_query(jax.random.key(0), query, round, 1)[0].indices.item()
+>>> log_probs = np.log([[[0.9, 0.1], [0.9, 0.1]], [[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]]])
+>>> learner = Learner(None, None, lambda state, x: state[x])
+>>> round = Round(Posterior(log_probs, learner), make_pool(np.arange(3)), empty_log(1, np.zeros(1)), None)
+>>> run = jax.jit(run_query, static_argnames=("query", "batch_size"))
+>>> pick = lambda query: run(jax.random.key(0), query=query, round=round, batch_size=1)[0].indices.item()
 >>> pick(strategies.entropy()), pick(strategies.bald())  # least sure; draws disagree most
 (2, 1)
 """

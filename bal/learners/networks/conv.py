@@ -27,7 +27,8 @@ def conv(
     ``y[n, i, j, b] = Σ_{p, q, a} x[n, s i + p, t j + q, a] w[p, q, a, b]`` for strides s, t, so that an output has
     ``(H - k) // s + 1`` by ``(W - l) // t + 1`` pixels. Pad with `jnp.pad` beforehand for one as large as the input.
 
-    >>> conv(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 5))).shape
+    >>> import jax
+    >>> jax.jit(conv)(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 5))).shape
     (1, 2, 2, 5)
     """
     matmul = _by_patches if w.shape[2] < _FEW_CHANNELS else _by_rows
@@ -69,7 +70,9 @@ def why_slow(num_axes: int, input_dilation: Any, kernel_dilation: Any, groups: i
 def max_pool(x: Float[Array, "n H W A"]) -> Float[Array, "n H//2 W//2 A"]:
     """Largest value of every 2 x 2 window; the last row or column of an odd size is dropped.
 
-    >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1)).squeeze().tolist()
+    >>> import jax
+    >>> pooled = jax.jit(max_pool)(np.arange(16.0).reshape(1, 4, 4, 1))
+    >>> np.squeeze(pooled).tolist()
     [[5.0, 7.0], [13.0, 15.0]]
     """
     height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2

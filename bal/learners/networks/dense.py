@@ -17,7 +17,7 @@ def dense_kernels(network: Network, params: PyTree, x: PyTree) -> list[int | Non
 
     >>> from bal.learners.networks import mlp
     >>> net, x = mlp((8,), num_outputs=3), jnp.ones((4, 5))
-    >>> params = net.init(jax.random.key(0), x)
+    >>> params = jax.eval_shape(net.init, jax.random.key(0), x)
     >>> [jax.tree.leaves(params)[place].shape for place in dense_kernels(net, params, x)]
     [(5, 8), (8, 3)]
     """

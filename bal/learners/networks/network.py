@@ -12,7 +12,8 @@ A module takes inputs and returns outputs, with `nnx.Dropout`, `nnx.BatchNorm` a
 ...         return self.out(self.dropout(nnx.relu(self.hidden(x))))
 >>> net = network(Net, 7, 3)
 >>> x = jnp.ones((4, 7))
->>> outputs, features = net.apply(net.init(jax.random.key(0), x), x, key=jax.random.key(1))
+>>> params = jax.jit(net.init)(jax.random.key(0), x)
+>>> outputs, features = jax.jit(net.apply)(params, x, key=jax.random.key(1))
 >>> outputs.shape, features.shape
 ((4, 3), (4, 32))
 """
@@ -97,7 +98,8 @@ def network(build: Callable, *args: Any, features: str | None = None, **settings
     >>> from flax import linen
     >>> net = network(linen.Sequential([linen.Dense(8), jnp.tanh, linen.Dense(3)]))
     >>> x = jnp.ones((4, 5))
-    >>> [leaf.shape for leaf in net.apply(net.init(jax.random.key(0), x), x)]
+    >>> params = jax.jit(net.init)(jax.random.key(0), x)
+    >>> [leaf.shape for leaf in jax.jit(net.apply)(params, x)]
     [(4, 3), (4, 8)]
     """
     if isinstance(build, type) and issubclass(build, linen.Module):
@@ -151,7 +153,8 @@ def features_of(network: Network, params: PyTree, x: PyTree) -> Array:
 def linear(num_outputs: int = 10) -> Network:
     """Linear model of the flattened inputs, ``x W + b``; its features are the inputs.
 
-    >>> linear(3).init(jax.random.key(0), jnp.ones((1, 8, 8)))["out"]["kernel"].shape
+    >>> params = jax.eval_shape(linear(3).init, jax.random.key(0), jnp.ones((1, 8, 8)))
+    >>> params["out"]["kernel"].shape
     (64, 3)
     """
     return mlp((), num_outputs)
@@ -170,7 +173,8 @@ def mlp(
 
     >>> net = mlp(hidden=(16, 8), num_outputs=3)
     >>> x = jnp.ones((5, 4, 4))
-    >>> outputs, features = net.apply(net.init(jax.random.key(0), x), x)
+    >>> params = jax.jit(net.init)(jax.random.key(0), x)
+    >>> outputs, features = jax.jit(net.apply)(params, x)
     >>> outputs.shape, features.shape
     ((5, 3), (5, 8))
     """

@@ -45,7 +45,8 @@ def points(candidates: Candidates, features: Float[Array, "n F"], known: Float[A
 def squared_distances(a: Float[Array, "n F"], b: Float[Array, "m F"]) -> Float[Array, "n m"]:
     """``‖a_i - b_j‖²`` by one matrix product; never negative.
 
-    >>> squared_distances(jnp.array([[0.0, 0.0], [3.0, 4.0]]), jnp.zeros((1, 2))).tolist()
+    >>> import jax
+    >>> jax.jit(squared_distances)(jnp.array([[0.0, 0.0], [3.0, 4.0]]), jnp.zeros((1, 2))).tolist()
     [[0.0], [25.0]]
     """
     product = dot(a, b.T)

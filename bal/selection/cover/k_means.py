@@ -40,9 +40,11 @@ def k_means(
       num_used: how many of them to use, at most k; may be traced. All by default.
       num_iterations: most iterations.
 
-    >>> found = k_means(jax.random.key(0), jnp.array([[0.0], [0.1], [9.0]]), jnp.ones(3), 2)
-    >>> found.assignment[0] == found.assignment[1], found.assignment[0] == found.assignment[2]
-    (Array(True, dtype=bool), Array(False, dtype=bool))
+    >>> import numpy as np
+    >>> x, weight = np.array([[0.0], [0.1], [9.0]]), np.ones(3)
+    >>> a, b, c = jax.jit(k_means, static_argnums=3)(jax.random.key(0), x, weight, 2).assignment.tolist()
+    >>> a == b, a == c
+    (True, False)
 
     Lloyd 1982, "Least squares quantization in PCM"; Arthur and Vassilvitskii 2007, "k-means++".
     """

@@ -104,8 +104,9 @@ def purity_radius(features: Float[Array, "N F"], labels: Int[Array, "N"], purity
     Raises:
       ValueError: a purity outside (0, 1].
 
-    >>> rows = jnp.array([[0.0], [1.0], [3.0], [4.0]])
-    >>> round(float(purity_radius(rows, jnp.array([0, 0, 1, 1]), purity=1.0)), 4)
+    >>> import numpy as np
+    >>> radius = jax.jit(purity_radius, static_argnames="purity")
+    >>> round(float(radius(np.array([[0.0], [1.0], [3.0], [4.0]]), np.array([0, 0, 1, 1]), purity=1.0)), 4)
     2.0
 
     Yehuda et al. 2022, section 4.3, which searches a grid of radii for the same quantity.

@@ -62,10 +62,11 @@ def batchbald(num_configurations: int = 10_000, budget: int = JOINT_BYTES) -> Se
     Raises:
       ValueError: fewer than one configuration, or a budget below one byte.
 
+    >>> import numpy as np
     >>> from bal.selection import select
     >>> a, copy, b = ([[p, 1 - p] for p in row] for row in ((0.30, 0.45), (0.30, 0.45), (0.60, 0.72)))
-    >>> picks = select(None, None, batchbald(100), 2, log_probs=jnp.log(jnp.array([a, copy, b])))
-    >>> picks.indices.tolist(), round(float(picks.scores.sum()), 5)
+    >>> picks = select(None, None, batchbald(100), 2, log_probs=np.log([a, copy, b]))
+    >>> picks.indices.tolist(), round(float(np.sum(picks.scores)), 5)
     ([0, 1], 0.02384)
     """
     if num_configurations < 1:

@@ -42,9 +42,10 @@ def epig_batch(num_labelings: int = 32, budget: int = JOINT_BYTES) -> Select:
     Raises:
       ValueError: fewer than one labeling; no targets.
 
-    >>> rows = jnp.log(jnp.array([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]], [[0.1, 0.9], [0.9, 0.1]]]))
+    >>> import numpy as np
     >>> from bal.selection import select
-    >>> target, weight = rows[:1], jnp.ones(1)
+    >>> rows = np.log([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]], [[0.1, 0.9], [0.9, 0.1]]])
+    >>> target, weight = rows[:1], np.ones(1)
     >>> select(None, None, epig_batch(), 2, log_probs=rows, context=(target, weight)).indices.tolist()
     [2, 0]
     """

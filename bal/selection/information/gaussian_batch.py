@@ -37,8 +37,8 @@ def gaussian_batch(shrinkage: float | None = None) -> Select:
     Raises:
       ValueError: a shrinkage outside (0, 1].
 
-    >>> rows = jnp.log(jnp.array([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]], [[0.4, 0.6], [0.6, 0.4]]]))
     >>> from bal.selection import select
+    >>> rows = np.log([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]], [[0.4, 0.6], [0.6, 0.4]]])
     >>> select(None, None, gaussian_batch(0.1), 2, log_probs=rows).indices.tolist()
     [0, 2]
 

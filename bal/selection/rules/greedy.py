@@ -37,8 +37,8 @@ def greedy(rule: Rule, draw: bool = False) -> Select:
     in ``info["num_nan"]``. When nothing is left to pick, that place and all after it have ``valid=False``.
 
     >>> rule = lambda key, candidates, batch_size: Greedy((), lambda state: candidates.rows, lambda state, i: state)
-    >>> candidates = Candidates(jnp.array([1.0, 3.0, 2.0]), jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3))
-    >>> greedy(rule)(jax.random.key(0), candidates, 2).indices.tolist()
+    >>> from bal.selection import select
+    >>> select([1.0, 3.0, 2.0], None, greedy(rule), 2).indices.tolist()
     [1, 2]
     """
 

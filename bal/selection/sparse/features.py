@@ -23,7 +23,9 @@ def expected_log_likelihoods(log_probs: Float[Array, "n K C"]) -> SparseRows:
     ``s²_n = Σ_y p̄(y) ‖g_n(y) - Φ_n‖²``. Identical draws give exactly 0. Probabilities below the smallest normal number
     of the dtype count as that number, so that a draw that excludes a class keeps the vector finite.
 
-    >>> rows = expected_log_likelihoods(jnp.log(jnp.array([[[0.5, 0.5], [0.5, 0.5]]])))
+    >>> import jax
+    >>> import numpy as np
+    >>> rows = jax.jit(expected_log_likelihoods)(np.log([[[0.5, 0.5], [0.5, 0.5]]]))
     >>> rows.features.tolist(), rows.variance.tolist()
     ([[0.0, 0.0]], [0.0])
     """
@@ -45,9 +47,11 @@ def expected_gaussian_log_likelihoods(gaussian: Gaussian) -> SparseRows:
     With ``τ_k = variance_k + noise_k``, m̄ and V the mean and variance of the mixture, and everything centered over k:
     ``Φ_nk = -(½ log τ_k + (V + (m̄ - m_k)²) / (2 τ_k)) / √K``. s² is exact from the mixture's first four moments.
 
-    >>> one = jnp.ones((1, 2))
-    >>> rows = expected_gaussian_log_likelihoods(Gaussian(jnp.array([[-1.0, 1.0]]), 0 * one, one))
-    >>> rows.features.tolist(), round(float(rows.variance[0]), 4)  # g(y) = (-y, y) / √2, Var y = 2
+    >>> import jax
+    >>> import numpy as np
+    >>> predicted = Gaussian(np.array([[-1.0, 1.0]]), np.zeros((1, 2)), np.ones((1, 2)))
+    >>> rows = jax.jit(expected_gaussian_log_likelihoods)(predicted)
+    >>> rows.features.tolist(), round(rows.variance.item(), 4)  # g(y) = (-y, y) / √2, Var y = 2
     ([[-0.0, -0.0]], 2.0)
     """
     tau = gaussian.variance + gaussian.noise
@@ -71,7 +75,9 @@ def pseudo_label_gradients(log_probs: Float[Array, "n K C"], hidden: Float[Array
     ``Φ_n = (p̄ - e_ŷ) ⊗ h``, ``s²_n = ‖h‖² (1 - ‖p̄‖²)``, the variance of the gradient under labels from p̄ (the mean
     over draws, K = 1 for one network). Under p̄ itself the expected gradient is zero, hence the pseudo-label ŷ.
 
-    >>> rows = pseudo_label_gradients(jnp.log(jnp.array([[[0.75, 0.25]]])), jnp.array([[2.0]]))
+    >>> import jax
+    >>> import numpy as np
+    >>> rows = jax.jit(pseudo_label_gradients)(np.log([[[0.75, 0.25]]]), np.array([[2.0]]))
     >>> rows.features.tolist(), rows.variance.tolist()
     ([[-0.5, 0.5]], [1.5])
     """
@@ -90,8 +96,10 @@ def linear_features(
     exactly, and ``s²_n = ‖x_n‖² (noise + x_nᵀ S x_n) / noise²``, the spread of the gradient over labels. For large D
     use the kernel form.
 
-    >>> rows = linear_features(jnp.array([[1.0, 2.0]]), jnp.eye(2), 1.0)
-    >>> float(jnp.sum(rows.features**2)), rows.variance.tolist()
+    >>> import jax
+    >>> import numpy as np
+    >>> rows = jax.jit(linear_features)(np.array([[1.0, 2.0]]), np.eye(2), 1.0)
+    >>> float(np.sum(np.square(rows.features))), rows.variance.tolist()
     (25.0, [30.0])
     """
     projected = dot(x, jnp.linalg.cholesky(covariance))

@@ -39,8 +39,10 @@ def frank_wolfe(max_steps: int | None = None) -> Select:
     itself, formed in float64, so its rounding is relative to what is left and not to the pool sum.
 
     >>> from bal.selection import SparseRows, select, sum_rows
-    >>> rows, one = SparseRows(jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]]), jnp.zeros(3)), jnp.ones(3)
-    >>> select(rows, None, frank_wolfe(), 2, context=sum_rows(rows, one)).indices.tolist()
+    >>> import numpy as np
+    >>> rows = SparseRows(np.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]]), np.zeros(3))
+    >>> sums = jax.jit(sum_rows)(rows, np.ones(3))
+    >>> select(rows, None, frank_wolfe(), 2, context=sums).indices.tolist()
     [0, 2]
     """
     check_steps(max_steps)

@@ -45,8 +45,10 @@ def sparse_greedy(
     gives w = 1.
 
     >>> from bal.selection import SparseRows, select, sum_rows
-    >>> rows, one = SparseRows(jnp.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]]), jnp.zeros(3)), jnp.ones(3)
-    >>> select(rows, None, sparse_greedy(), 2, context=sum_rows(rows, one)).indices.tolist()
+    >>> import numpy as np
+    >>> rows = SparseRows(np.array([[2.0, 0.0], [1.9, 0.0], [0.0, 1.0]]), np.zeros(3))
+    >>> sums = jax.jit(sum_rows)(rows, np.ones(3))
+    >>> select(rows, None, sparse_greedy(), 2, context=sums).indices.tolist()
     [0, 2]
     """
     check_weights(alpha, beta, normalize)

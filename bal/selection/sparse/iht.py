@@ -51,8 +51,9 @@ def sparse_iht(
     has no finite value (an infinite pool sum, say) the batch is that of largest ‖Φ_n‖, at weight 0.
 
     >>> from bal.selection import SparseRows, select, sum_rows
-    >>> rows, one = SparseRows(jnp.array([[2.0, 0.0], [0.0, 1.0]]), jnp.zeros(2)), jnp.ones(2)
-    >>> picks = select(rows, None, sparse_iht(), 2, context=sum_rows(rows, one))
+    >>> import numpy as np
+    >>> rows = SparseRows(np.array([[2.0, 0.0], [0.0, 1.0]]), np.zeros(2))
+    >>> picks = select(rows, None, sparse_iht(), 2, context=jax.jit(sum_rows)(rows, np.ones(2)))
     >>> [round(w, 3) for w in picks.info["weights"].tolist()]
     [1.0, 1.0]
     """

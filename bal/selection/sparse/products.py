@@ -34,7 +34,8 @@ class HeadRows(NamedTuple):
 def head_rows(x: Float[Array, "n D"], head: LinearHead) -> HeadRows:
     """Rows of inputs (or hidden activations) as seen by a linear head.
 
-    >>> head_rows(jnp.eye(2), LinearHead(jnp.ones(2), 2 * jnp.eye(2), jnp.ones(()))).variance.tolist()
+    >>> import jax
+    >>> jax.jit(head_rows)(np.eye(2), LinearHead(np.ones(2), 2 * np.eye(2), np.ones(()))).variance.tolist()
     [2.0, 2.0]
     """
     projected = dot(x, head.covariance)
@@ -44,7 +45,8 @@ def head_rows(x: Float[Array, "n D"], head: LinearHead) -> HeadRows:
 def known_noise(x: Float[Array, "L D"], y: Float[Array, "L"], weight: Float[Array, "L"], noise: float) -> LinearHead:
     """Linear regression under the prior N(0, I) and a known noise variance: ``S = noise (Xᵀ X + noise I)⁻¹``.
 
-    >>> known_noise(jnp.eye(2), jnp.ones(2), jnp.ones(2), 1.0).mean.tolist()
+    >>> import jax
+    >>> jax.jit(known_noise, static_argnums=3)(np.eye(2), np.ones(2), np.ones(2), 1.0).mean.tolist()
     [0.5, 0.5]
     """
     if not noise > 0:
@@ -63,7 +65,8 @@ def unknown_noise(
     noise b / a, ``covariance = (b / a) S``: in this form `linear_fisher` is the exact ``(a / b) (x_n·x_m) (x_nᵀ S
     x_m)``.
 
-    >>> round(float(unknown_noise(jnp.eye(2), jnp.ones(2), jnp.ones(2)).noise), 4)  # b = 1.5, a = 2
+    >>> import jax
+    >>> round(float(jax.jit(unknown_noise)(np.eye(2), np.ones(2), np.ones(2)).noise), 4)  # b = 1.5, a = 2
     0.75
     """
     if not (a0 > 0 and b0 > 0):

@@ -35,7 +35,9 @@ class PoolSums(NamedTuple):
 def sum_rows(rows: SparseRows, weight: Float[Array, "n"]) -> PoolSums:
     """Weighted sums, accumulated in float64. Rows that are not finite are left out: no batch could stand for them.
 
-    >>> sums = sum_rows(SparseRows(jnp.array([[3.0, 4.0], [1.0, 0.0]]), jnp.ones(2)), jnp.ones(2))
+    >>> import jax
+    >>> import numpy as np
+    >>> sums = jax.jit(sum_rows)(SparseRows(np.array([[3.0, 4.0], [1.0, 0.0]]), np.ones(2)), np.ones(2))
     >>> sums.features.tolist(), float(sums.norm)
     ([4.0, 4.0], 6.0)
     """

@@ -40,8 +40,10 @@ def regression_fisher(features: Float[Array, "n F"], noise: float | Array) -> Fi
 def softmax_fisher(log_probs: Float[Array, "n K C"], features: Float[Array, "n F"]) -> FisherRows:
     """A softmax layer on features: ``diag(p) - p pᵀ = AᵀA`` with rows ``A_c = √p_c (e_c - p)``, p the mean over draws.
 
-    >>> scale = softmax_fisher(jnp.log(jnp.array([[[0.5, 0.5]]])), jnp.ones((1, 1))).scale[0]
-    >>> [[round(x, 4) for x in row] for row in (scale.T @ scale).tolist()]
+    >>> import numpy as np
+    >>> rows = jax.jit(softmax_fisher)(np.log([[[0.5, 0.5]]]), np.ones((1, 1)))
+    >>> scale = np.asarray(rows.scale[0])
+    >>> (scale.T @ scale).round(4).tolist()
     [[0.25, -0.25], [-0.25, 0.25]]
     """
     probs = jnp.exp(log_probs).mean(1)
@@ -52,7 +54,9 @@ def softmax_fisher(log_probs: Float[Array, "n K C"], features: Float[Array, "n F
 def sum_fisher(rows: FisherRows, weight: Float[Array, "n"]) -> Float[Array, "P P"]:
     """``Σ weight_n V_nᵀ V_n``, accumulated in float64; P = C F. Rows that are not finite are left out.
 
-    >>> sum_fisher(regression_fisher(jnp.eye(2), 1.0), jnp.array([2.0, 1.0])).tolist()
+    >>> import numpy as np
+    >>> rows = jax.jit(regression_fisher)(np.eye(2), 1.0)
+    >>> jax.jit(sum_fisher)(rows, np.array([2.0, 1.0])).tolist()
     [[2.0, 0.0], [0.0, 1.0]]
     """
     return in_float64(lambda rows, weight: _sum_fisher(rows, weight).astype(rows.features.dtype))(rows, weight)
@@ -67,9 +71,11 @@ def bait(prior_precision: float = 1.0, backward: bool = True) -> Select:
     Everything is float64: updates subtract nearly equal numbers. A pick costs ``O(N R (C F + R C))``, the
     start ``O(N (C F)²)``.
 
-    >>> rows, one = regression_fisher(jnp.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), 1.0), jnp.ones(3)
+    >>> import numpy as np
     >>> from bal.selection import select
-    >>> sorted(select(rows, None, bait(), 2, context=sum_fisher(rows, one)).indices.tolist())
+    >>> rows = jax.jit(regression_fisher)(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), 1.0)
+    >>> total = jax.jit(sum_fisher)(rows, np.ones(3))
+    >>> sorted(select(rows, None, bait(), 2, context=total).indices.tolist())
     [0, 2]
     """
     if not prior_precision > 0:
