@@ -8,14 +8,17 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+import scipy.stats
 from numpyro import diagnostics
 from problem import MOVING, QUERY, TASK
 
 from bal import learners
 from bal.learners.convergence import ChainReport, judge_chains, unconverged
+from bal.learners.sampled import program, weights
+from bal.learners.sampled.chains import begun
 from bal.loop import run_seeds, seed_keys
 from bal.numerics import effective_size, split_r_hat
-from bal.typing import Data, Setup
+from bal.typing import Data, Gaussian, Setup
 
 KEY = jax.random.key(0)
 SHORT = {"num_chains": 2, "num_warmup": 10, "thin": 2}
@@ -38,8 +41,8 @@ def test_diagnostics_are_those_of_numpyro(num_chains):
 
 
 def test_what_never_moves_has_agreed():
-    still = jnp.ones((3, 8, 1))
-    assert (split_r_hat(still).item(), effective_size(still).item()) == (1.0, 24.0)
+    both = jax.jit(lambda still: (split_r_hat(still), effective_size(still)))(np.ones((3, 8, 1), np.float32))
+    assert tuple(found.item() for found in both) == (1.0, 24.0)
 
 
 def line(x, y=None):
@@ -47,6 +50,61 @@ def line(x, y=None):
     numpyro.sample("label", dist.Normal(x @ weights, 0.5), obs=y)
 
 
+def own_line(x, y=None, weight=None):
+    """The same, which weighs its rows itself."""
+    weights = numpyro.sample("weights", dist.Normal(0.0, 2.0).expand([2]).to_event(1))
+    with numpyro.handlers.scale(scale=weight):
+        numpyro.sample("label", dist.Normal(x @ weights, 0.5), obs=y)
+
+
+def log_likelihood(prediction, y):
+    """Of each label ``[L]`` under each draw, ``[L, K]``."""
+    if isinstance(prediction, Gaussian):
+        return scipy.stats.norm(prediction.mean, np.sqrt(prediction.noise)).logpdf(np.asarray(y)[:, None])
+    return np.asarray(prediction)[np.arange(len(y)), :, np.asarray(y, int)]
+
+
+@pytest.mark.parametrize(
+    ("learner", "scale"),
+    [
+        (learners.from_numpyro(line, 4, **SHORT), 2.0),
+        (learners.from_numpyro(own_line, 4, **SHORT), 2.0),
+        (learners.mcmc(learners.linear(2), 4, **SHORT, prior_scale=0.7), 0.7),
+    ],
+    ids=["model", "model that weighs", "network"],
+)
+def test_chains_are_of_prior_times_weighted_likelihood(learner, scale, monkeypatch):
+    """Minus the logarithm of it, up to a constant, is what the sampler is handed, and the likelihoods are watched."""
+    handed = []
+
+    def sample(key, potential, watch, starts, length, *rest):
+        handed.append((potential, watch))
+        return begun(starts, length)
+
+    for module in (program, weights):
+        monkeypatch.setattr(module, "sample", sample)
+
+    @jax.jit
+    def both(data):
+        state = learner.init(KEY, data)
+        learner.fit(KEY, state, data)
+        potential, watch = handed.pop()
+        draws = jax.tree.map(lambda leaf: leaf[::2], state.draws)  # of four, two from each of two chains
+        return jax.lax.map(potential, draws), jax.lax.map(watch, draws), draws, learner.predict(state, data.x)
+
+    weight = np.array([1.0, 2.0, 0.0, 0.5], np.float32)
+    x = np.array([[1.0, 0.0], [-1.0, 2.0], [0.5, 9.0], [1.0, 1.0]], np.float32)
+    y = np.array([0, 1, 1, 0]) if scale == 0.7 else np.array([0.0, 1.0, 2.0, -1.0], np.float32)
+    potential, watched, draws, prediction = both(Data(x, y, weight))
+    likelihood = weight[:, None] * log_likelihood(prediction, y)[:, ::2]
+    squares = sum(np.square(leaf).reshape(2, -1).sum(1) for leaf in jax.tree.leaves(draws))
+    expected = squares / (2 * scale**2) - likelihood.sum(0)
+    assert abs(np.ptp(expected)) > 0.1
+    np.testing.assert_allclose(np.diff(potential), np.diff(expected), rtol=1e-4)
+    np.testing.assert_allclose(np.abs(np.diff(watched, axis=0)[0]), np.abs(np.diff(likelihood.T, axis=0)[0]), rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_a_conjugate_model_has_its_posterior():
     """Mean and covariance of a Bayesian linear regression with weighted rows, within four standard errors."""
     x, weight = RANDOM.normal(size=(12, 2)), np.array([1.0, 2.0, 0.0, 0.5] * 3)
@@ -88,13 +146,6 @@ def test_weights_of_a_logistic_regression_have_their_posterior():
     assert state.converged.all()
 
 
-def own_line(x, y=None, weight=None):
-    """The same, which weighs its rows itself."""
-    weights = numpyro.sample("weights", dist.Normal(0.0, 2.0).expand([2]).to_event(1))
-    with numpyro.handlers.scale(scale=weight):
-        numpyro.sample("label", dist.Normal(x @ weights, 0.5), obs=y)
-
-
 @pytest.mark.slow
 def test_rows_are_weighted_as_a_model_would_itself():
     data = Data(
@@ -117,6 +168,9 @@ def test_finitely_many_values_are_classes():
     np.testing.assert_allclose(found[0], jax.nn.log_softmax(2 * weights, -1), rtol=1e-5)
 
 
+judge = jax.jit(judge_chains, static_argnums=2)
+
+
 class Told(NamedTuple):
     """A state with a report, as chains leave one."""
 
@@ -126,11 +180,12 @@ class Told(NamedTuple):
 
 def test_chains_that_are_too_short_are_told_of():
     """In the state, in `info` of every query, and in a warning."""
-    values = jnp.asarray(RANDOM.normal(size=(2, 8, 3)).cumsum(1), jnp.float32)
-    report, trusted = judge_chains(values.at[1].add(9.0), jnp.int32(1), 4)
+    values = RANDOM.normal(size=(2, 8, 3)).cumsum(1).astype(np.float32)
+    values[1] += 9
+    report, trusted = judge(values, jnp.int32(1), 4)
     assert not trusted
     assert report.r_hat > 2
-    told = Told(trusted[None], report)
+    told = Told(np.asarray(trusted)[None], report)
     assert "num_warmup" in unconverged(told)
     learner = MOVING._replace(
         init=lambda key, data: (MOVING.init(key, data), told),
@@ -146,9 +201,10 @@ def test_chains_that_are_too_short_are_told_of():
 
 @pytest.mark.parametrize(("r_hat", "divergent", "trusted"), [(0.0, 0, True), (9.0, 0, False), (0.0, 2, False)])
 def test_when_chains_are_trusted(r_hat, divergent, trusted):
-    values = jnp.asarray(RANDOM.normal(size=(2, 40, 1)), jnp.float32).at[1].add(r_hat)
-    assert bool(judge_chains(values, jnp.int32(divergent), 8)[1]) == trusted
-    assert not judge_chains(values, jnp.int32(0), 400)[1]  # more draws than the chains hold
+    values = RANDOM.normal(size=(2, 40, 1)).astype(np.float32)
+    values[1] += r_hat
+    assert bool(judge(values, jnp.int32(divergent), 8)[1]) == trusted
+    assert not judge(values, jnp.int32(0), 400)[1]  # more draws than the chains hold
 
 
 def no_labels(x, y=None):
