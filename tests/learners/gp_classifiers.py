@@ -17,6 +17,7 @@ RNG = np.random.default_rng(0)
 X, X_NEW = RNG.normal(size=(8, 2)), RNG.normal(size=(5, 2))
 Y = np.array([1, 0, 0, 1, 1, 0, 1, 1])
 LENGTHSCALE, VARIANCE, MEAN = 0.8, 6.0, 0.3
+CAPACITY = 12
 LINKS = {"probit": probit, "logit": logit}
 METHODS = {"laplace": laplace(), "variational": variational()}
 NUMPY = {"probit": log_ndtr, "logit": lambda f: -np.logaddexp(0.0, -f)}
@@ -62,10 +63,10 @@ def program(method, link):
 
 
 def run_approximate(model, method, link, x=X, y=Y, weight=None, start=None):
-    """One program a method and link: every problem is padded to nine labels, which a test of its own allows."""
-    real, empty = len(x), 9 - len(x)
+    """One program a method and link: every problem is padded to so many labels, which a test of its own allows."""
+    real, empty = len(x), CAPACITY - len(x)
     weight = np.r_[np.ones(real) if weight is None else weight, np.zeros(empty)]
-    start = np.zeros(9) if start is None else np.r_[start, np.zeros(empty)]
+    start = np.zeros(CAPACITY) if start is None else np.r_[start, np.zeros(empty)]
     given = data(np.r_[x, np.zeros((empty, 2))], np.r_[y, np.zeros(empty, int)], weight)
     whiten, alpha, precision, log_evidence, gap = program(method, link)(model, given, jnp.array(start))
     return Approximation(whiten, alpha[:real], precision[:real], log_evidence, gap)

@@ -76,7 +76,7 @@ def test_seeds_that_are_mapped_together_take_the_branch_of_the_largest():
     assert "cond[" in str(jax.make_jaxpr(jax.vmap(size))(numbers))
 
 
-SLOW = {"classification", "draws"}  # the same blocks, with more to compile
+SLOW = {"classification", "sparse", "draws"}  # the same blocks, with more to compile
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LEARNERS])
