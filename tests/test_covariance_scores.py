@@ -83,19 +83,23 @@ def given_targets(posterior):
     return Targets(posterior.predict(x), jnp.asarray(WEIGHT), x)
 
 
+GIVEN = jax.jit(given_targets)
+
+
 def scores(rows, posterior):
-    return jax.jit(rows)(posterior, given_targets(posterior), jnp.asarray(X_POOL))
+    return jax.jit(rows)(posterior, GIVEN(posterior), jnp.asarray(X_POOL))
 
 
 PREDICT = jax.jit(lambda posterior, x: posterior.predict(x))
 COVARIANCE = jax.jit(lambda posterior, x: cross_covariance(posterior, posterior.embed(x), posterior.embed(x)))
+BALD, VARIANCE = jax.jit(gaussian_bald), jax.jit(epistemic_variance)
 EVERY = np.vstack([X_POOL, X_TARGET])
 
 
 def predict(posterior, x):
     """One compilation for all: rows are padded."""
     rows = jnp.asarray(np.resize(x, EVERY.shape))
-    return jax.tree.map(lambda leaf: leaf[: len(x)], PREDICT(posterior, rows))
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(x)], PREDICT(posterior, rows))
 
 
 def covariances(posterior, x):
@@ -119,7 +123,7 @@ def test_epig_is_that_of_two_by_two_determinants_and_at_most_bald(posterior):
         wanted[n, m] = 0.5 * (np.log(pair[0, 0] * pair[1, 1]) - np.linalg.slogdet(pair)[1])
     got = np.asarray(scores(epig_scores, posterior))
     np.testing.assert_allclose(got, wanted @ WEIGHT / WEIGHT.sum(), rtol=1e-8)
-    assert np.all(got <= gaussian_bald(predict(posterior, X_POOL)))
+    assert np.all(got <= BALD(predict(posterior, X_POOL)))
 
 
 def test_covariances_of_a_fantasy_are_those_of_a_refit(posterior):
@@ -155,14 +159,14 @@ def test_batch_information_is_a_chain_of_gains_of_refits(posterior):
     assert float(picks.scores.sum()) == pytest.approx(whole, abs=1e-8)
     for place, pick in enumerate(batch):
         now = fit(LEARNER, np.vstack([X, X_POOL[batch[:place]]]), np.append(Y, np.full(place, 5.0)))
-        gains = gaussian_bald(predict(now, X_POOL))
+        gains = BALD(predict(now, X_POOL))
         assert float(gains[pick]) == pytest.approx(float(picks.scores[place]), abs=1e-8)
-        assert pick == int(epistemic_variance(predict(now, X_POOL)).argmax())
+        assert pick == int(VARIANCE(predict(now, X_POOL)).argmax())
 
 
 def test_batches_of_alc_are_refits(posterior):
     """One label after another, each chosen by `alc_scores` of the posterior that has the earlier ones."""
-    there = given_targets(posterior)
+    there = GIVEN(posterior)
     context = target_rows(lambda key, round, over: there)(KEY, Round(posterior, None, None, None), dense)
     picks = select(integrated_variance(posterior_covariance), candidates(posterior, context), 3)
     batch = picks.indices.tolist()
@@ -176,11 +180,15 @@ def test_batches_of_alc_are_refits(posterior):
 def test_a_linear_kernel_ranks_as_bait():
     """Features h, weights with a standard normal prior: ALC over the pool is BAIT's gain times ``σ² / N``."""
     now = fit(LINEAR)
-    pool = jnp.asarray(X_POOL)
-    alc = jax.jit(alc_scores)(now, Targets(now.predict(pool), jnp.ones(N), pool), pool)
-    rows, known = regression_fisher(pool, NOISE), regression_fisher(jnp.asarray(X), NOISE)
-    one = jnp.ones(N)
-    some = Candidates(rows, jnp.arange(N, dtype=jnp.int32), one > 0, one, known, jnp.ones(L), sum_fisher(rows, one))
+    pool, one = jnp.asarray(X_POOL), jnp.ones(N)
+
+    @jax.jit
+    def alc_and_candidates(now):
+        rows, known = regression_fisher(pool, NOISE), regression_fisher(jnp.asarray(X), NOISE)
+        some = Candidates(rows, jnp.arange(N, dtype=jnp.int32), one > 0, one, known, jnp.ones(L), sum_fisher(rows, one))
+        return alc_scores(now, Targets(now.predict(pool), one, pool), pool), some
+
+    alc, some = alc_and_candidates(now)
     picks = select(bait(prior_precision=1.0, backward=False), some, N)
     assert int(jnp.argmax(alc)) == int(picks.indices[0])
     assert float(alc.max()) == pytest.approx(float(picks.scores[0]) * NOISE / N, abs=1e-8)
@@ -189,7 +197,7 @@ def test_a_linear_kernel_ranks_as_bait():
 def one_draw(posterior, number):
     state = posterior.state
     draws = {name: getattr(state, name) for name in ("params", "whiten", "alpha", "gap", "converged")}
-    part = jax.tree.map(lambda leaf: leaf[number : number + 1], draws)
+    part = jax.tree.map(lambda leaf: np.asarray(leaf)[number : number + 1], draws)
     return Posterior(state._replace(**part), posterior.learner)
 
 
@@ -205,9 +213,9 @@ def test_several_draws_have_the_moments_of_the_mixture():
     np.testing.assert_allclose(scores(alc_scores, now), wanted, rtol=1e-8)
 
 
-@pytest.mark.parametrize("rows", [alc_scores, epig_scores])
+@pytest.mark.parametrize("rows", [pytest.param(alc_scores, marks=pytest.mark.slow), epig_scores])
 def test_row_wise_in_chunks_in_blocks_and_over_seeds(rows, posterior, monkeypatch):
-    there, x = given_targets(posterior), jnp.asarray(X_POOL)
+    there, x = GIVEN(posterior), jnp.asarray(X_POOL)
     whole = scores(rows, posterior)
     in_chunks = jax.jit(lambda posterior, there, x: chunked(4).map(rows, (posterior, there), x))
     np.testing.assert_allclose(in_chunks(posterior, there, x), whole, rtol=1e-12)
@@ -226,7 +234,7 @@ def test_queries_with_given_hyperparameters_do_not_see_the_labels():
     start = jnp.array([0, 4])
     labels = jnp.asarray(RNG.normal(size=(2, N)))
     one = lambda y: run(KEY, Task(pool, y, start=start), Setup(LEARNER, query, batch_size=1, num_rounds=3))
-    a, b = jax.jit(lambda labels: [one(y).indices for y in labels])(labels)
+    a, b = np.asarray(jax.jit(lambda labels: jax.lax.map(lambda y: one(y).indices, labels))(labels))
     assert a.tolist() == b.tolist()
     assert len({*a.ravel().tolist(), 0, 4}) == 5
 

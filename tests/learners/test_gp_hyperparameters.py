@@ -82,11 +82,11 @@ def fits():
             best = jax.tree.map(lambda leaf: leaf[0], chosen.params)
             return best, objective(best)
 
-        best, one = jax.jit(lambda start: fit(maximum_likelihood(40), start))(initial)
-        _, many = jax.jit(lambda start: fit(maximum_likelihood(40, 4), start))(initial)
+        best, many = jax.jit(lambda start: fit(maximum_likelihood(40, 4), start))(initial)
         warmly = maximum_likelihood(2, optimizer=optax.adam(0.01), restart=warm)
         go_on = jax.jit(lambda start: (objective(start), fit(warmly, start)[1]))
         (start, few), (_, again) = go_on(initial), go_on(best)
+        one = lambda: jax.jit(lambda start: fit(maximum_likelihood(40), start))(initial)[1]
         return {"start": start, "one": one, "many": many, "few": few, "again": again}
 
 
@@ -97,13 +97,14 @@ def test_fit_reaches_scikit_learn(fits):
     assert abs(found - expected.log_marginal_likelihood_value_) < 1e-4
 
 
+@pytest.mark.slow
 def test_more_starts_are_never_worse(fits):
-    assert fits["start"] + 1 < fits["one"] <= fits["many"]
+    assert fits["start"] + 1 < fits["one"]() <= fits["many"]
 
 
 def test_a_warm_start_goes_on(fits):
-    assert fits["start"] < fits["few"] < fits["one"] - 1
-    assert fits["again"] >= fits["one"] - 1e-9
+    assert fits["start"] < fits["few"] < fits["many"] - 1
+    assert fits["again"] >= fits["many"] - 1e-9
 
 
 def test_the_best_point_survives_a_broken_optimizer():
@@ -114,6 +115,15 @@ def test_the_best_point_survives_a_broken_optimizer():
     jax.tree.map(lambda leaf, before: agree(leaf[0], before, 0.0), chosen, initial)
 
 
+def test_a_prior_is_added_to_the_evidence():
+    log_prior = prior((lambda p: p.kernel.lengthscale, Normal(3.0, 0.5)))
+    initial = split(two())[0]
+    both = jax.jit(lambda initial: [log_posterior(two(), data(), *rest)(initial) for rest in ((), (log_prior,))])
+    alone, together = both(initial)
+    agree(together - alone, scipy.stats.norm(3.0, 0.5).logpdf(1.0))
+
+
+@pytest.mark.slow
 def test_a_prior_moves_the_fit():
     """An all but certain prior is where the fit ends."""
     log_prior = prior((lambda p: p.kernel.lengthscale, Normal(3.0, 1e-4)), (lambda p: p.noise, Normal(0.5, 1e-4)))
@@ -283,9 +293,9 @@ def test_nuts_is_the_same_under_vmap(posterior):
     agree(jax.jit(jax.vmap(draw))(keys), jax.jit(lambda keys: jax.lax.map(draw, keys))(keys), 1e-6)
 
 
-def test_a_posterior_that_is_nowhere_a_number_gives_no_draws(posterior):
+def test_a_posterior_that_is_nowhere_a_number_gives_no_draws():
     """They are NaN, so that predictions are, which `check_predictions` refuses."""
-    _, initial, _ = posterior
+    initial = split(two())[0]
     method = laplace_draws(2, 8, 3)
     objective = lambda params: jnp.nan * val(params.noise)
     draws, converged, _ = jax.jit(lambda: method.choose(KEY, initial, stacked(initial), objective))()

@@ -117,7 +117,7 @@ def test_labels_without_noise_are_interpolated(fit):
     np.testing.assert_allclose(found.mean[:, 0], np.sin(6 * twice[:5, 0]), atol=1e-3)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_a_chosen_noise_is_kept_above_rounding(dtype):
     """Sixty labels of a smooth function and no noise at all: given it stays, and NaN says so."""
     x = jnp.linspace(0, 1, 60, dtype=dtype)[:, None]
@@ -132,7 +132,8 @@ def test_a_chosen_noise_is_kept_above_rounding(dtype):
 def test_a_fit_that_ends_early_says_so():
     hill = lambda x: -100.0 * (x[1] - x[0] ** 2) ** 2 - (1 - x[0]) ** 2
     start = jnp.array([-1.2, 1.0])
-    early, late = (maximum_likelihood(n).choose(KEY, start, start[None], hill) for n in (2, 100))
+    choose = lambda n: jax.jit(lambda start: maximum_likelihood(n).choose(KEY, start, start[None], hill))
+    early, late = (choose(n)(start) for n in (2, 100))
     assert early.converged.tolist() == [False]
     assert late.converged.tolist() == [True]
     np.testing.assert_allclose(late.params[0], 1.0, atol=1e-3)
@@ -213,10 +214,9 @@ def test_lengths_are_those_of_stationary_kernels():
     agree(stretched(linear), plain(linear))
     noisy = noisy_input_process(k.RBF(), 0.1)
     rows = jnp.array([[0.1, 0.3], [0.5, 0.2]])
-    wanted = noisy_input_process(k.RBF(lengthscale=3.0), 0.1)
-    there = standardized(noisy, units([3.0, 9.0]))
-    agree(there.kernel(*rows), wanted.kernel(*rows))
-    agree(there.noise_variance(rows), wanted.noise_variance(rows))
+    both = lambda made: (made.kernel(*rows), made.noise_variance(rows))
+    there = jax.jit(lambda made: both(standardized(made, units([3.0, 9.0]))))
+    agree(there(noisy), jax.jit(both)(noisy_input_process(k.RBF(lengthscale=3.0), 0.1)))
 
 
 def test_a_kernel_that_is_known_keeps_everything_natural():
@@ -231,12 +231,17 @@ def test_a_kernel_that_is_known_keeps_everything_natural():
     assert maximum_likelihood(3, standardize=False).units == "natural"
 
 
+@jax.jit
+def measured(y):
+    made = as_dtype(process(gpjax.kernels.RBF(), 1.0), jnp.float32)
+    return measure(made, jnp.zeros((3, 1), jnp.float32), y, jnp.ones(3, jnp.float32))
+
+
 @pytest.mark.parametrize("y", [[0.1, 0.1, 0.1], [1e30, 3e30, 5e30], [1e-30, 3e-30, 5e-30]])
 def test_scales_of_odd_labels(y):
     """Equal labels have scale 1, however they round; squares of the largest and smallest do not leave float32."""
     y = np.array(y, np.float32)
-    made, x = process(gpjax.kernels.RBF(), 1.0), jnp.zeros((3, 1), jnp.float32)
-    found = measure(as_dtype(made, jnp.float32), x, jnp.asarray(y), jnp.ones(3, jnp.float32))
+    found = measured(y)
     agree(found.shift / y[1], 1.0, 1e-6)
     agree(found.scale, y.astype(float).std() if y[0] != y[1] else 1.0, 1e-6)
     assert found.spread.tolist() == [0.0]
@@ -267,7 +272,10 @@ def test_a_third_class_is_no_quiet_number():
     assert np.isfinite(run(jnp.array([1.0, 1.0, 0.0, 0.0]))).all()
 
 
-def test_more_labels_under_held_hyperparameters_and_units():
+@pytest.mark.parametrize(
+    "name", ["exact", pytest.param("sparse", marks=pytest.mark.slow), pytest.param("draws", marks=pytest.mark.slow)]
+)
+def test_more_labels_under_held_hyperparameters_and_units(name):
     """Draws of values from anywhere stay, and so do the units, though the new labels would change both."""
     x, x_new = jnp.asarray(X[REAL]), jnp.asarray(X_NEW)
     few, all_rows = (Data(*(leaf[REAL] for leaf in (X, Y, WEIGHT))) for _ in range(2))
@@ -284,22 +292,32 @@ def test_more_labels_under_held_hyperparameters_and_units():
         second = learner.condition(KEY, first, data)
         return first, second, learner.predict(second, x_new)
 
-    exact, sparse = gp_regression(model, chosen), sparse_gp(model, int(REAL.sum()), chosen)
-    (first, second, found), (_, _, same) = (program(learner, few, all_rows) for learner in (exact, sparse))
-    _, drawn, _ = program(gp_regression_draws(model, 1, chosen, num_features=4), few, all_rows)
+    learner = {
+        "exact": gp_regression(model, chosen),
+        "sparse": sparse_gp(model, int(REAL.sum()), chosen),
+        "draws": gp_regression_draws(model, 1, chosen, num_features=4),
+    }[name]
+    first, second, found = program(learner, few, all_rows)
+    if name == "draws":
+        first, second = first.posterior, second.posterior
     jax.tree.map(np.testing.assert_array_equal, second.params, first.params)
     jax.tree.map(np.testing.assert_array_equal, second.units._replace(total=first.units.total), first.units)
     assert not second.converged.any()
-    np.testing.assert_allclose(drawn.posterior.alpha, second.alpha, rtol=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), same, found)
 
     @jax.jit
     def covariances(params, units):
         one = jax.tree.map(lambda leaf: leaf[0], params)
         held = standardized(join(one, split(model)[1], jnp.float64), units)
-        return held.covariance(x, x) + jnp.diag(held.noise_variance(x) / WEIGHT[REAL]), held.covariance(x_new, x)
+        gram = held.covariance(x, x) + jnp.diag(held.noise_variance(x) / WEIGHT[REAL])
+        return gram, held.covariance(x_new, x), held.covariance(x_new, x_new), held.noise_variance(x_new)
 
-    gram, cross = covariances(first.params, first.units)
+    gram, cross, before, noise = (np.asarray(part) for part in covariances(first.params, first.units))
     away = np.linalg.solve(gram, (all_rows.y - first.units.shift) / first.units.scale)
-    mean = first.units.shift + first.units.scale * np.asarray(cross) @ away
-    np.testing.assert_allclose(found.mean[:, 0], mean, rtol=1e-6)
+    if name == "draws":
+        np.testing.assert_allclose(second.alpha[0], away, rtol=1e-6)
+        return
+    mean = first.units.shift + first.units.scale * cross @ away
+    variance = np.diagonal(before - cross @ np.linalg.solve(gram, cross.T))
+    np.testing.assert_allclose(found.mean[:, 0], mean, rtol=1e-6 if name == "exact" else 1e-5)
+    np.testing.assert_allclose(found.variance[:, 0], variance * np.square(first.units.scale), rtol=1e-5)
+    np.testing.assert_allclose(found.noise[:, 0], noise * np.square(first.units.scale), rtol=1e-5)
