@@ -31,7 +31,7 @@ def _cross_entropy(outputs: Float[Array, "n C"], y: Array) -> Float[Array, "n"]:
 
 
 def _log_probs(outputs: Float[Array, "K n C"]) -> Float[Array, "n K C"]:
-    return jax.nn.log_softmax(outputs.transpose(1, 0, 2), -1)
+    return jax.nn.log_softmax(outputs, -1).transpose(1, 0, 2)
 
 
 categorical = Likelihood(_cross_entropy, _log_probs)
