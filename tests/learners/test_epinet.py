@@ -31,7 +31,7 @@ def test_draws_are_the_network_and_the_two_small_ones_at_their_index():
         optimizer=optax.adamw(1e-2, weight_decay=0.1),
         restart=learners.warm,
     )
-    start = learner.init(KEY, DATA)
+    start = jax.jit(learner.init)(KEY, DATA)
     state = jax.tree.map(np.asarray, jax.jit(learner.fit)(KEY, start, DATA))
     found = jax.jit(learner.predict)(state, DATA.x)
     base, epinet, prior = state.parts
@@ -61,7 +61,7 @@ def test_training_undoes_the_prior_at_the_labels_and_less_away_from_them():
         likelihood=learners.gaussian(0.1),
     )
     x = jnp.concatenate([DATA.x, -4 * DATA.x])
-    start = learner.init(KEY, DATA)
+    start = jax.jit(learner.init)(KEY, DATA)
     fit, predict = jax.jit(learner.fit), jax.jit(learner.predict)
     before, after = (np.asarray(predict(state, x).mean).std(1) for state in (start, fit(KEY, start, DATA)))
     left = after / before

@@ -39,7 +39,7 @@ def flat(params):
 def test_draws_have_the_moments_of_the_paper():
     """Every second step of twelve is collected, the low-rank part holds the last four of these."""
     learner = make(20_000, num_collected=6, collect_every=2, rank=4, tail_optimizer=walk(PATH), restart=learners.warm)
-    init = learner.init(KEY, DATA)
+    init = jax.jit(learner.init)(KEY, DATA)
     state = jax.jit(learner.fit)(KEY, init, DATA)
     collected = flat(init.mean) + PATH[2::2] - PATH[0]
     mean = collected.mean(0)
