@@ -428,7 +428,7 @@ def test_the_table_of_posteriors_fits_a_terminal():
     assert fits(text), text
     assert "1,500.0" in text
     assert "+20.0* " in text
-    assert f"{100 * (0.3 + (around**2 @ [0.25, 0.5, 0.25]).mean() - 0.5):+.1f}* " in text  # a trapezoid, less a half
+    assert f"{100 * (0.3 + (around**2 @ [0.25, 0.5, 0.25]).mean() - 0.5):+.1f}*" in text  # a trapezoid, less a half
 
 
 @pytest.mark.slow
