@@ -129,7 +129,7 @@ def test_streamed_pool(started, tmp_path):
     assert other.ask(2).tolist() == started.ask(2).tolist()
 
 
-@pytest.mark.parametrize("restart", [None, warm], ids=["cold", "warm"])
+@pytest.mark.parametrize("restart", [None, pytest.param(warm, marks=pytest.mark.slow)], ids=["quick", "warm"])
 def test_a_recorded_campaign_goes_on_where_it_stopped(tmp_path, restart):
     learner = MOVING if restart is None else ensemble(mlp((8,), num_outputs=CLASSES), 3, num_steps=15, restart=restart)
     steps = [

@@ -97,6 +97,7 @@ class Exact:
         return (covariance**2).mean(0) / (variance + self.noise)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:1 of 1 fits have not converged")
 @pytest.mark.parametrize(("trend", "deviation"), [(1.0, 1.0), (0.1, 40.0)])
 def test_a_batch_of_a_laboratory_is_the_greedy_one_under_the_fit(trend, deviation):
@@ -186,9 +187,16 @@ def test_a_score_about_targets_is_climbed_with_its_context():
     rows = campaign.add(x)
     campaign.tell(rows, [1.0, 2.0])
     assert campaign.num_labeled == 3
-    over = Campaign(KEY, **{**ON_LINE, "query": query, "over": streamed(5)})
-    over.tell([0], [2.0])
-    np.testing.assert_allclose(over.propose([0.0], [1.0], 2).x, x, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_streamed_pool_changes_no_proposal():
+    query = Query((Stage(alc_scores, best, context=targets(jnp.linspace(0.6, 1, 9)[:, None])),))
+    campaigns = [Campaign(KEY, **{**ON_LINE, "query": query, "over": over}) for over in (None, streamed(5))]
+    for campaign in campaigns:
+        campaign.tell([0], [2.0])
+    whole, in_pieces = (campaign.propose([0.0], [1.0], 2).x for campaign in campaigns)
+    np.testing.assert_allclose(in_pieces, whole, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,10 @@ def free_row(campaign):
     return next(row for row in range(N) if row not in campaign._now.book.log.indices)
 
 
-@pytest.mark.parametrize("name", CALLS)
+QUICK = {"ask", "tell", "add"}  # the others go the way of `tell`
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in CALLS])
 def test_cut_off_at_every_line(name):
     """Afterwards the campaign equals its record, or refuses to go on, and what is opened again goes on."""
     prepare, call = CALLS[name]
