@@ -61,7 +61,7 @@ def mc_dropout(
     >>> learner = mc_dropout(mlp((8,), num_outputs=2, dropout=0.5), num_draws=3, num_steps=5)
     >>> data = Data(jnp.ones((4, 2)), jnp.array([0, 1, 0, 1]), jnp.ones(4))
     >>> key = jax.random.key(0)
-    >>> learner.predict(learner.fit(key, learner.init(key, data), data), data.x).shape
+    >>> jax.eval_shape(lambda: learner.predict(learner.fit(key, learner.init(key, data), data), data.x)).shape
     (4, 3, 2)
     """
     check_count("num_draws", num_draws)

@@ -54,11 +54,11 @@ class Campaign:
     threads are done one after the other.
 
     >>> from bal.acquisition import bald
-    >>> from bal.learners import ensemble, mlp
+    >>> from bal.learners import bayesian_softmax
     >>> from bal.query import by_score
     >>> from bal.selection import best
     >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
-    >>> learner = ensemble(mlp((8,), num_outputs=2), num_members=3, num_steps=10)
+    >>> learner = bayesian_softmax(2, num_draws=3, prior=1.0)
     >>> campaign = Campaign(jax.random.key(0), learner, by_score(bald, best), x, capacity=9, classes=["cat", "dog"])
     >>> rows = campaign.ask(4)  # nothing is labeled yet: a random start set
     >>> campaign.tell(rows, ["dog", "dog", "cat", "dog"])

@@ -90,16 +90,19 @@ def study(
 
     >>> import tempfile
     >>> from rich.console import Console
-    >>> from bal.learners import ensemble, mlp
-    >>> from bal.evaluation import classification, compare
+    >>> from bal.learners import bayesian_linear
+    >>> from bal.evaluation import compare, regression
     >>> from bal.pool import make_pool
-    >>> from bal.strategies import margin
+    >>> from bal.strategies import variance
     >>> x = np.linspace(-1, 1, 30, dtype=np.float32)[:, None]
-    >>> task = Task(make_pool(x), (x[:, 0] > 0).astype(int), (x, (x[:, 0] > 0).astype(int)))
-    >>> setup = Setup(ensemble(mlp((4,), num_outputs=2), 2, num_steps=5), margin(), 1, 1, 2, classification())
-    >>> found = study(tempfile.mkdtemp(), {"line": task}, {"margin": setup}, 2, console=Console(quiet=True))
-    >>> found["line"].labels.tolist(), sorted(compare(found["line"].labels, found["line"].metrics["accuracy"]))
-    ([2, 3], ['margin', 'random'])
+    >>> task = Task(make_pool(x), 2 * x[:, 0], (x, 2 * x[:, 0]))
+    >>> setup = Setup(bayesian_linear(noise=0.1, prior=1.0), variance(), 1, 1, 2, regression())
+    >>> found = study(tempfile.mkdtemp(), {"line": task}, {"variance": setup}, 2, console=Console(quiet=True))
+    >>> labels, rmse = found["line"].labels, found["line"].metrics["rmse"]
+    >>> labels.tolist(), {name: round(float(seeds[:, -1].mean()), 2) for name, seeds in rmse.items()}
+    ([2, 3], {'random': 0.21, 'variance': 0.08})
+    >>> sorted(compare(labels, rmse, higher_is_better=False))
+    ['random', 'variance']
     """
     check_count("num_seeds", num_seeds)
     if not tasks or not setups:

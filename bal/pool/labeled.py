@@ -42,7 +42,7 @@ def empty_log(capacity: int, y_like: PyTree) -> Labeled:
 def ask(log: Labeled, indices: Int[Array, "B"], valid: Bool[Array, "B"]) -> Labeled:
     """Append picks as pending. Invalid picks take a place too, as padding, so that shapes and rounds stay aligned.
 
-    >>> log = ask(empty_log(3, jnp.zeros(1)), jnp.array([7, 2]), jnp.array([True, False]))
+    >>> log = jax.jit(ask)(empty_log(3, np.zeros(1)), np.array([7, 2]), np.array([True, False]))
     >>> log.count.item(), (log.indices == 7).tolist()
     (2, [True, False, False])
     """
@@ -60,7 +60,8 @@ def answer(
 ) -> Labeled:
     """Append picks with their answers, of weight 1; invalid picks take a place too, as padding.
 
-    >>> log = answer(empty_log(2, jnp.zeros(1)), jnp.array([7]), jnp.array([True]), jnp.array([3.5]), jnp.ones(1), 0)
+    >>> empty = empty_log(2, np.zeros(1))
+    >>> log = jax.jit(answer)(empty, np.array([7]), np.array([True]), np.array([3.5]), np.ones(1), 0)
     >>> log.y.tolist(), is_answered(log).tolist()
     ([3.5, 0.0], [True, False])
     """
@@ -100,8 +101,8 @@ def holds_row(log: Labeled) -> Any:
 def is_asked(log: Labeled, num_rows: int) -> Bool[Array, "N"]:
     """Which pool rows are not to be asked for: those with a place that is pending, answered or skipped.
 
-    >>> log = ask(empty_log(2, jnp.zeros(1)), jnp.array([1]), jnp.array([True]))
-    >>> is_asked(log, 3).tolist()
+    >>> log = jax.jit(ask)(empty_log(2, np.zeros(1)), np.array([1]), np.array([True]))
+    >>> jax.jit(is_asked, static_argnums=1)(log, 3).tolist()
     [False, True, False]
     """
     rows = jnp.where(holds_row(log), log.indices, PADDING)
