@@ -513,6 +513,10 @@ def _gp_learners() -> dict[str, Case]:
         "gp_regression": Case(gp.gp_regression(process), **_GIVEN),
         "gp_regression_draws": Case(gp.gp_regression_draws(process, 4, two_draws, num_features=64), labels="real"),
         "gp_regression: mixture": Case(gp.gp_regression(process, two_draws), **_GIVEN),
+        "gp_softmax": Case(
+            gp.gp_softmax(gp.process(gpjax.kernels.RBF(lengthscale=2.0, variance=9.0)), CLASSES, 64, num_features=64),
+            grows=True,
+        ),
         "sparse_gp": Case(gp.sparse_gp(process, 4, two_draws), **_GIVEN),
     }
 

@@ -144,6 +144,7 @@ FACTORIES = {
         "gp_regression_draws": Made(
             lambda: gp.gp_regression_draws(rbf(), 3), lambda: gp.gp_regression_draws(rbf(), 3, num_features=64)
         ),
+        "gp_softmax": Made(lambda: gp.gp_softmax(binary(), 3, 4), lambda: gp.gp_softmax([binary()] * 3, 3, 4)),
         "laplace": Made(gp.laplace, lambda: gp.laplace(51)),
         "laplace_draws": Made(lambda: gp.laplace_draws(3), lambda: gp.laplace_draws(3, standardize=False)),
         "lognormal_prior": Made(gp.lognormal_prior, lambda: gp.lognormal_prior(1.0)),

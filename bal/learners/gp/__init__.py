@@ -19,6 +19,7 @@ from bal.learners.gp.priors import lognormal_prior, prior
 from bal.learners.gp.process import Process, process, split
 from bal.learners.gp.regression import gp_regression, log_posterior
 from bal.learners.gp.sites import Inference
+from bal.learners.gp.softmax import gp_softmax
 from bal.learners.gp.sparse import sparse_gp
 from bal.learners.gp.variational import variational
 
@@ -39,6 +40,7 @@ __all__ = [
     "gp_classification_draws",
     "gp_regression",
     "gp_regression_draws",
+    "gp_softmax",
     "laplace",
     "laplace_draws",
     "log_posterior",

@@ -84,7 +84,7 @@ def gp_learner(
 
         def at(size: int) -> GPState:
             found = fit(choose, leading(state, size), Data(x[:size], y[:size], weight[:size]), model_of(state, x.dtype))
-            return jax.tree.map(lambda leaf, like: _padded(leaf, like.shape, state.num_labels), found, state)
+            return jax.tree.map(lambda leaf, like: padded(leaf, like.shape, state.num_labels), found, state)
 
         return by_bucket(state.num_labels, len(weight), at)
 
@@ -101,7 +101,7 @@ def gp_learner(
         def at(size: int) -> GPRows:
             rows = embed_rows(model_of(state, x.dtype), leading(state, size), x)
             shape = (*rows.whitened.shape[:2], len(state.x))
-            return rows._replace(whitened=_padded(rows.whitened, shape, state.num_labels))
+            return rows._replace(whitened=padded(rows.whitened, shape, state.num_labels))
 
         rows = by_bucket(state.num_labels, len(state.x), at)
         if state.units is None:
@@ -178,7 +178,7 @@ def _over_draws(fn: Callable, state: GPState) -> PyTree:
     return map_members(fn, state.params, state.whiten, state.alpha)
 
 
-def _padded(leaf: Array, shape: tuple[int, ...], num_labels: Int[Array, ""]) -> Array:
+def padded(leaf: Array, shape: tuple[int, ...], num_labels: Int[Array, ""]) -> Array:
     """The leaf in the corner of zeros. Its place is 0, but XLA must not know: it would write the zeros one by one."""
     if leaf.shape == shape:
         return leaf

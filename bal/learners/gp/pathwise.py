@@ -1,19 +1,16 @@
 """Joint draws of a Gaussian process as functions, fixed in `fit`, so that whatever works on draws works row by row."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from gpjax.kernels import AbstractKernel
-from gpjax.kernels.stationary import StationaryKernel
-from gpjax.parameters import val
 from jaxtyping import Array, Float, Shaped
 
 from bal.learners.gp.buckets import by_bucket, compact
 from bal.learners.gp.classification import approximate, gp_classification
 from bal.learners.gp.conditioned import GPState, observe
+from bal.learners.gp.features import check_draws, draw_prior, features
 from bal.learners.gp.hyperparameters import Hyperparameters, given
 from bal.learners.gp.laplace import laplace
 from bal.learners.gp.learner import leading, model, of_labels
@@ -150,7 +147,7 @@ def _draws(
     read: Callable[[Array, Array], PyTree],
 ) -> Learner:
     """Draws beside the posterior of a base learner whose labels have these precisions."""
-    _check(process.kernel, num_draws, num_hyper, num_features)
+    check_draws(process.kernel, num_draws, num_hyper, num_features)
     each, half = num_draws // num_hyper, num_features // 2
     model_of = lambda state, dtype: model(process, state.units, dtype)
 
@@ -218,13 +215,10 @@ def _draw(
     key: PRNGKey, prior: Process, x: Array, whiten: Array, alpha: Array, precision: Array, num_draws: int, half: int
 ) -> Draws:
     key_frequencies, key_weights, key_noise = jax.random.split(key, 3)
-    dtype, kernel = x.dtype, prior.kernel
-    density = replace(kernel, n_dims=x[:, kernel.active_dims].shape[1]).spectral_density
-    frequencies = jax.vmap(density.sample)(jax.random.split(key_frequencies, half)).astype(dtype)
-    weights = jax.random.normal(key_weights, (num_draws, 2 * half), dtype) * jnp.sqrt(val(kernel.variance) / half)
+    frequencies, weights = draw_prior(key_frequencies, key_weights, prior.kernel, x, num_draws, half)
     real = precision > 0
-    noise = jax.random.normal(key_noise, (num_draws, len(x)), dtype) / jnp.sqrt(jnp.where(real, precision, 1.0))[None]
-    seen = jnp.where(real[None], dot(weights, _features(kernel, frequencies, x).T) + noise, 0.0)
+    noise = jax.random.normal(key_noise, (num_draws, len(x)), x.dtype) / jnp.sqrt(jnp.where(real, precision, 1.0))[None]
+    seen = jnp.where(real[None], dot(weights, features(prior.kernel, frequencies, x).T) + noise, 0.0)
     return Draws(frequencies, weights, alpha[None] - dot(dot(seen, whiten.T), whiten))
 
 
@@ -232,30 +226,6 @@ def _values(
     prior: Process, draws: Draws, x_labeled: Float[Array, "L D"], x: Float[Array, "n D"]
 ) -> tuple[Float[Array, "n S"], Float[Array, "n S"]]:
     """Draws of f, and the noise of labels, at rows."""
-    f = dot(_features(prior.kernel, draws.frequencies, x), draws.weights.T) + prior.prior_mean(x)[:, None]
+    f = dot(features(prior.kernel, draws.frequencies, x), draws.weights.T) + prior.prior_mean(x)[:, None]
     f = f + dot(prior.covariance(x, x_labeled), draws.update.T)
     return f, jnp.broadcast_to(prior.noise_variance(x)[:, None], f.shape)
-
-
-def _features(
-    kernel: AbstractKernel, frequencies: Float[Array, "F D"], x: Float[Array, "n E"]
-) -> Float[Array, "n F+F"]:
-    angles = dot(x[:, kernel.active_dims], frequencies.T)
-    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], 1)
-
-
-def _check(kernel: AbstractKernel, num_draws: int, num_hyper: int, num_features: int) -> None:
-    has_density = getattr(type(kernel), "spectral_density", None) not in (None, StationaryKernel.spectral_density)
-    if not has_density:
-        raise ValueError(
-            f"draws need a stationary kernel with a spectral density, got {type(kernel).__name__}; "
-            "use RBF, Matern12, Matern32 or Matern52 of gpjax"
-        )
-    if num_draws < 1 or num_draws % num_hyper:
-        raise ValueError(
-            f"{num_hyper} draws of hyper-parameters must share num_draws evenly, got num_draws={num_draws}"
-        )
-    if num_features < 2 or num_features % 2:
-        raise ValueError(
-            f"features are pairs of a cosine and a sine, got num_features={num_features}; use an even number"
-        )

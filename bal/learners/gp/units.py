@@ -76,15 +76,18 @@ def measure(process: Process, x: Float[Array, "L D"], y: Float[Array, "L *P"], w
 
 
 def standardized(process: Process, units: Units | None) -> Process:
-    """The process of z, on inputs as they are. Its noise is kept where a Cholesky factor does not fail for rounding."""
+    """The process of z, on inputs as they are. Its noise is kept where a Cholesky factor does not fail for rounding.
+
+    That of a classifier keeps its mean: only its lengthscales have units.
+    """
     if units is None:
         return process
     dtype = units.spread.dtype
     made = process._replace(kernel=_stretched(process.kernel, units.spread))
-    if _is_known(process.mean):
-        made = made._replace(mean=as_dtype(Zero(), dtype))
     if process.noise is None:
         return made
+    if _is_known(process.mean):
+        made = made._replace(mean=as_dtype(Zero(), dtype))
     square = units.scale.ravel()[0] ** 2 if _is_known(process.noise) else 1.0
     plain = Process(process.kernel, process.noise, process.mean)
 
@@ -96,8 +99,9 @@ def standardized(process: Process, units: Units | None) -> Process:
 
 
 def base(process: Process, units: Units, x: Float[Array, "n D"]) -> Float[Array, "n *P"]:
-    """What z is the distance from."""
-    known = process.prior_mean(x, units.shift.shape) if _is_known(process.mean) else jnp.zeros(x.shape[0], x.dtype)
+    """What z is the distance from: of a classifier, whose labels have no units, nothing."""
+    holds = process.noise is not None and _is_known(process.mean)
+    known = process.prior_mean(x, units.shift.shape) if holds else jnp.zeros(x.shape[0], x.dtype)
     return known.reshape(known.shape + (1,) * (1 + units.shift.ndim - known.ndim)) + units.shift[None]
 
 
