@@ -33,6 +33,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from bal.learners.gp import (
     Chosen,
     Hyperparameters,
+    given,
     gp_classification,
     laplace,
     maximum_likelihood,
@@ -261,6 +262,14 @@ def test_the_objective_is_evidence_plus_prior_and_draws_are_kept_apart():
     for draw, offset in enumerate((MEAN, MEAN + 1)):
         slope = newton("probit", X, Y, offset)[2]
         np.testing.assert_allclose(mean[:, draw], offset + gram(X_NEW, X) @ slope, atol=1e-9)
+
+
+def test_a_mean_that_is_held_counts_where_others_are_fitted():
+    """It is the mean of the latent, whatever units the rest is fitted in."""
+    chosen = Hyperparameters(1, given.choose, "natural")
+    learner = gp_classification(prior(fixed=True), hyperparameters=chosen)
+    expected = MEAN + gram(X_NEW, X) @ newton("probit", X, Y)[2]
+    np.testing.assert_allclose(run(learner, data())[1].mean[:, 0], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", ["laplace", pytest.param("variational", marks=pytest.mark.slow)])

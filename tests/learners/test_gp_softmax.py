@@ -481,7 +481,6 @@ def test_probabilities_are_near_those_of_long_chains():
     predict = jax.jit(lambda given, x: learner.predict(learner.fit(KEY, learner.init(KEY, given), given), x))
     found = np.exp(predict(data(y, np.ones(30), x), jnp.asarray(x_new))).mean(1)
     apart = found - expected
-    print(np.abs(apart).max(), np.abs(apart).mean(), [(found.max(1) - expected.max(1))])
     assert np.abs(apart).max() < 0.08
     assert np.abs(apart).mean() < 0.03
     assert np.abs(found - 1 / 3).max() > 0.3
