@@ -1,6 +1,7 @@
 """The tables that the contract tests run over: every public acquisition, selector and learner is a row here."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import jax
@@ -523,6 +524,10 @@ def _gp_learners() -> dict[str, Case]:
 
 if gp is not None:
     LEARNERS |= _gp_learners()
+if find_spec("blackjax") is not None:
+    LEARNERS["mile"] = Case(
+        learners.mile(learners.linear(CLASSES), 4, num_members=2, num_warmup=10, thin=2, **_small(num_steps=5))
+    )
 
 
 def log_probs(seed: int = 0, rows: int = ROWS) -> jax.Array:

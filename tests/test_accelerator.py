@@ -99,7 +99,19 @@ def test_what_fails_or_has_no_time_says_so_and_the_others_go_on():
 
 
 BLOCKED = (
-    *("beartype", "equinox", "filelock", "gpjax", "lineax", "matplotlib", "numpyro", "pandas", "paramax", "polars"),
+    *(
+        "beartype",
+        "blackjax",
+        "equinox",
+        "filelock",
+        "gpjax",
+        "lineax",
+        "matplotlib",
+        "numpyro",
+        "pandas",
+        "paramax",
+        "polars",
+    ),
     *("sklearn", "threadpoolctl", "tueplots", "tyro"),
 )
 ALONE = """

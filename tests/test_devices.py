@@ -77,7 +77,10 @@ try:
 except ModuleNotFoundError as error:
     print(error)
 """
-ELSEWHERE = {"gpjax", "numpyro", "paramax", "tyro", "matplotlib", "tueplots", "sklearn", "threadpoolctl", "pandas"}
+ELSEWHERE = {
+    *("blackjax", "gpjax", "numpyro", "paramax", "tyro", "matplotlib", "tueplots", "sklearn", "threadpoolctl"),
+    "pandas",
+}
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_what_sees_no_model(name):
         assert not imports(path) & seen, path
 
 
-@pytest.mark.parametrize("library", ["flax", "numpyro", "gpjax", "sklearn"])
+@pytest.mark.parametrize("library", ["blackjax", "flax", "numpyro", "gpjax", "sklearn"])
 def test_heavy_libraries_stay_in_their_places(library):
     allowed = {"sklearn": {"datasets", "selection", "learners"}}.get(library, {"learners"})
     for path in modules():

@@ -10,7 +10,7 @@ from bal.learners.mc_dropout import mc_dropout
 from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.restart import cold, shrink_and_perturb, warm
-from bal.learners.sampled import from_numpyro, mcmc
+from bal.learners.sampled import from_numpyro, mcmc, mile
 from bal.learners.shared_weights import batch_ensemble, masksembles
 from bal.learners.snapshot import snapshot
 from bal.learners.swag import swag
@@ -38,6 +38,7 @@ __all__ = [
     "mc_dropout",
     "mcmc",
     "mean_field",
+    "mile",
     "mlp",
     "network",
     "neural_linear",

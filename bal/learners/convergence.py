@@ -79,10 +79,10 @@ def all_converged(state: PyTree) -> Bool[Array, ""] | None:
 
 
 def sampler_report(state: PyTree) -> dict[str, Array]:
-    """What the chains of a state say of themselves: the largest `r_hat`, the smallest `effective_size`, and all steps
-    that diverged, `num_divergent`; nothing where there are no chains. May be traced."""
-    found = {name: _leaves_named(state, name) for name in ("r_hat", "effective_size", "num_divergent")}
-    together = {"r_hat": jnp.max, "effective_size": jnp.min, "num_divergent": jnp.sum}
+    """What the chains of a state say of themselves: the largest `r_hat`, the smallest `effective_size`, all steps that
+    diverged, `num_divergent`, and the largest `energy_variance`; only what the state tells. May be traced."""
+    together = {"r_hat": jnp.max, "effective_size": jnp.min, "num_divergent": jnp.sum, "energy_variance": jnp.max}
+    found = {name: _leaves_named(state, name) for name in together}
     joined = lambda leaves: jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
     return {name: together[name](joined(leaves)) for name, leaves in found.items() if leaves}
 

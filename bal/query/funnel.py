@@ -39,7 +39,7 @@ def run_query(
     ``info["all_equal"]`` is True where the scores of all rows that a stage could have picked were the same number, or
     where all draws of the predictions that it was handed agree: its picks then follow from the order of the pool.
     ``info["converged"]`` is False where the learner's state says that its fit has not converged; chains add
-    their ``r_hat``, ``effective_size`` and ``num_divergent``.
+    what `bal.learners.convergence.sampler_report` finds, ``r_hat`` and ``effective_size`` first.
     """
     if not query.stages:
         raise ValueError("a query needs at least one stage, got none; see bal.by_score")

@@ -1,5 +1,8 @@
 """Draws of a network's weights by Hamiltonian Monte Carlo: the reference that cheaper posteriors are held against."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -63,8 +66,7 @@ def mcmc(
     length = Length(num_draws, num_chains, num_warmup, thin)
     check_length(length)
     check_training(network, 0, 1, None, cold, likelihood)
-    if not 0 < prior_scale < float("inf"):
-        raise ValueError(f"prior_scale is a standard deviation, positive and finite, got {prior_scale}")
+    check_prior(prior_scale)
 
     def starts(key: PRNGKey, x: PyTree) -> PyTree:
         return jax.vmap(network.init, (0, None))(jax.random.split(key, num_chains), x)
@@ -79,20 +81,40 @@ def mcmc(
         key_start, key_chains = jax.random.split(key)
         first = starts(key_start, data.x)
         check_no_statistics(network, jax.tree.map(lambda leaf: leaf[0], first), data.x)
-
-        def losses(params: PyTree) -> Float[Array, "L"]:
-            return data.weight * likelihood.loss(network.apply(params, data.x)[0], data.y)
-
-        def potential(params: PyTree) -> Array:
-            squares = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params))
-            return losses(params).sum() + squares / (2 * prior_scale**2)
-
+        losses, potential = energies(network, likelihood, prior_scale, data)
         return sample(key_chains, potential, losses, first, length)
 
-    def predict(state: SampledState, x: PyTree) -> PyTree:
+    return Learner(init, fit, *functions(network, likelihood))
+
+
+def energies(
+    network: Network, likelihood: Likelihood, prior_scale: float, data: Data
+) -> tuple[Callable[[PyTree], Float[Array, "L"]], Callable[[PyTree], Float[Array, ""]]]:
+    """What the labels cost a set of weights, one number a label; and that and what the prior costs, together."""
+
+    def losses(params: PyTree) -> Float[Array, "L"]:
+        return data.weight * likelihood.loss(network.apply(params, data.x)[0], data.y)
+
+    def potential(params: PyTree) -> Float[Array, ""]:
+        squares = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params))
+        return losses(params).sum() + squares / (2 * prior_scale**2)
+
+    return losses, potential
+
+
+def functions(network: Network, likelihood: Likelihood) -> tuple[Callable, Callable]:
+    """`predict` and `embed` of a state whose draws are weights."""
+
+    def predict(state: Any, x: PyTree) -> PyTree:
         return likelihood.predictions(map_members(lambda params: network.apply(params, x)[0], state.draws))
 
-    def embed(state: SampledState, x: PyTree) -> Float[Array, "N K F"]:
+    def embed(state: Any, x: PyTree) -> Float[Array, "N K F"]:
         return map_members(lambda params: features_of(network, params, x), state.draws).transpose(1, 0, 2)
 
-    return Learner(init, fit, predict, embed)
+    return predict, embed
+
+
+def check_prior(prior_scale: float) -> None:
+    """ValueError for what is no standard deviation."""
+    if not 0 < prior_scale < float("inf"):
+        raise ValueError(f"prior_scale is a standard deviation, positive and finite, got {prior_scale}")
