@@ -67,7 +67,7 @@ def layers(kind: str, params: Any) -> tuple[Any, Any, Any]:
 def moved_params(kind: str) -> Any:
     """Parameters and statistics that are all different from what a network begins with."""
     noise = lambda leaf: leaf + 0.3 * jax.random.uniform(jax.random.fold_in(KEY, leaf.size), leaf.shape)
-    return jax.tree.map(noise, INIT[kind](KEY, X))
+    return jax.jit(lambda params: jax.tree.map(noise, params))(INIT[kind](KEY, X))
 
 
 @kinds
@@ -171,7 +171,7 @@ def test_batch_statistics_follow_the_minibatches_as_in_flax_by_hand(kind):
         assert (before != moved).all()
 
 
-@kinds
+@pytest.mark.parametrize("kind", ["nnx", pytest.param("linen", marks=pytest.mark.slow)])
 def test_where_the_statistics_of_a_round_begin(kind):
     fresh, previous = INIT[kind](OTHER, X), moved_params(kind)
     var = lambda tree: np.asarray(layers(kind, tree)[2]["var"])
