@@ -13,6 +13,7 @@ from cases import CLASSES, GP_PARTS, LEARNERS, PARTS, normal
 
 from bal import learners
 from bal.learners import gp
+from bal.learners.convergence import unconverged
 from bal.loop import run, run_seeds, seed_keys
 from bal.loop.checks import check_predictions
 from bal.pool import make_pool
@@ -106,6 +107,34 @@ def test_zero_weight_rows_change_nothing(fitted):
     x, y, weight, *_ = (None if leaf is None else np.array(leaf) for leaf in fitted.data)
     x[weight == 0], y[weight == 0] = 1e6, (y[weight == 0] + 1) % (int(y.max()) + 1)
     close(predict(fitted, fitted.fit(KEY, Data(x, y, fitted.data.weight))), predict(fitted, fitted.state))
+
+
+def test_labels_of_one_class_one_label_none_and_equal_rows_are_no_special_case(case, fitted):
+    """Predictions are sound: what is not known is left to the prior, or to where a network starts."""
+    x, y, weight, *_ = (None if leaf is None else np.array(leaf) for leaf in fitted.data)
+    first = (np.arange(CAPACITY) == 0).astype(np.float32)
+    num_classes = {"real": None, "binary": 2, "classes": CLASSES}[case.labels]
+    poor = [
+        (x, np.full_like(y, y[1]), weight),
+        (x, y, first),
+        (x, y, 0 * weight),
+        (np.broadcast_to(x[:1], x.shape), y, weight),
+    ]
+    for data in poor:
+        check_predictions(predict(fitted, fitted.fit(KEY, Data(*map(jnp.asarray, data)))), CAPACITY, num_classes)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["inputs", "labels"])
+def test_what_is_not_finite_in_training_is_never_silent(case, fitted, bad, where):
+    """At every row of every draw NaN, or a fit that says it has not converged; sound numbers and silence is neither."""
+    x, y, weight, *_ = (None if leaf is None else np.array(leaf) for leaf in fitted.data)
+    if where == "labels" and case.labels != "real":
+        return  # class numbers are integers
+    (x if where == "inputs" else y)[2] = bad
+    state = fitted.fit(KEY, Data(jnp.asarray(x), jnp.asarray(y), jnp.asarray(weight)))
+    found = numbers(predict(fitted, state))
+    assert np.isnan(found).any(-1).all() or unconverged(state), found
 
 
 def test_pending_rows_in_the_middle_change_nothing():

@@ -84,6 +84,7 @@ def sparse_gp(
         one_draw = lambda params, _: _whitened(project(model(params), found, x, y, weight))
         whiten, alpha = map_members(one_draw, params, jnp.arange(hyperparameters.num_draws))
         gap = jnp.zeros(hyperparameters.num_draws, x.dtype)
+        converged = converged & jnp.isfinite(real_rows(x, weight)).all()  # rows that are not finite leave the prior
         return GPState(params, found.x, whiten, alpha, gap, converged, state.num_labels, state.units, chain)
 
     return gp_learner(process, hyperparameters, fit, capacity=num_inducing)
