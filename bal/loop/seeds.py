@@ -69,7 +69,7 @@ def over_seeds(fn: Callable, args: tuple, in_axes: tuple, mesh: Mesh | None = No
 
 
 @lru_cache(maxsize=16)
-def _spread(fn: Callable, tree: Any, per_seed: tuple[bool, ...], mesh: Mesh) -> Callable:
+def _spread(fn: Callable, tree: Any, per_seed: tuple[bool, ...], mesh: Mesh) -> jax.stages.Wrapped:
     """The map of `fn`; kept, so that a second call with the same settings and shapes compiles nothing."""
     mapped = [number for number, own in enumerate(per_seed) if own]
     shared = [number for number, own in enumerate(per_seed) if not own]
@@ -104,7 +104,7 @@ class OneSeed:
 class OverSeeds(NamedTuple):
     """A function mapped over seeds: ``fn(shared, per_seed)``, its arguments, and how many seeds fit evenly."""
 
-    fn: Callable[[tuple, tuple], Any]
+    fn: jax.stages.Wrapped
     shared: tuple[Array, ...]
     per_seed: tuple[Array, ...]
     num_seeds: int
