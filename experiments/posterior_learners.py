@@ -21,6 +21,7 @@ from bal.learners import (
     mc_dropout,
     mcmc,
     mean_field,
+    mile,
     mlp,
     neural_linear,
     normal_inverse_gamma,
@@ -53,6 +54,8 @@ Name = Literal[
     "linear",
     "linear-gamma",
     "gp",
+    "gp-softmax",
+    "mile",
     "mcmc-softmax",
 ]
 NOISE = 0.1
@@ -108,6 +111,7 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
         "mean-field": lambda: mean_field(
             network, draws, kl_weight=0.1, num_steps=2 * steps, minibatch_size=minibatch, likelihood=likelihood
         ),
+        "mile": lambda: mile(network, draws, **trained),
         "last-kfac": lambda: laplace(network, draws, "last_kfac", **trained),
         "last-whole": lambda: laplace(network, draws, "last_layer", **trained),
         "laplace-diag": lambda: laplace(network, draws, "diagonal", **trained),
@@ -120,34 +124,38 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
             "vbll-full": lambda: vbll(network, draws, diagonal=False, **shape),
             "neural-linear": lambda: neural_linear(network, bayesian_softmax(num_classes, draws), **trained),
             "softmax": lambda: bayesian_softmax(num_classes, draws),
+            "gp-softmax": lambda: _gp(num_features, num_classes, draws),
             "mcmc-softmax": lambda: mcmc(linear(num_classes), draws, prior_scale=0.5),
         }
     one, known = mlp((hidden,), 1), {**trained, "likelihood": gaussian(NOISE)}
     return {
         **common,
         "vbll": lambda: vbll_regression(one, **shape),
-        "vbll-full": lambda: vbll_regression(one, diagonal=False, **shape),
         "neural-linear": lambda: neural_linear(one, bayesian_linear(), **known),
         "linear": bayesian_linear,
         "linear-gamma": lambda: normal_inverse_gamma(8),
-        "gp": lambda: _gp(num_features),
+        "gp": lambda: _gp(num_features, None, 1),
     }
 
 
-def _gp(num_features: int) -> Learner:
-    """A Gaussian process with one length a feature, whose parameters maximize the evidence times a prior."""
+def _gp(num_features: int, num_classes: int | None, num_draws: int) -> Learner:
+    """A Gaussian process whose parameters maximize the evidence times a prior: a length a feature, of classes one."""
     from gpjax.kernels import Matern52  # starts the devices when it is imported
     from gpjax.mean_functions import Constant
     from gpjax.parameters import PositiveReal
     from numpyro.distributions import LogNormal
 
-    from bal.learners.gp import gp_regression, maximum_likelihood, prior, process
+    from bal.learners.gp import gp_regression, gp_softmax, maximum_likelihood, prior, process
 
-    typical = num_features**0.5
-    kernel = Matern52(lengthscale=PositiveReal(jnp.full(num_features, typical)), n_dims=num_features)
-    log_prior = prior(
-        (lambda process: process.kernel.lengthscale, LogNormal(1 + math.log(typical), 0.5)),
-        (lambda process: process.kernel.variance, LogNormal(0.0, 1.0)),
-        (lambda process: process.noise, LogNormal(-1.5, 1.5)),
+    typical, shape = num_features**0.5, () if num_classes else (num_features,)
+    kernel = Matern52(lengthscale=PositiveReal(jnp.full(shape, typical)), n_dims=num_features)
+    length = (lambda process: process.kernel.lengthscale, LogNormal(1 + math.log(typical), 0.5))
+    scale = (lambda process: process.kernel.variance, LogNormal(0.0, 1.0))
+    if num_classes is not None:
+        return gp_softmax(
+            process(kernel), num_classes, num_draws, maximum_likelihood(10), log_prior=prior(length, scale)
+        )
+    noise = (lambda process: process.noise, LogNormal(-1.5, 1.5))
+    return gp_regression(
+        process(kernel, 0.1, Constant(0.0)), maximum_likelihood(20), log_prior=prior(length, scale, noise)
     )
-    return gp_regression(process(kernel, 0.1, Constant(0.0)), maximum_likelihood(20), log_prior=log_prior)
