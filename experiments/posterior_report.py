@@ -93,7 +93,8 @@ def drawn(path: Path, found: dict[str, dict[str, Result]]) -> None:
             style = {"fmt": "o", "color": COLORS[strategy], "markersize": 3, "linewidth": 1}
             above.errorbar(100 * values[:, 0], places, xerr=errors, label=label, **style)
         above.axvline(0, color="black", linewidth=0.5)
-        above.set(title=name, xlabel=f"area of {metric} - random, x 100")
+        above.set_title(name, pad=20)
+        above.set(xlabel=f"area of {metric} - random, x 100")
         for key, label in (("nll", "NLL"), ("joint_nll", "joint NLL")):
             finals = [result.final(key) for result in results.values()]
             below.plot(finals, -np.arange(len(results)), "o", color=COLORS[key], markersize=3, label=label)
@@ -101,8 +102,8 @@ def drawn(path: Path, found: dict[str, dict[str, Result]]) -> None:
         for panel in (above, below):
             panel.set_yticks(-np.arange(len(results)), list(results), fontsize=7)
             panel.set_ylim(-len(results) + 0.5, 0.5)
-            panel.tick_params(axis="x", labelsize=7)
-            panel.legend(fontsize=6)
+            panel.tick_params(axis="x", which="both", labelsize=7)
+            panel.legend(fontsize=7, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
             panel.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
