@@ -10,7 +10,19 @@ from typing import Any
 import bal
 from bal.records.source import commit, fingerprint, package_files, script
 
-_PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "flax", "optax", "equinox", "numpyro", "gpjax", "scikit-learn")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "equinox",
+    "numpyro",
+    "blackjax",
+    "gpjax",
+    "scikit-learn",
+)
 VARIABLES = (
     "JAX_CPU_COLLECTIVES_IMPLEMENTATION",
     "JAX_DEFAULT_DTYPE_BITS",

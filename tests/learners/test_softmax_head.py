@@ -25,6 +25,8 @@ WEIGHT = np.float32(np.r_[np.ones(25), 2 * np.ones(5), 0.5 * np.ones(5), np.zero
 PHI = np.c_[X, np.ones(40, np.float32)]
 ROWS = mode.Rows(jnp.asarray(PHI), jnp.asarray(Y), jnp.asarray(WEIGHT))
 
+FIND = jax.jit(lambda rows, *given: mode.find_mode(rows, mode.spectrum(rows), *given))
+
 
 @lru_cache
 def compiled(learner):
@@ -37,7 +39,7 @@ def fitted(learner, x=X, y=Y, weight=WEIGHT):
 
 @lru_cache
 def found_mode():
-    return jax.jit(mode.find_mode)(ROWS, jnp.float32(1 / PRIOR), jnp.zeros((SIZE, CLASSES)))
+    return FIND(ROWS, jnp.float32(1 / PRIOR), jnp.zeros((SIZE, CLASSES)))
 
 
 def log_posterior(flat, precision=1 / PRIOR):
@@ -67,7 +69,7 @@ def test_blocks_of_rows_add_up(monkeypatch):
     """The mode, products with the Hessian and the Hessian itself from blocks of 8 rows, the last of them not full."""
     at, v = found_mode(), jax.random.normal(KEY, (SIZE, CLASSES))
     monkeypatch.setattr(mode, "BLOCK_BYTES", 4 * CLASSES * 7)
-    blocks = jax.jit(lambda rows: mode.find_mode(rows, at.precision, jnp.zeros_like(v)))(ROWS)
+    blocks = jax.jit(lambda rows: mode.find_mode(rows, mode.spectrum(rows), at.precision, jnp.zeros_like(v)))(ROWS)
     np.testing.assert_allclose(blocks.weights, at.weights, atol=1e-4)
     product = jax.jit(mode.times_hessian)(ROWS, at.weights, at.precision, v)
     np.testing.assert_allclose(product.ravel(), differentiated() @ np.float64(v).ravel(), rtol=1e-4, atol=1e-4)
@@ -138,7 +140,7 @@ def test_soft_labels_count_like_rows_of_each_class():
     both = np.float32(np.eye(CLASSES)[Y] * 0.75 + np.eye(CLASSES)[(Y + 1) % CLASSES] * 0.25)
     soft = fitted(bayesian_softmax(CLASSES, 2, prior=PRIOR), y=both)
     twice = mode.Rows(jnp.tile(ROWS.phi, (2, 1)), jnp.r_[Y, (Y + 1) % CLASSES], jnp.r_[0.75 * WEIGHT, 0.25 * WEIGHT])
-    hard = jax.jit(mode.find_mode)(twice, jnp.float32(1 / PRIOR), jnp.zeros((SIZE, CLASSES)))
+    hard = FIND(twice, jnp.float32(1 / PRIOR), jnp.zeros((SIZE, CLASSES)))
     np.testing.assert_allclose(soft.mode, hard.weights, atol=1e-3)
 
 

@@ -87,14 +87,25 @@ def solve(
     return jax.lax.while_loop(goes_on, step, start)[0]
 
 
-def find_mode(rows: Rows, precision: Float[Array, ""], start: Float[Array, "F C"], num_steps: int = 50) -> Mode:
+def spectrum(rows: Rows) -> tuple[Float[Array, "F"], Float[Array, "F F"]]:
+    """Eigenvalues and eigenvectors of ``Φᵀ W Φ``, whatever the prior."""
+    values, axes = jnp.linalg.eigh(dot(rows.phi.T, rows.weight[:, None] * rows.phi))
+    return jnp.maximum(values, 0.0), axes
+
+
+def find_mode(
+    rows: Rows,
+    known: tuple[Float[Array, "F"], Float[Array, "F F"]],
+    precision: Float[Array, ""],
+    start: Float[Array, "F C"],
+    num_steps: int = 50,
+) -> Mode:
     """The mode of ``log p(y | W) - ½ precision |W|²``, by steps that are halved where they would not descend.
 
-    Ends behind the step that promised to gain less than rounding.
+    Ends behind the step that promised to gain less than rounding. `known` is the `spectrum` of the rows.
     """
-    num_classes = start.shape[1]
-    values, axes = jnp.linalg.eigh(dot(rows.phi.T, rows.weight[:, None] * rows.phi))
-    values, total = jnp.maximum(values, 0.0), jnp.maximum(rows.weight.sum(), jnp.finfo(start.dtype).tiny)
+    num_classes, (values, axes) = start.shape[1], known
+    total = jnp.maximum(rows.weight.sum(), jnp.finfo(start.dtype).tiny)
 
     def loss(weights: Array) -> Float[Array, ""]:
         return over_blocks(lambda rows, _: _value(rows, weights), rows, num_classes) + precision * _half(weights)

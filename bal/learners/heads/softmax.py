@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 from bal.learners.heads.dense import dense
 from bal.learners.heads.factored import factored
 from bal.learners.heads.features import Features, check_features, check_variance, with_ones
-from bal.learners.heads.mode import Mode, Rows, find_mode
+from bal.learners.heads.mode import Mode, Rows, find_mode, spectrum
 from bal.learners.settings import check_count
 from bal.method import method
 from bal.numerics import dot
@@ -104,7 +104,7 @@ def bayesian_softmax(
         if prior is None:
             found, settled = _by_evidence(partial(trace_inverse, key_trace), rows, start)
         else:
-            found, settled = find_mode(rows, jnp.full((), 1 / prior, start.dtype), start), True
+            found, settled = find_mode(rows, spectrum(rows), jnp.full((), 1 / prior, start.dtype), start), True
         apart, solved = draw(key_draw, rows, found, num_draws)
         converged = found.converged & solved & settled
         return SoftmaxState(found.weights, found.weights[None] + apart, 1 / found.precision, converged[None])
@@ -139,10 +139,11 @@ def _by_evidence(trace_inverse: Any, rows: Rows, start: Float[Array, "F C"]) -> 
     total = rows.weight.sum()
     norms = dot(rows.weight, jnp.sum(rows.phi**2, 1)) / jnp.maximum(total, jnp.finfo(total.dtype).tiny)
     usual = jnp.where(total > 0, norms, 1.0 * rows.phi.shape[1])
+    values_and_axes = spectrum(rows)
 
     def step(carry: tuple) -> tuple:
         at, precision, number = carry
-        found = find_mode(rows, precision, at.weights)
+        found = find_mode(rows, values_and_axes, precision, at.weights)
         known = found.weights.size - precision * trace_inverse(rows, found)
         new = (jnp.maximum(known, 0.0) + 2) / (jnp.sum(found.weights**2) + 2 / usual)
         return found, new, number + 1
