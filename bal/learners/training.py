@@ -125,7 +125,8 @@ def _descent(
 
 def map_members(fn: Callable, *members: PyTree) -> PyTree:
     """Map over members (or draws): one after the other on a CPU, where small trainings then stay in cache and
-    convolutions stay fast; all at once elsewhere.
+    convolutions stay fast; all at once elsewhere. A program that is exported where a CPU is all there is maps one
+    after the other everywhere.
 
     >>> map_members(lambda a, b: a + b, jnp.arange(3), jnp.arange(3)).tolist()
     [0, 2, 4]
