@@ -29,7 +29,7 @@ MAKERS = {
 
 
 @pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=pytest.mark.slow if part == "gp" else ()) for part in MAKERS]
+    "part", [pytest.param(part, marks=pytest.mark.slow if part in ("gp", "networks") else ()) for part in MAKERS]
 )
 def test_every_program_lowers_for_accelerators_without_calls_to_a_host(part):
     for work in MAKERS[part]():
@@ -122,6 +122,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_it_runs_from_a_checkout_with_little_installed(tmp_path):
     """Flax needs rich itself; all else that the package can do without is missing, and the package not installed."""
     script = str(ROOT / "experiments" / "benchmarks" / "accelerator.py")

@@ -58,7 +58,11 @@ def test_memory_survives_a_stop(compiled, tmp_path):
         same_picks(run_eager(KEY, TASK, RUN, record), compiled)
 
 
-@pytest.mark.parametrize("over", [chunked(7), streamed(7), host(7)], ids=["chunked", "streamed", "host"])
+@pytest.mark.parametrize(
+    "over",
+    [chunked(7), streamed(7), pytest.param(host(7), marks=pytest.mark.slow)],
+    ids=["chunked", "streamed", "host"],
+)
 def test_eager_is_compiled(compiled, over):
     pool = POOL if over.place == "device" else POOL._replace(x=np.asarray(X))
     same_picks(run_eager(KEY, Task(pool, Y), RUN._replace(over=over)), compiled)

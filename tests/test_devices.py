@@ -55,6 +55,7 @@ def test_one_core_of_several_is_said_once_and_what_to_do(printed):
     assert one == "1"
 
 
+@pytest.mark.slow
 def test_all_cores_are_devices_and_programs_are_kept(tmp_path):
     last = "print(jax.config.jax_compilation_cache_dir == str(devices.CACHE))"
     call = f"import pathlib; devices.CACHE = pathlib.Path({str(tmp_path / 'xla')!r}); bal.use_all_cores()"

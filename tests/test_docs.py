@@ -24,7 +24,8 @@ LIMITS = {
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
-SLOW = {"laboratory", "study"}  # a process and its proposals; twelve programs to compile
+SLOW = {"laboratory", "own-model", "study"}
+"""A process and its proposals; models scored operation by operation; twelve programs to compile."""
 
 
 def blocks(text):

@@ -74,6 +74,7 @@ for method in [learner, QUERY, LEARNER, *(row.make() for row in ALL.values()), *
 """
 
 
+@pytest.mark.slow
 def test_descriptions_are_the_same_in_another_process(server):
     """Other addresses, another order of sets."""
     here = server.run(["-c", DESCRIBED], ROOT, PYTHONPATH=str(ROOT))

@@ -128,8 +128,8 @@ def test_help_explains_itself(each):
         assert "--fresh" in said
 
 
-LONG = ["accelerator.py", "batch_information.py", "conv.py", "gp.py"]  # the longest to compile; the first runs, tiny,
-# in test_accelerator.py too, and the options of all are read in every run
+LONG = ["accelerator.py", "batch_information.py", "batch_kernels.py", "conv.py", "gp.py"]  # the longest to compile; the
+# first runs, tiny, in test_accelerator.py too, and the options of all are read in every run
 ALONE = ["whole_loop.py", "memory.py", "posteriors.py"]  # settings of a process of its own
 REST = [name for name in SMALL if name not in LONG + ALONE]
 

@@ -22,6 +22,7 @@ from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count
 from bal.learners.training import check_no_statistics, check_training, train
 from bal.method import method
+from bal.numerics import dot
 from bal.typing import Data, Gaussian, Learner, PRNGKey, PyTree
 
 
@@ -131,7 +132,8 @@ def vbll(
 
     def predict(state: VbllState, x: PyTree) -> Float[Array, "N K C"]:
         phi = scale(features_of(network, state.trained.params, x))
-        return jax.nn.log_softmax(jnp.einsum("nf,kcf->nkc", phi, state.draws, precision="highest"), -1)
+        logits = dot(phi, state.draws.reshape(-1, phi.shape[1]).T)
+        return jax.nn.log_softmax(logits.reshape(len(phi), *state.draws.shape[:2]), -1)
 
     def embed(state: VbllState, x: PyTree) -> Float[Array, "N 1 F"]:
         return features_of(network, state.trained.params, x)[:, None]

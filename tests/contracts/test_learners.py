@@ -31,8 +31,8 @@ def test_every_public_learner_has_a_row():
     assert rows == (set(learners.__all__) - PARTS) | (set(gp.__all__) - GP_PARTS)
 
 
-SLOW = {"mcmc", "mile"}
-"""The sampler of `from_numpyro`, on a longer program; another whose posterior has default tests of its own."""
+SLOW = {"ensemble: bootstrap", "ensemble: convolutions", "mc_dropout: linen", "mcmc", "mile"}
+"""The sampler of `from_numpyro`, on a longer program; variants of other rows, or with default tests of their own."""
 
 
 @pytest.fixture(
