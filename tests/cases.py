@@ -406,7 +406,8 @@ _CHAINS = {"num_draws": 4, "num_chains": 2, "num_warmup": 10, "thin": 2}
 
 PARTS = {  # names of `bal.learners` that are not learners, or not of JAX: tests/learners/test_adapters.py
     *("from_functions", "from_sklearn"),
-    *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mlp", "network"),
+    *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mixture_density"),
+    *("mlp", "network"),
     *("shrink_and_perturb", "tapped_members", "warm"),
 }
 
@@ -477,6 +478,14 @@ LEARNERS = {
     ),
     "ensemble: gaussian": Case(
         learners.ensemble(learners.mlp((16,), num_outputs=2), 3, **_small(likelihood=learners.gaussian())),
+        labels="real",
+    ),
+    "ensemble: mixture density": Case(
+        learners.ensemble(
+            learners.mlp((16,), num_outputs=6),
+            3,
+            **_small(likelihood=learners.mixture_density(2), restart=learners.warm),
+        ),
         labels="real",
     ),
     "from_numpyro": Case(learners.from_numpyro(_slopes, **_CHAINS), labels="real"),

@@ -124,6 +124,7 @@ FACTORIES = {
         ),
         "gal_cnn": Made(lambda: learners.gal_cnn(), lambda: learners.gal_cnn(hidden=16)),
         "gaussian": Made(lambda: learners.gaussian(), lambda: learners.gaussian(0.1)),
+        "mixture_density": Made(lambda: learners.mixture_density(2), lambda: learners.mixture_density(3)),
         "lenet": Made(lambda: learners.lenet(), lambda: learners.lenet(hidden=16)),
         "linear": Made(lambda: learners.linear(3), lambda: learners.linear(4)),
         "mc_dropout": Made(

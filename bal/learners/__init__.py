@@ -5,7 +5,7 @@ from bal.learners.ensemble import ensemble, tapped_members
 from bal.learners.epinet import epinet
 from bal.learners.heads import bayesian_linear, bayesian_softmax, neural_linear, normal_inverse_gamma
 from bal.learners.laplace import laplace
-from bal.learners.likelihood import Likelihood, categorical, gaussian
+from bal.learners.likelihood import Likelihood, categorical, gaussian, mixture_density
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
@@ -39,6 +39,7 @@ __all__ = [
     "mcmc",
     "mean_field",
     "mile",
+    "mixture_density",
     "mlp",
     "network",
     "neural_linear",

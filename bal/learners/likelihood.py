@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from bal.learners.settings import check_count
 from bal.method import brief_repr, method
 from bal.typing import Gaussian, PyTree
 
@@ -48,8 +49,7 @@ def gaussian(noise: float | None = None) -> Likelihood:
 
     With `noise`, the known variance of the labels, a network has one output. Without it the network has a second one,
     and the noise is its softplus plus 1e-6: heteroscedastic, learned by maximum likelihood. An ensemble of such members
-    is a mixture of K normals of equal weight. Mixture densities, of M normals a member with weights that differ by row,
-    are no `Gaussian`: its K draws count alike at every row.
+    is a mixture of K normals of equal weight; for several normals a member see `mixture_density`.
 
     Raises ValueError for a noise that is not positive, outputs of another number, or labels that are not one a row.
 
@@ -78,6 +78,52 @@ def gaussian(noise: float | None = None) -> Likelihood:
     def predictions(outputs: Float[Array, "K n O"]) -> Gaussian:
         mean, variance = moments(outputs)
         return Gaussian(mean.T, jnp.zeros_like(mean.T), variance.T)
+
+    return Likelihood(loss, predictions)
+
+
+@method
+def mixture_density(num_components: int) -> Likelihood:
+    """Real labels of several modes: ``p(y | x) = Σ_m π_m N(y; μ_m, σ²_m)``; predictions are its moments, a `Gaussian`.
+
+    A network has 3 M outputs: M logits of π, M means, M of which softplus plus 1e-6 is σ². It is trained by the
+    mixture's likelihood. Scores see the two moments that each draw has: mean ``Σ π μ``, noise ``Σ π (σ² + μ²) -
+    mean²``, variance zero; so the disagreement of members is that of their means, and an NLL of predictions is that of
+    moments, not of modes. One component is `gaussian()`.
+
+    Use it where one input has labels around several values, which a normal would blur into noise between them.
+
+    Raises ValueError for fewer than one component, outputs of another number, or labels that are not one a row.
+
+    >>> prediction = mixture_density(2).predictions(jnp.array([[[0.0, 0.0, -1.0, 1.0, 0.0, 0.0]]]))
+    >>> float(prediction.mean[0, 0]), round(float(prediction.noise[0, 0]), 4)
+    (0.0, 1.6931)
+
+    Bishop 1994, "Mixture Density Networks".
+    """
+    check_count("num_components", num_components)
+
+    def parts(outputs: Float[Array, "*shape O"]) -> tuple[Array, Array, Array]:
+        if outputs.shape[-1] != 3 * num_components:
+            raise ValueError(
+                f"expected a network of num_outputs={3 * num_components}, three for each of the {num_components} "
+                f"components, got {outputs.shape[-1]} outputs"
+            )
+        logits, mean, spread = jnp.split(outputs, 3, -1)
+        return jax.nn.log_softmax(logits, -1), mean, jax.nn.softplus(spread) + 1e-6
+
+    def loss(outputs: Float[Array, "n O"], y: Array) -> Float[Array, "n"]:
+        _check_labels(outputs, y)
+        log_share, mean, variance = parts(outputs)
+        log_density = -0.5 * (jnp.log(2 * jnp.pi * variance) + (y[:, None] - mean) ** 2 / variance)
+        return -jax.nn.logsumexp(log_share + log_density, -1)
+
+    def predictions(outputs: Float[Array, "K n O"]) -> Gaussian:
+        log_share, mean, variance = parts(outputs)
+        share = jnp.exp(log_share)
+        whole = jnp.sum(share * mean, -1)
+        noise = jnp.sum(share * (variance + (mean - whole[..., None]) ** 2), -1)
+        return Gaussian(whole.T, jnp.zeros_like(whole.T), noise.T)
 
     return Likelihood(loss, predictions)
 

@@ -31,7 +31,9 @@ def test_every_public_learner_has_a_row():
     assert rows == (set(learners.__all__) - PARTS) | (set(gp.__all__) - GP_PARTS)
 
 
-SLOW = {"ensemble: bootstrap", "ensemble: convolutions", "mc_dropout: linen", "mcmc", "mile"}
+SLOW = {
+    *("ensemble: bootstrap", "ensemble: convolutions", "ensemble: mixture density", "mc_dropout: linen", "mcmc", "mile")
+}
 """The sampler of `from_numpyro`, on a longer program; variants of other rows, or with default tests of their own."""
 
 
@@ -224,6 +226,28 @@ def test_gaussian_loss_is_the_negative_log_density():
         learners.gaussian().loss(outputs, y)
     with pytest.raises(ValueError, match="must be positive"):
         learners.gaussian(0.0)
+
+
+def test_mixture_density_loss_and_moments():
+    from scipy.special import logsumexp, softmax
+    from scipy.stats import norm
+
+    outputs, y = 2 * np.asarray(normal(3, 5, 9)), np.asarray(normal(4, 5))
+    likelihood, (logits, mean, spread) = learners.mixture_density(3), np.split(np.float64(outputs), 3, 1)
+    share, deviation = softmax(logits, 1), np.sqrt(np.log1p(np.exp(spread)) + 1e-6)
+    expected = -logsumexp(norm.logpdf(y[:, None], mean, deviation), axis=1, b=share)
+    np.testing.assert_allclose(jax.jit(likelihood.loss)(outputs, y), expected, rtol=1e-5)
+    found = jax.jit(likelihood.predictions)(outputs[None])
+    first, second = (share * mean).sum(1), (share * (deviation**2 + mean**2)).sum(1)
+    np.testing.assert_allclose(found.mean[:, 0], first, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.noise[:, 0], second - first**2, rtol=1e-4)
+    one, two = learners.mixture_density(1), learners.gaussian()
+    single = jnp.asarray(outputs[:, :3]), jnp.asarray(y)
+    np.testing.assert_allclose(one.loss(*single), two.loss(jnp.asarray(outputs[:, 1:3]), single[1]), rtol=1e-5)
+    with pytest.raises(ValueError, match="num_outputs=9"):
+        likelihood.loss(*single)
+    with pytest.raises(ValueError, match="num_components"):
+        learners.mixture_density(0)
 
 
 @pytest.mark.slow
