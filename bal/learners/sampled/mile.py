@@ -79,8 +79,8 @@ def mile(
       num_warmup, thin: steps before the first draw, and from one draw to the next.
       prior_scale: standard deviation of every parameter at temperature 1.
       temperature: 1 is Bayes' rule; below 1 the posterior is colder, around the same most probable weights.
-      energy_variance: what the step size is tuned to, by parameter; at the 0.1 of the paper steps are longer by a third
-        or more, and some fail.
+      energy_variance: what the step size is tuned to, by parameter; at the 0.1 of the paper steps are longer, and some
+        fail.
       optimizer, num_steps, minibatch_size: the training of the members, as for `ensemble`.
       likelihood: `categorical`, or `gaussian(noise)` for real labels.
 
