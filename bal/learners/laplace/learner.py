@@ -68,9 +68,9 @@ def laplace(
     A prior that is not given is chosen each round at the maximum of Laplace's evidence given θ̂ and H,
     ``1 / prior = γ / |θ̂|²`` with ``γ = Σ λ / (λ + 1 / prior)`` over the eigenvalues of H, and a hyper-prior worth two
     weights of variance 1. A "last_layer" of more than 300 weights takes the eigenvalues of its Kronecker product, by
-    which the precision comes out somewhat higher than by its own. What the network is trained by need not agree with it; but
-    a network that is trained until it is certain leaves no curvature, and draws as wide as the prior: train it with
-    weight decay (``optax.adamw``), or give a prior. A training that ends in NaN gives NaN.
+    which the precision comes out somewhat higher than by its own. What the network is trained by need not agree with
+    it; but a network that is trained until it is certain leaves no curvature, and draws as wide as the prior: train it
+    with weight decay (``optax.adamw``), or give a prior. A training that ends in NaN gives NaN.
 
     Use it where one network is what can be afforded; linearized, it underfits less than sampled weights do. Beside the
     mode of a last layer given the features, ``neural_linear(network, bayesian_softmax(...))``, it costs little.
