@@ -51,7 +51,7 @@ def table(name: str, results: dict[str, Result]) -> Table:
         made.add_column(column, justify="left" if column == "learner" else "right", no_wrap=True)
     for learner, result in results.items():
         gains = result.gains()
-        lines = lambda *values: "\n".join(f"{value:.3f}" for value in values)
+        lines = lambda *values: "\n".join(_short(value, ".3f") for value in values)
         shown = [result.final(key) for key in keys if key in result.curves.metrics]
         made.add_row(
             learner,
@@ -65,13 +65,20 @@ def table(name: str, results: dict[str, Result]) -> Table:
     return made
 
 
+def _short(value: float, form: str) -> str:
+    """A number in this form, or by its power of ten where a posterior that diverged has a larger one than a column."""
+    if abs(value) < 1_000:
+        return format(value, form)
+    return format(value, form[0].replace(".", "") + ".0e").replace("e+", "e")
+
+
 def _gain(found: Comparison | None) -> str:
     """Area minus random in hundredths, with its interval on a second line; nothing where there is none."""
     if found is None or found.difference is None:
         return ""
     mean, low, high = (100 * value for value in found.difference[:3])
     star = "*" if found.judgment.split()[0] in ("better", "worse") else ""
-    return f"{mean:+.1f}{star}\n[{low:.1f},{high:.1f}]"
+    return f"{_short(mean, '+.1f')}{star}\n[{_short(low, '.1f')},{_short(high, '.1f')}]"
 
 
 def drawn(path: Path, found: dict[str, dict[str, Result]]) -> None:

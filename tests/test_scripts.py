@@ -423,9 +423,13 @@ def test_the_table_of_posteriors_fits_a_terminal():
     metrics = {name: curves for name in ("accuracy", "nll", "joint_nll", "adaptive_ece", "auroc")}
     result = Result(Curves(labels, metrics, {}, {}), {"fit": 1.5, "score": 0.01, "compile": 173.5})
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(posterior_table("digits", {"batch-ensemble": result, "neural-linear": result}))
+    far = {name: value * 1e12 for name, value in curves.items()}
+    diverged = result._replace(curves=Curves(labels, dict.fromkeys(metrics, far), {}, {}))
+    console.print(posterior_table("digits", {"batch-ensemble": result, "neural-linear": result, "swag": diverged}))
     text = console.export_text()
     assert fits(text), text
+    assert "5e11" in text
+    assert "+2e13" in text
     assert "1,500.0" in text
     assert "+20.0* " in text
     assert f"{100 * (0.3 + (around**2 @ [0.25, 0.5, 0.25]).mean() - 0.5):+.1f}*" in text  # a trapezoid, less a half
