@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import optax
@@ -62,20 +63,24 @@ NOISE = 0.1
 """Variance of the labels, in units of theirs, that a network of a regression is trained by where its head finds it."""
 
 
-class Sizes(NamedTuple):
-    """What all learners share.
-
-    hidden: units of the one hidden layer; members, draws: K of what is trained K times, and of what is drawn; steps,
-    minibatch_size: of one training by AdamW.
-    """
+@dataclass(frozen=True)
+class Sizes:
+    """What all learners share."""
 
     hidden: int = 64
+    """Hidden units of a network."""
     members: int = 10
+    """Networks of an ensemble, and members that share weights."""
     draws: int = 20
+    """Draws of all other posteriors."""
     steps: int = 300
+    """AdamW steps of a training."""
     minibatch_size: int = 32
+    """Rows of a step."""
     learning_rate: float = 3e-3
+    """AdamW's learning rate."""
     weight_decay: float = 0.1
+    """AdamW's weight decay."""
 
 
 def trained_by(sizes: Sizes) -> dict[str, Any]:
@@ -90,7 +95,9 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
 
     Members that share a training get a minibatch of their own, as those of an ensemble do, and fewer rows each.
     """
-    hidden, members, draws, steps, minibatch, rate, decay = sizes
+    hidden, members, draws = sizes.hidden, sizes.members, sizes.draws
+    steps, minibatch = sizes.steps, sizes.minibatch_size
+    rate, decay = sizes.learning_rate, sizes.weight_decay
     likelihood, outputs = (gaussian(), 2) if num_classes is None else (categorical, num_classes)
     shape = trained_by(sizes)
     trained = {**shape, "likelihood": likelihood}

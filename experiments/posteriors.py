@@ -71,7 +71,7 @@ SLOW: tuple[Name, ...] = ("gp-softmax", "mile", "mcmc-softmax")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Sizes):
     """Options of the study; the defaults are the published run."""
 
     data: tuple[Sets, ...] = get_args(Sets)
@@ -95,20 +95,6 @@ class Config:
     """Rows held out in each seed, at most and at most a third of a table."""
     targets: int = 100
     """Rows of the pool that EPIG is about, drawn anew each round."""
-    hidden: int = 64
-    """Hidden units of a network."""
-    members: int = 10
-    """Networks of an ensemble, and members that share weights."""
-    draws: int = 20
-    """Draws of all other posteriors."""
-    steps: int = 300
-    """AdamW steps of a training."""
-    minibatch_size: int = 32
-    """Rows of a step."""
-    learning_rate: float = 3e-3
-    """AdamW's learning rate."""
-    weight_decay: float = 0.1
-    """AdamW's weight decay."""
     time_again: bool = False
     """Measure seconds to fit, score and compile anew, whatever is on record."""
     runs: Path = Path("runs")
@@ -252,9 +238,8 @@ def seconds_of(name: Name, setups: dict[str, Setup], task: Task, config: Config)
 
 def study_of(name: Name, about: Problem, config: Config, console: Console) -> Result:
     """All strategies of a learner on a set."""
-    sizes = Sizes(*(getattr(config, field) for field in Sizes._fields))
     first = about.of_seed(0)
-    made = learners(first.pool.x.shape[1], about.num_classes, sizes)[name]()
+    made = learners(first.pool.x.shape[1], about.num_classes, config)[name]()
     known = queries(name, about.num_classes is None, config.targets)
     evaluate = regression_report() if about.num_classes is None else evaluate_classes
     setup = Setup(made, known["random"], config.batch_size, config.rounds, evaluate=evaluate)
