@@ -11,11 +11,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
 from bal.learners.networks.network import features_of
+from bal.learners.padding import real_rows
 from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count, check_factor
 from bal.learners.training import check_no_statistics, check_training, map_members, network_loss, train, train_in_parts
@@ -24,10 +25,14 @@ from bal.typing import Data, Learner, PRNGKey, PyTree
 
 
 class SwagState(NamedTuple):
-    """Mean weights of all members, and the weights of all draws."""
+    """Mean weights of all members, and the weights of all draws.
+
+    converged: False for a member whose mean weights fit the labels worse than weights that were never trained.
+    """
 
     mean: PyTree
     draws: PyTree
+    converged: Bool[Array, "M"]
 
 
 class Moments(NamedTuple):
@@ -67,7 +72,9 @@ def swag(
     With ``num_members`` above 1 (MultiSWAG) as many trainings are fitted so, and the draws shared out evenly.
 
     Use it when one training can be afforded and an ensemble cannot. The draws are as wide as the tail moves, so where
-    all labels are fitted perfectly they agree: a higher rate of the tail, or weight decay, keeps them apart.
+    all labels are fitted perfectly they agree: a higher rate of the tail, or weight decay, keeps them apart. A tail
+    that runs away, as one at the usual rate may where the noise is learned too (``gaussian()``), has not `converged`,
+    which whoever drives the learner warns of: give a `tail_optimizer` that is slower, or clips.
 
     Args:
       network: what a draw is; without batch norm, whose statistics would fit none of the draws.
@@ -112,22 +119,29 @@ def swag(
     def init(key: PRNGKey, data: Data) -> SwagState:
         params = jax.vmap(network.init, (0, None))(jax.random.split(key, num_members), data.x)
         check_no_statistics(network, jax.tree.map(lambda leaf: leaf[0], params), data.x)
-        return SwagState(params, jax.tree.map(lambda leaf: jnp.repeat(leaf, num_draws // num_members, 0), params))
+        draws = jax.tree.map(lambda leaf: jnp.repeat(leaf, num_draws // num_members, 0), params)
+        return SwagState(params, draws, jnp.ones(num_members, bool))
 
     def fit_member(data: Data, key: PRNGKey, previous: PyTree) -> SwagState:
         key_init, key_train, key_tail, key_draws = (jax.random.fold_in(key, purpose) for purpose in range(4))
-        params = restart(previous, network.init(key_init, data.x))
+        fresh = network.init(key_init, data.x)
+        params = restart(previous, fresh)
         params = train(loss, optimizer, key_train, params, data, num_steps, minibatch_size)
         start = Moments(jnp.zeros(()), *(jax.tree.map(jnp.zeros_like, params),) * 2)
         shared = (data, num_collected, collect_every, minibatch_size, _collect, start)
         _, moments, deviations = train_in_parts(loss, tail_optimizer, key_tail, params, *shared)
         deviations = jax.tree.map(lambda leaf: leaf[-rank:], deviations)
         draw = lambda key: _draw(key, moments, deviations, scale)
-        return SwagState(moments.mean, jax.vmap(draw)(jax.random.split(key_draws, num_draws // num_members)))
+        draws = jax.vmap(draw)(jax.random.split(key_draws, num_draws // num_members))
+        return SwagState(moments.mean, draws, misfit(data, moments.mean) <= misfit(data, fresh))
+
+    def misfit(data: Data, params: PyTree) -> Float[Array, ""]:
+        x, y = real_rows((data.x, data.y), data.weight)
+        return jnp.sum(data.weight * likelihood.loss(network.apply(params, x)[0], y))
 
     def fit(key: PRNGKey, state: SwagState, data: Data) -> SwagState:
-        mean, draws = map_members(partial(fit_member, data), jax.random.split(key, num_members), state.mean)
-        return SwagState(mean, jax.tree.map(lambda leaf: leaf.reshape(num_draws, *leaf.shape[2:]), draws))
+        found = map_members(partial(fit_member, data), jax.random.split(key, num_members), state.mean)
+        return found._replace(draws=jax.tree.map(lambda leaf: leaf.reshape(num_draws, *leaf.shape[2:]), found.draws))
 
     def predict(state: SwagState, x: PyTree) -> PyTree:
         return likelihood.predictions(map_members(lambda params: network.apply(params, x)[0], state.draws))
