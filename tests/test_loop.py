@@ -649,6 +649,7 @@ def test_two_seeds_of_one_record_resume_with_their_own_state(tmp_path):
     same_run(resume(tmp_path), run_eager(KEY, TASK, SETUP), 0.0)
 
 
+@pytest.mark.slow  # that a kill loses nothing of a record is tested in test_record_crash.py, and resuming above
 def test_killed_process_resumes(tmp_path, server):
     """SIGKILL in the middle of a run; a second process ends with the log of an uninterrupted one."""
     script = textwrap.dedent("""

@@ -45,7 +45,7 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "target_shift": (target_shift.Sizes(("redundant",), 2, 1, 8, 4), False),
     "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
 }  # fmt: skip
-SLOW = ("label_complexity", "repeated_mnist", "target_shift", "two_bells")
+SLOW = ("batchbald_saturation", "label_complexity", "repeated_mnist", "target_shift", "two_bells")
 DEVIATES = {"repeated_mnist": "repeated_digits_mlp_smoke"}  # without MNIST the picture is not called after it
 
 

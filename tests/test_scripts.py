@@ -128,14 +128,11 @@ def test_help_explains_itself(each):
         assert "--fresh" in said
 
 
-LONG = ["accelerator.py", "batch_information.py", "batch_kernels.py", "conv.py", "gp.py"]  # the longest to compile; the
-# first runs, tiny, in test_accelerator.py too, and the options of all are read in every run
-ALONE = ["whole_loop.py", "memory.py", "posteriors.py"]  # settings of a process of its own
-REST = [name for name in SMALL if name not in LONG + ALONE]
+QUICK = ["acquisition.py", "batch.py"]  # the others compile for long, or want a process of their own
 
 
 @pytest.mark.parametrize(
-    "names", [REST, *([name] for name in ALONE), *(pytest.param([name], marks=pytest.mark.slow) for name in LONG)]
+    "names", [QUICK, *(pytest.param([name], marks=pytest.mark.slow) for name in SMALL if name not in QUICK)]
 )
 def test_benchmarks(names, each):
     printed = each(*([BENCHMARKS / name, *SMALL[name].split()] for name in names))
@@ -292,6 +289,24 @@ run("other query")
 """
 
 
+def test_digits_is_run_and_read_back(study, tmp_path):
+    """The README's first command, tiny."""
+    result = study("digits.py", STUDIES["digits.py"])
+    assert result.returncode == 0, result.stderr
+    assert fits(result.stdout), result.stdout
+    assert "bald: compiling, 0 of 2 seeds" in result.stdout
+    again = study("digits.py", STUDIES["digits.py"])
+    assert "bald: on record, 2 of 2 seeds" in again.stdout
+    numbers, same = (text[text.index("test accuracy") :] for text in (result.stdout, again.stdout))
+    assert numbers == same
+    assert "baseline" in numbers
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [10, 15, 20]
+    assert ((rows["metrics.accuracy"] >= 0) & (rows["metrics.accuracy"] <= 1)).all()
+    assert len(list((tmp_path / "figures").iterdir())) == 1
+
+
+@pytest.mark.slow
 def test_digits_grow_go_on_are_read_back_and_run_anew(run, tmp_path):
     path = os.pathsep.join(map(str, (EXPERIMENTS, ROOT)))
     result = run("-c", SAME_AGAIN, *STUDIES["digits.py"].split(), PYTHONPATH=path)
@@ -390,6 +405,7 @@ def test_mnist(study, tmp_path):
     assert sorted(set(rows["counts.training"])) == [20, 30, 40]
 
 
+@pytest.mark.slow
 def test_repeated_digits(study, tmp_path):
     result = study("repeated_digits.py", STUDIES["repeated_digits.py"])
     assert result.returncode == 0, result.stderr
@@ -398,6 +414,7 @@ def test_repeated_digits(study, tmp_path):
     assert shares == [("random", "1.00", "0.00"), ("power-bald", "1.00", "0.00")]  # no digit has a copy
 
 
+@pytest.mark.slow
 def test_posteriors(study, tmp_path):
     result = study("posteriors.py", STUDIES["posteriors.py"], BAL_DATA=str(tmp_path))
     assert result.returncode == 0, result.stderr
@@ -448,6 +465,7 @@ def test_posteriors_of_a_regression(study, tmp_path):
     assert ((rows["metrics.coverage"] > 0.3) & (rows["metrics.coverage"] <= 1)).all()
 
 
+@pytest.mark.slow
 def test_gp_classification(study, tmp_path):
     result = study("gp_classification.py", STUDIES["gp_classification.py"])
     assert result.returncode == 0, result.stderr
