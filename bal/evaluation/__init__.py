@@ -28,6 +28,7 @@ from bal.evaluation.metrics import (
 )
 from bal.evaluation.novelty import auroc, false_positive_rate
 from bal.evaluation.plots import learning_curves, strategy_styles
+from bal.evaluation.references import Headroom, best_of_strategies, headroom, peeks
 from bal.evaluation.statistics import (
     PairedDifference,
     detectable_difference,
@@ -43,11 +44,13 @@ from bal.evaluation.tables import Comparison, compare, comparison_table
 __all__ = [
     "Comparison",
     "Gains",
+    "Headroom",
     "PairedDifference",
     "accuracy",
     "adaptive_ece",
     "area_under_curve",
     "auroc",
+    "best_of_strategies",
     "brier",
     "censored_quantile",
     "classification",
@@ -61,6 +64,7 @@ __all__ = [
     "false_positive_rate",
     "gains",
     "gaussian_nll",
+    "headroom",
     "holm",
     "interquartile_mean",
     "interval_coverage",
@@ -75,6 +79,7 @@ __all__ = [
     "mixture_probabilities",
     "nll",
     "paired_difference",
+    "peeks",
     "regression",
     "regression_report",
     "remaining_entropy",

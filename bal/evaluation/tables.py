@@ -10,7 +10,10 @@ from jaxtyping import Float, Real
 from rich.table import Table
 
 from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target
+from bal.evaluation.references import peeks
 from bal.evaluation.statistics import FEW_SEEDS, PairedDifference, holm, judgment, paired_difference, smallest_p_value
+
+PEEKING = "peeks: no strategy"
 
 
 class Comparison(NamedTuple):
@@ -19,8 +22,9 @@ class Comparison(NamedTuple):
     final, area: mean over seeds of the last value and of the area under the curve.
     difference: paired difference in area; None for the baseline itself.
     labels_to_target: median over seeds, inf where fewer than half arrive; None without a target.
-    adjusted_p: p-value of the difference after `holm` over all strategies; None for the baseline.
-    judgment: see `bal.evaluation.judgment`; "baseline" for the baseline.
+    adjusted_p: p-value of the difference after `holm` over all strategies; None for the baseline and for references.
+    judgment: see `bal.evaluation.judgment`; "baseline" for the baseline, and for references that see labels no strategy
+        sees (`bal.evaluation.references`) "peeks: no strategy".
     """
 
     final: float
@@ -55,14 +59,17 @@ def compare(
         )
     areas = {name: area_under_curve(labels, values) for name, values in curves.items()}
     differences = {name: paired_difference(area, areas[baseline]) for name, area in areas.items() if name != baseline}
-    adjusted = dict(zip(differences, holm(np.array([d.p_value for d in differences.values()])).tolist()))
+    tested = {name: difference.p_value for name, difference in differences.items() if not peeks(name)}
+    adjusted = dict(zip(tested, holm(np.array(list(tested.values()))).tolist()))
 
     def row(name: str, values: np.ndarray) -> Comparison:
         median, words = None, "baseline"
         if target is not None:
             median = censored_quantile(labels_to_target(labels, values, target, higher_is_better), 0.5)
-        if name != baseline:
-            words = judgment(differences[name], adjusted[name], len(differences), baseline, higher_is_better)
+        if name in tested:
+            words = judgment(differences[name], adjusted[name], len(tested), baseline, higher_is_better)
+        elif name != baseline:
+            words = PEEKING
         final, area = float(values[:, -1].mean()), float(areas[name].mean())
         return Comparison(final, area, differences.get(name), median, adjusted.get(name), words)
 
@@ -118,21 +125,30 @@ def comparison_table(
     return table
 
 
+def p_words(p: float) -> str:
+    """A p-value for a table.
+
+    >>> p_words(0.0123), p_words(0.0002)
+    ('p 0.012', 'p < .001')
+    """
+    return "p < .001" if p < 0.001 else f"p {p:.3f}"
+
+
 def _cells(name: str, item: Comparison, budget: float) -> list[str]:
     difference = ""
-    if item.difference is not None and item.adjusted_p is not None:
+    if item.difference is not None:
         mean, low, high, *_ = item.difference
-        p = "p < .001" if item.adjusted_p < 0.001 else f"p {item.adjusted_p:.3f}"
+        p = "untested" if item.adjusted_p is None else p_words(item.adjusted_p)
         difference = f"{mean:+.3f} ({p})\n[{low:+.3f}, {high:+.3f}]"
     cells = [name, f"{item.final:.3f}", f"{item.area:.3f}", difference]
     if item.labels_to_target is not None:
         reached = np.isfinite(item.labels_to_target)
         cells.append(f"{item.labels_to_target:g}" if reached else f"> {budget:g}")
-    return [*cells, item.judgment.replace(" from ", "\nfrom ").replace("seeds to", "seeds\nto")]
+    return [*cells, item.judgment.replace(" from ", "\nfrom ").replace("seeds to", "seeds\nto").replace(": ", ":\n")]
 
 
 def _caption(comparisons: Mapping[str, Comparison]) -> str:
-    differences = [item.difference for item in comparisons.values() if item.difference]
+    differences = [item.difference for item in comparisons.values() if item.difference and item.adjusted_p is not None]
     if not differences:
         return "only the baseline: nothing to compare"
     num_seeds, confidence, num_tests = differences[0].num_seeds, differences[0].confidence, len(differences)

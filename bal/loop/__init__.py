@@ -4,6 +4,7 @@ from bal.loop.campaign import Campaign
 from bal.loop.compiled import Log, run
 from bal.loop.devices import use_all_cores
 from bal.loop.eager import run_eager
+from bal.loop.peeking import best_of_queries, greedy_oracle
 from bal.loop.round import seed_keys
 from bal.loop.seeds import SeedRuns, run_seeds
 from bal.loop.study import Curves, study
@@ -15,6 +16,8 @@ __all__ = [
     "Log",
     "SeedRuns",
     "TableTasks",
+    "best_of_queries",
+    "greedy_oracle",
     "run",
     "run_eager",
     "run_seeds",

@@ -1,5 +1,6 @@
 """`run`: a whole experiment as one program."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -52,6 +53,12 @@ def run(key: PRNGKey, task: Task, setup: Setup) -> Log:
       ValueError: neither `task.start` nor `setup.num_initial`. `bal.loop.run_seeds` and `bal.loop.run_eager` check the
         rest.
     """
+    ask = lambda key_round, number, task, carry: acquire(key_round, setup, task.pool, carry)
+    return run_asking(key, task, setup, ask)
+
+
+def run_asking(key: PRNGKey, task: Task, setup: Setup, ask: Callable) -> Log:
+    """`run` whose picks and next memory are those of ``ask(key_round, number, task, carry)``."""
     oracle = task.oracle if callable(task.oracle) else jax.tree.map(jnp.asarray, task.oracle)
     task = task._replace(pool=jax.tree.map(jnp.asarray, task.pool), oracle=oracle)
     learner, pool, num_rounds = setup.learner, task.pool, setup.num_rounds
@@ -67,7 +74,7 @@ def run(key: PRNGKey, task: Task, setup: Setup) -> Log:
         num_training = num_answered(carry.labeled)
 
         def query_and_answer() -> tuple[Carry, tuple]:
-            selection, memory = acquire(key_round, setup, pool, carry)
+            selection, memory = ask(key_round, number, task, carry)
             y = reveal(key, number + 1, task, selection)
             labeled = record_answers(carry.labeled, pool, selection, y, number + 1)
             return Carry(labeled, carry.state, memory), (selection, y)

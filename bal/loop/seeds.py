@@ -201,7 +201,7 @@ def run_seeds(
     wanted = min(seeds_per_call or mapped.num_seeds, mapped.num_seeds)
     size = -(-wanted // mapped.num_devices) * mapped.num_devices
     firsts = range(skip, mapped.num_seeds, size)
-    lowered = mapped.fn.lower(mapped.shared, _rows(mapped.per_seed, skip, size))
+    lowered = mapped.fn.lower(mapped.shared, seed_rows(mapped.per_seed, skip, size))
     if record is not None:
         check_recordable({name: np.zeros(leaf.shape[2:]) for name, leaf in lowered.out_info.metrics.items()})
     compiled = lowered.compile()
@@ -211,7 +211,7 @@ def run_seeds(
     together = lambda: SeedRuns(_joined(logs), ready - begun, time.perf_counter() - ready)
     try:
         for first in firsts:
-            done = jax.block_until_ready(compiled(mapped.shared, _rows(mapped.per_seed, first, size)))
+            done = jax.block_until_ready(compiled(mapped.shared, seed_rows(mapped.per_seed, first, size)))
             if mapped.num_seeds - first < size:
                 done = jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done)
             if asked:
@@ -229,7 +229,7 @@ def run_seeds(
     return runs
 
 
-def _rows(leaves: tuple, first: int, size: int) -> tuple:
+def seed_rows(leaves: tuple, first: int, size: int) -> tuple:
     """A slice of the seeds; past the end the last seed is repeated, to be dropped again."""
     rows = np.arange(first, first + size)
     return tuple(leaf if (first, size) == (0, len(leaf)) else leaf[np.minimum(rows, len(leaf) - 1)] for leaf in leaves)
