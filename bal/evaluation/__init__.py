@@ -5,9 +5,15 @@ The `evaluate` of a set-up is `classification` or `regression`, their longer rep
 The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.
 """
 
+from bal.evaluation.aggregates import Aggregate, aggregate, normalized_scores, probability_of_improvement
+from bal.evaluation.bands import Band, sup_t_band
+from bal.evaluation.bootstrap import Estimate
+from bal.evaluation.budgets import common_budgets, values_at
 from bal.evaluation.calibration import adaptive_ece, classwise_ece, joint_gaussian_nll, joint_nll
-from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target
+from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to_target, quantile_interval
 from bal.evaluation.densities import crps, interval_coverage, mixture_cdf
+from bal.evaluation.efficiency import Efficiency, label_efficiency
+from bal.evaluation.equivalence import Equivalence, equivalence_test
 from bal.evaluation.gains import Gains, gains
 from bal.evaluation.measures import (
     classification,
@@ -27,11 +33,14 @@ from bal.evaluation.metrics import (
     rmse,
 )
 from bal.evaluation.novelty import auroc, false_positive_rate
+from bal.evaluation.penalty import PenaltyMatrix, penalty_matrix
+from bal.evaluation.planning import detectable_area, detectable_difference, seeds_to_detect
 from bal.evaluation.plots import learning_curves, strategy_styles
+from bal.evaluation.profiles import Profile, performance_profiles
+from bal.evaluation.ranks import CriticalDifference, critical_difference
 from bal.evaluation.references import Headroom, best_of_strategies, headroom, peeks
 from bal.evaluation.statistics import (
     PairedDifference,
-    detectable_difference,
     holm,
     interquartile_mean,
     judgment,
@@ -42,12 +51,21 @@ from bal.evaluation.statistics import (
 from bal.evaluation.tables import Comparison, compare, comparison_table
 
 __all__ = [
+    "Aggregate",
+    "Band",
     "Comparison",
+    "CriticalDifference",
+    "Efficiency",
+    "Equivalence",
+    "Estimate",
     "Gains",
     "Headroom",
     "PairedDifference",
+    "PenaltyMatrix",
+    "Profile",
     "accuracy",
     "adaptive_ece",
+    "aggregate",
     "area_under_curve",
     "auroc",
     "best_of_strategies",
@@ -56,11 +74,15 @@ __all__ = [
     "classification",
     "classification_report",
     "classwise_ece",
+    "common_budgets",
     "compare",
     "comparison_table",
+    "critical_difference",
     "crps",
+    "detectable_area",
     "detectable_difference",
     "ece",
+    "equivalence_test",
     "false_positive_rate",
     "gains",
     "gaussian_nll",
@@ -71,6 +93,7 @@ __all__ = [
     "joint_gaussian_nll",
     "joint_nll",
     "judgment",
+    "label_efficiency",
     "labels_to_target",
     "learning_curves",
     "mean_interval",
@@ -78,12 +101,20 @@ __all__ = [
     "mixture_nll",
     "mixture_probabilities",
     "nll",
+    "normalized_scores",
     "paired_difference",
     "peeks",
+    "penalty_matrix",
+    "performance_profiles",
+    "probability_of_improvement",
+    "quantile_interval",
     "regression",
     "regression_report",
     "remaining_entropy",
     "rmse",
+    "seeds_to_detect",
     "strategy_styles",
+    "sup_t_band",
+    "values_at",
     "verdict",
 ]

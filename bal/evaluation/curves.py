@@ -1,13 +1,15 @@
 """What a learning curve says: area under it, and the number of labels it needs to reach a target.
 
-A curve is R values at R label counts; S seeds give ``[S, R]``. Count all labels that were used: start set and
-validation included.
+A curve is R values at R label counts; S seeds give ``[S, R]``. Count the labels in the training set when it was
+evaluated, start set and validation included. Any axis will do in place of counts: their logarithm, a cost, seconds;
+where it differs from seed to seed, `values_at` (`bal.evaluation.budgets`) first puts the curves on a common one.
 """
 
 import math
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from jaxtyping import Float, Real
 
 
@@ -73,6 +75,35 @@ def censored_quantile(counts: Float[np.ndarray, "S"], quantile: float) -> float:
         raise ValueError(f"counts must be a vector [S] of numbers or inf, one a seed, got {counts!r}")
     # The small slack keeps 0.07 * 100 = 7.000000000000001 from asking for the eighth.
     return float(np.sort(counts)[math.ceil(quantile * len(counts) - 1e-9) - 1])
+
+
+def quantile_interval(
+    counts: Float[np.ndarray, "S"], quantile: float, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """`censored_quantile` and the two ends of its interval over seeds, each of which may be inf.
+
+    The ends are two of the counts themselves, chosen by the binomial distribution: whatever the distribution of counts,
+    the interval covers with `confidence` or more. An end that S seeds cannot give is -inf or inf: the median's 95%
+    interval takes 6 seeds.
+
+    Use it beside labels to a target: a median of 120 with an interval from 90 to inf is no finding.
+
+    Args:
+      counts: of `labels_to_target`, one a seed, inf for those that never arrive.
+      quantile: in (0, 1), 0.5 for the median.
+      confidence: of the interval.
+
+    Raises:
+      ValueError: as `censored_quantile`; a quantile of 1, a confidence outside (0, 1).
+
+    >>> quantile_interval(np.array([20.0, 30.0, 30.0, 40.0, 50.0, np.inf, np.inf, np.inf]), 0.5)
+    (40.0, 20.0, inf)
+    """
+    if not (0 < quantile < 1 and 0 < confidence < 1):
+        raise ValueError(f"quantile and confidence must lie in (0, 1), got {quantile} and {confidence}")
+    middle = censored_quantile(counts, quantile)
+    low, high = scipy.stats.quantile_test(counts, p=quantile).confidence_interval(confidence)
+    return middle, -np.inf if np.isnan(low) else float(low), np.inf if np.isnan(high) else float(high)
 
 
 def support(labels: Real[np.ndarray, "... R"], values: Float[np.ndarray, "... R"]) -> Real[np.ndarray, "R"]:

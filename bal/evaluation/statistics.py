@@ -8,7 +8,6 @@ alone is too short, and of many strategies one is always lucky.
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.optimize
 import scipy.stats
 from jaxtyping import Float
 
@@ -55,7 +54,7 @@ def paired_difference(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), for instance 0.95, got {confidence}")
-    differences = _differences(values, baseline)
+    differences = by_seed(values, baseline)
     mean = float(differences.mean())
     if np.ptp(differences) <= 1e-12 * np.abs(differences).max():
         low, high = mean, mean  # BCa is undefined (0 / 0) where nothing varies
@@ -158,35 +157,6 @@ def holm(p_values: Float[np.ndarray, "H"]) -> Float[np.ndarray, "H"]:
     return adjusted
 
 
-def detectable_difference(
-    pilot_differences: Float[np.ndarray, "S"], num_seeds: int, power: float = 0.8, level: float = 0.05
-) -> float:
-    """Smallest true mean difference that a paired t-test over `num_seeds` seeds finds with chance `power`.
-
-    ``d = c s / sqrt(num_seeds)``, in units of the differences: s is the standard deviation (ddof = 1) of a pilot's
-    paired differences, c the non-centrality at which the two-sided t-test at `level` has that power. Choose the
-    number of seeds with it before a run.
-    Raises ValueError for fewer than two pilot or planned seeds, or power and level outside ``level < power <
-    1``.
-
-    >>> import numpy as np
-    >>> round(detectable_difference(np.array([-1.0, 0.0, 1.0]), num_seeds=20), 3)
-    0.66
-    """
-    if num_seeds < 2:
-        raise ValueError(f"num_seeds must be at least 2, got {num_seeds}")
-    if not 0 < level < power < 1:
-        raise ValueError(f"expected 0 < level < power < 1, got level {level} and power {power}")
-    pilot = _differences(pilot_differences, np.zeros(pilot_differences.shape))
-    critical = scipy.stats.t.isf(level / 2, num_seeds - 1)
-
-    def shortfall(noncentrality: float) -> float:
-        return float(scipy.stats.nct.sf(critical, num_seeds - 1, noncentrality)) - power
-
-    effect = scipy.optimize.brentq(shortfall, 0.0, 10 * critical)
-    return float(effect * pilot.std(ddof=1) / np.sqrt(num_seeds))
-
-
 def mean_interval(
     values: Float[np.ndarray, "S ..."], bounds: Bounds = (-np.inf, np.inf), confidence: float = 0.95
 ) -> tuple[Float[Any, "..."], Float[Any, "..."], Float[Any, "..."]]:
@@ -226,7 +196,14 @@ def interquartile_mean(values: Float[np.ndarray, "..."]) -> float:
     return float(scipy.stats.trim_mean(values.ravel(), 0.25))
 
 
-def _differences(values: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+def by_seed(values: Float[np.ndarray, "S"], baseline: Float[np.ndarray, "S"]) -> Float[np.ndarray, "S"]:
+    """Differences of paired seeds, checked.
+
+    Raises ValueError for different shapes, fewer than two seeds, or values that are not finite.
+
+    >>> by_seed(np.array([0.5, 0.75]), np.array([0.25, 0.25])).tolist()
+    [0.25, 0.5]
+    """
     if values.ndim != 1 or values.shape != baseline.shape:
         raise ValueError(f"expected one value a seed, [S] for both, paired; got {values.shape} and {baseline.shape}")
     if len(values) < 2:
