@@ -27,7 +27,7 @@ _WHERE = {
     "pool": ("chunked", "dense", "host", "make_pool", "streamed"),
     "query": ("Query", "Stage", "by_score"),
     "loop": ("Campaign", "run", "run_eager", "run_seeds", "seed_keys", "study", "task", "use_all_cores"),
-    "records": ("open_record", "picks"),
+    "records": ("load", "open_record"),
     "typing": ("Setup", "Task"),
 }
 

@@ -54,11 +54,12 @@ This package imports no jax: logs can be read anywhere.
 
 from bal.records.campaigns import answers
 from bal.records.errors import CorruptRecordError, RecordLockedError
+from bal.records.frame import load
 from bal.records.log import LogReport, read_events
 from bal.records.opening import identity, open_record
 from bal.records.reading import acquired
 from bal.records.record import Record
-from bal.records.tables import picks, table
+from bal.records.tables import table
 
 __all__ = [
     "CorruptRecordError",
@@ -68,8 +69,8 @@ __all__ = [
     "acquired",
     "answers",
     "identity",
+    "load",
     "open_record",
-    "picks",
     "read_events",
     "table",
 ]

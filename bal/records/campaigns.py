@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bal.records.errors import CorruptRecordError
-from bal.records.reading import CAMPAIGN_KINDS, load, warn_of_torn_tail
+from bal.records.reading import CAMPAIGN_KINDS, read_record, warn_of_torn_tail
 from bal.records.rounds import is_number
 
 
@@ -22,6 +22,7 @@ def answers(path: str | Path) -> dict[str, Any]:
         label      a list: the answer, by name where the classes have names, None where there is none yet
         annotator  a list: who answered, None where nobody was named
         weight     float64, how much it counts: 0 where no answer stands
+        cost       float64, what it cost; NaN where that was not said
         at         float64, when it came, in seconds of Unix time; NaN where that is not on record
         state      "answered", "pending" (asked for and not answered), "skipped" (given up), "corrected" (superseded by
                    another answer) or "withdrawn"
@@ -41,7 +42,7 @@ def answers(path: str | Path) -> dict[str, Any]:
     >>> columns["row"].tolist(), columns["label"], columns["state"].tolist()
     ([7, 4, 4], [None, 1, 0], ['pending', 'answered', 'corrected'])
     """
-    contents = load(Path(path))
+    contents = read_record(Path(path))
     warn_of_torn_tail(Path(path), contents.report)
     kinds = {event["kind"] for event in contents.events}
     if "round" in kinds and not kinds & CAMPAIGN_KINDS:
@@ -49,7 +50,7 @@ def answers(path: str | Path) -> dict[str, Any]:
     found = lines(contents.events, str(path))
     columns: dict[str, Any] = {name: [line[name] for line in found] for name in _FIRST}
     columns |= {"order": np.arange(len(found)), "row": np.array(columns["row"], np.int64)}
-    for name in ("score", "weight", "at"):
+    for name in ("score", "weight", "cost", "at"):
         columns[name] = np.array([np.nan if value is None else value for value in columns[name]], np.float64)
     columns["state"] = np.array(columns["state"], np.str_)
     if any(line["id"] is not None for line in found):
@@ -57,7 +58,7 @@ def answers(path: str | Path) -> dict[str, Any]:
     return {name: columns[name] for name in ("order", *_FIRST, "id") if name in columns}
 
 
-_FIRST = ("row", "score", "label", "annotator", "weight", "at", "state")
+_FIRST = ("row", "score", "label", "annotator", "weight", "cost", "at", "state")
 _EMPTY = dict.fromkeys((*_FIRST, "id")) | {"weight": 0.0, "state": "pending"}
 
 
@@ -89,9 +90,9 @@ def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
                     held.append(line)
                 line |= new
                 if kind == "tell":
-                    who, weight = (_each(event.get(name), place) for name in ("annotator", "weight"))
+                    who, weight, cost = (_each(event.get(name), place) for name in ("annotator", "weight", "cost"))
                     line |= {"state": "answered", "annotator": who, "weight": 1.0 if weight is None else float(weight)}
-                    line["at"] = event.get("at")
+                    line |= {"cost": cost, "at": event.get("at")}
             elif kind == "skip":
                 for line in held:
                     line["state"] = "skipped" if line["state"] == "pending" else line["state"]

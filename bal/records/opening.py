@@ -9,7 +9,7 @@ from typing import Any
 from bal.records import files, lock
 from bal.records.environment import environment
 from bal.records.log import LOG
-from bal.records.reading import CONFIG, DONE, REPLACED, SCHEMAS, describe, load
+from bal.records.reading import CONFIG, DONE, REPLACED, SCHEMAS, describe, read_record
 from bal.records.record import Record
 from bal.records.recovery import recover
 from bal.records.writers import load_writers, sign
@@ -67,7 +67,7 @@ def open_record(
         )
     path, description = _place(Path(root) / name, config, fingerprint, fresh)
     if not fresh and (path / DONE).exists():
-        return Record(path, load(path), None)
+        return Record(path, read_record(path), None)
     path.mkdir(parents=True, exist_ok=True)
     held = lock.acquire(path)
     try:

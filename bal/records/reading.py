@@ -82,7 +82,7 @@ def _check_log(path: Path, events: list[dict[str, Any]], report: LogReport) -> d
     return progress
 
 
-def load(path: Path) -> Contents:
+def read_record(path: Path) -> Contents:
     """Everything in the record's folder, checked; a torn tail of an unfinished log is left to the caller.
 
     Raises CorruptRecordError if any file is not what was written, FileNotFoundError if the folder is no
@@ -98,7 +98,7 @@ def load(path: Path) -> Contents:
     events, report = parse(data)
     if seal is not None and (hashlib.sha256(data).hexdigest() != seal["log_sha256"] or report.dropped_bytes):
         if _seal(path) != seal:
-            return load(path)
+            return read_record(path)
         raise CorruptRecordError(f"{path / LOG} has changed since the run finished; restore it from a copy")
     progress = _check_log(path / LOG, events, report)
     summary = None if seal is None else seal["summary"]
@@ -133,7 +133,7 @@ def acquired(path: str | Path) -> dict[int, np.ndarray]:
     {3: array([5, 2])}
     """
     rows: dict[int, list[int]] = {}
-    for event in load(Path(path)).events:
+    for event in read_record(Path(path)).events:
         if event["kind"] == "round":
             rows.setdefault(event["seed"], []).extend(valid_ids(event))
     return {seed: np.array(ids, np.int64) for seed, ids in rows.items()}

@@ -8,7 +8,7 @@ from typing import Any
 from bal.records import files
 from bal.records.errors import CorruptRecordError
 from bal.records.log import LOG
-from bal.records.reading import Contents, load
+from bal.records.reading import Contents, read_record
 from bal.records.state import unpack
 
 STATE = "state.npz"
@@ -17,7 +17,7 @@ _TORN = "events.torn"
 
 def recover(path: Path, writers: list[dict[str, Any]]) -> Contents:
     """The record's contents, checked against its saved arrays; a torn tail is cut off and kept."""
-    contents = load(path)
+    contents = read_record(path)
     _check_state(path, contents, writers)
     if contents.summary is None and contents.report.dropped_bytes:
         files.cut(path / LOG, contents.report.valid_bytes, path / _TORN)

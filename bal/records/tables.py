@@ -1,4 +1,4 @@
-"""Many records as tables: a line for each event, a line for each row that was picked or labeled."""
+"""Many records as a table with a line for each event; `bal.records.frame` has a line for each pick."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bal.records.campaigns import lines
 from bal.records.encoding import encode
 from bal.records.errors import CorruptRecordError
 from bal.records.log import LOG
-from bal.records.reading import CAMPAIGN_KINDS, CONFIG, Contents, load, warn_of_torn_tail
+from bal.records.reading import CAMPAIGN_KINDS, CONFIG, Contents, read_record, warn_of_torn_tail
 
 _MISSING = object()
-_RUN = ("name", "sha", "fingerprint", "done")
-_EVENTS = (*_RUN, "kind", "seed", "round", "rows", "scores", "labels", "seconds")
-_PICKS = (*_RUN, "seed", "round", "row", "score", "label", "state")
+RUN = ("name", "sha", "fingerprint", "done")
+_EVENTS = (*RUN, "kind", "seed", "round", "rows", "scores", "labels", "seconds")
 
 
 def table(root: str | Path) -> dict[str, np.ndarray]:
@@ -27,7 +25,8 @@ def table(root: str | Path) -> dict[str, np.ndarray]:
     asked for or told; ``scores, labels, counts.*, metrics.*, seconds, info.*`` and what else a campaign wrote:
     ``annotator, weight, cost``, and ``at``, in seconds of Unix time. Ready for ``polars.DataFrame(table(root))`` or
     pandas. What an event lacks is NaN in a column of numbers and "" in a column of text. A column of mixed kinds or of
-    lists holds their JSON as text; `picks` has a line for each row instead. Sorted by name, sha, then as logged.
+    lists holds their JSON as text; `load` has a line for each row instead, and
+    all that is here but "add". Sorted by name, sha, then as logged.
 
     Warns about each record that cannot be read, which is left out, and about each torn tail. Raises FileNotFoundError
     if `root` is not a folder.
@@ -37,41 +36,14 @@ def table(root: str | Path) -> dict[str, np.ndarray]:
     ['done', 'fingerprint', 'kind', 'labels', 'name', 'round', 'rows', 'scores', 'seconds', 'seed', 'sha']
     """
     rows: list[dict[str, Any]] = []
-    for path, contents in _records(root):
-        run = _run(path, contents)
+    for path, contents in records(root):
+        run = run_of(path, contents)
         events = (event for event in contents.events if event["kind"] == "round" or event["kind"] in CAMPAIGN_KINDS)
-        rows += [run | (_round(event) if event["kind"] == "round" else _happened(event)) for event in events]
-    return _columns(rows, _EVENTS)
+        rows += [run | (round_columns(event) if event["kind"] == "round" else _happened(event)) for event in events]
+    return columns_of(rows, _EVENTS)
 
 
-def picks(root: str | Path) -> dict[str, np.ndarray]:
-    """Every row that was picked or labeled in any record under `root`: columns of one length, one entry a row.
-
-    Columns: ``name, sha, fingerprint, done, config.*, seed, round, row, score, label, state``, with what the selector
-    told of each pick (``info.*``); rows of campaigns have the columns of `answers`. A pick that was not valid is left
-    out. Missing values, order and warnings are those of `table`.
-
-    >>> import tempfile
-    >>> from bal.records import open_record
-    >>> root = tempfile.mkdtemp()
-    >>> with open_record(root, "campaign", {}) as record:
-    ...     record.append([{"kind": "ask", "rows": [7, 4], "scores": [0.9, 0.5], "queries": 1}])
-    ...     record.append([{"kind": "tell", "rows": [4], "labels": [1]}])
-    >>> found = picks(root)
-    >>> found["row"].tolist(), found["score"].tolist(), found["state"].tolist()
-    ([7, 4], [0.9, 0.5], ['pending', 'answered'])
-    """
-    rows: list[dict[str, Any]] = []
-    for path, contents in _records(root):
-        run = _run(path, contents)
-        for event in contents.events:
-            if event["kind"] == "round":
-                rows += [run | pick for pick in _picked(event)]
-        rows += [run | _present(line) for line in lines(contents.events, str(path))]
-    return _columns(rows, _PICKS)
-
-
-def _records(root: str | Path) -> Iterator[tuple[Path, Contents]]:
+def records(root: str | Path) -> Iterator[tuple[Path, Contents]]:
     """Every record under a root that can be read; what was set aside is hidden."""
     root = Path(root)
     if not root.is_dir():
@@ -82,7 +54,7 @@ def _records(root: str | Path) -> Iterator[tuple[Path, Contents]]:
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
         try:
-            contents = load(path)
+            contents = read_record(path)
         except (CorruptRecordError, OSError) as error:
             warnings.warn(f"left out of the table: {error}", stacklevel=3)
             continue
@@ -90,19 +62,21 @@ def _records(root: str | Path) -> Iterator[tuple[Path, Contents]]:
         yield path, contents
 
 
-def _run(path: Path, contents: Contents) -> dict[str, Any]:
+def run_of(path: Path, contents: Contents) -> dict[str, Any]:
+    """What says of which run a line is."""
     run = {"name": path.parent.name, "sha": path.name, "fingerprint": contents.fingerprint}
-    return run | {"done": contents.summary is not None} | dict(_flat(contents.config, "config"))
+    return run | {"done": contents.summary is not None} | dict(flat(contents.config, "config"))
 
 
-def _round(event: dict[str, Any]) -> dict[str, Any]:
+def round_columns(event: dict[str, Any]) -> dict[str, Any]:
+    """A round as one line."""
     return (
         {"kind": "round", "seed": event["seed"], "round": event["round"], "rows": event["acquired"]}
         | {name: event[name] for name in ("scores", "labels") if name in event}
         | {f"counts.{key}": value for key, value in event["counts"].items()}
         | {f"metrics.{key}": float(value) for key, value in event["metrics"].items()}
         | {"seconds": np.nan if event["seconds"] is None else float(event["seconds"])}
-        | dict(_flat(event.get("info", {}), "info"))
+        | dict(flat(event.get("info", {}), "info"))
     )
 
 
@@ -110,26 +84,11 @@ def _happened(event: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name not in ("digests", "pool")}
 
 
-def _picked(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One entry for each valid pick of a round."""
-    number = len(event["acquired"])
-    info = {name: value for name, value in event.get("info", {}).items() if isinstance(value, list)}
-    for place in range(number):
-        if event["valid"][place]:
-            told = {f"info.{name}": value[place] for name, value in info.items() if len(value) == number}
-            label = {"label": event["labels"][place]} if "labels" in event else {}
-            pick = {"row": event["acquired"][place], "score": float(event["scores"][place]), "state": "answered"}
-            yield {"seed": event["seed"], "round": event["round"]} | pick | label | told
-
-
-def _present(line: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if value is not None}
-
-
-def _flat(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def flat(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Nested keys joined by dots."""
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}.{key}")
+            yield from flat(value, f"{prefix}.{key}")
         else:
             yield f"{prefix}.{key}", value
 
@@ -148,6 +107,7 @@ def _column(values: list[Any]) -> np.ndarray:
     return np.array(["" if value is _MISSING else encode(value).decode() for value in values], np.str_)
 
 
-def _columns(rows: list[dict[str, Any]], first: tuple[str, ...]) -> dict[str, np.ndarray]:
+def columns_of(rows: list[dict[str, Any]], first: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Lines as columns of one length, those named `first` in front."""
     names = dict.fromkeys([*first, *(name for row in rows for name in row)])
     return {name: _column([row.get(name, _MISSING) for row in rows]) for name in names}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from record_cases import CONFIG, make_round
 
-from bal.records import CorruptRecordError, acquired, answers, open_record, picks, table
+from bal.records import CorruptRecordError, acquired, answers, load, open_record, table
 
 STORED = Path(__file__).parent / "schemas" / "1"
 
@@ -35,7 +35,7 @@ def test_answers_are_one_entry_a_row_in_the_order_of_asking(tmp_path):
         ],
     )
     columns = answers(path)
-    assert list(columns) == ["order", "row", "score", "label", "annotator", "weight", "at", "state"]
+    assert list(columns) == ["order", "row", "score", "label", "annotator", "weight", "cost", "at", "state"]
     assert columns["order"].tolist() == [0, 1, 2, 3, 4, 5]
     assert columns["row"].tolist() == [4, 9, 2, 30, 41, 7]
     np.testing.assert_array_equal(columns["score"], [math.nan] * 4 + [0.75, 0.5])
@@ -129,15 +129,38 @@ def test_every_pick_has_a_line(tmp_path):
     leave(
         tmp_path, [make_round(0, valid=[True, False, True], info={"log_q": [-1.5, -0.5, 0.0], "num_nan": 2})], "study"
     )
-    columns = picks(tmp_path)
+    columns = load(tmp_path)
     assert columns["name"].tolist() == ["campaign"] * 4 + ["study"] * 2
     assert columns["row"].tolist() == [4, 9, 9, 4, 0, 2]
     event = make_round(0)
     assert columns["score"][-2:].tolist() == [event["scores"][0], event["scores"][2]]
     assert columns["label"].tolist() == ['"cat"', '"cat"', '"dog"', '"dog"', *(str(event["labels"][n]) for n in (0, 2))]
     assert columns["state"].tolist()[-3:] == ["corrected", "answered", "answered"]
-    np.testing.assert_array_equal(columns["info.log_q"], [math.nan] * 4 + [-1.5, 0.0])
+    np.testing.assert_array_equal(columns["log_q"], [math.nan] * 4 + [-1.5, 0.0])
+    np.testing.assert_array_equal(columns["info.num_nan"], [math.nan] * 4 + [2, 2])
+    np.testing.assert_array_equal(columns["metrics.nll"], [math.nan] * 4 + [event["metrics"]["nll"]] * 2)
+    assert columns["annotator"].tolist() == ["Ann", "Ann", "Bob", "Ann", "", ""]
+    assert "info.log_q" not in columns
     np.testing.assert_array_equal(columns["round"], [math.nan] * 4 + [0, 0])
+
+
+def test_a_round_without_a_pick_has_a_line_for_its_metrics(tmp_path):
+    none = make_round(1, valid=[False] * 3, metrics={"accuracy": 0.75})
+    leave(tmp_path, [make_round(0, acquired=[], scores=[], valid=[], labels=[]), none, make_round(2)])
+    columns = load(tmp_path)
+    assert columns["round"].tolist() == [0, 1, 2, 2, 2]
+    assert columns["row"].tolist() == [-1, -1, 6, 7, 8]
+    assert columns["state"].tolist() == ["nothing"] * 2 + ["answered"] * 3
+    assert columns["metrics.accuracy"][1] == 0.75
+    assert columns["counts.training"].tolist() == [3, 6, 9, 9, 9]
+
+
+def test_what_an_answer_cost_is_kept_when_it_is_corrected(tmp_path):
+    tell = {"kind": "tell", "rows": [4, 9], "labels": [1, 0], "annotator": ["Ann", "Bob"], "cost": [2.0, 3.0]}
+    path = leave(tmp_path, [tell, {"kind": "correct", "rows": [9], "labels": [1]}])
+    columns = load(tmp_path)
+    assert (columns["label"].tolist(), columns["cost"].tolist()) == ([1, 1, 0], [2, 3, 3])
+    assert answers(path)["cost"].tolist() == [2, 3, 3]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Records of every schema there was, stored as they were written then: read, resumed, and made into tables.
 
 In each folder of `schemas` a campaign of 6 labels, a skipped row, two rows added and two pending, and a run of two
-rounds: "1" without events of kind "open", "1_opened" with them.
+rounds: "1" without events of kind "open", "1_opened" with them, "2" also with second opinions and compiled seeds.
 """
 
 import json
@@ -19,7 +19,7 @@ from bal.acquisition import epistemic_variance
 from bal.loop import run_eager
 from bal.pool import make_pool
 from bal.query import by_score
-from bal.records import acquired, answers, open_record, picks, table
+from bal.records import acquired, answers, load, open_record, table
 from bal.selection import best
 from bal.typing import Setup, Task
 
@@ -32,9 +32,13 @@ STATES = ["answered"] * 4 + ["skipped"] + ["answered"] * 2 + ["pending"] * 2
 ROUNDS = [[27, 20, 0], [12, 30], [19, 23]]
 
 
+def state(posterior, test):
+    return {"state": posterior.state}
+
+
 @pytest.fixture(params=SCHEMAS)
 def root(request, tmp_path):
-    return shutil.copytree(Path(__file__).parent / "schemas" / request.param, tmp_path / "records")
+    return shutil.copytree(Path(__file__).parent / "schemas" / request.param, tmp_path / request.param)
 
 
 def test_a_campaign_is_read(root):
@@ -44,7 +48,7 @@ def test_a_campaign_is_read(root):
     assert columns["label"] == LABELS
     assert columns["state"].tolist() == STATES
     assert columns["annotator"] == [None] * 9
-    assert json.loads((path / "config.json").read_text())["schema"] == 1
+    assert json.loads((path / "config.json").read_text())["schema"] == int(root.name[0])
 
 
 def test_a_campaign_is_resumed(root):
@@ -69,7 +73,6 @@ def test_a_campaign_is_resumed(root):
 
 
 def test_a_run_is_read_and_resumed(root):
-    state = lambda posterior, test: {"state": posterior.state}
     setup = Setup(COUNTING, by_score(epistemic_variance, best), 2, num_rounds=3, num_initial=3, evaluate=state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -88,7 +91,7 @@ def test_tables(root):
     rounds = columns["name"] == "rounds"
     assert columns["rows"][rounds].tolist() == [json.dumps(ids, separators=(",", ":")) for ids in ROUNDS]
     assert columns["counts.training"][rounds].tolist() == [3, 5, 7]
-    found = picks(root)
+    found = load(root)
     assert found["row"][found["name"] == "labels"].tolist() == ROWS
     rounds = found["name"] == "rounds"
     assert found["row"][rounds].tolist() == [*chain(*ROUNDS)]
@@ -97,9 +100,32 @@ def test_tables(root):
     assert (found["score"][rounds][3:] > 2.8).all()
 
 
+def test_a_run_of_compiled_seeds_is_read():
+    """What schema 2 wrote of them, with log_q among what the selector told."""
+    columns = load(Path(__file__).parent / "schemas" / "2")
+    seeds = {name: values[columns["name"] == "seeds"] for name, values in columns.items()}
+    assert seeds["row"].tolist() == [30, 14, 8, 32, 2, 1, 0, 4, 2, 26, 23, 7, 20, 16]
+    assert seeds["seed"].tolist() == [0] * 7 + [1] * 7
+    assert np.isnan(seeds["log_q"]).tolist() == ([True] * 3 + [False] * 4) * 2
+    assert seeds["log_q"][3] == -2.8376944065093994
+    assert seeds["metrics.state"][-1] == 6.081796646118164
+    assert seeds["done"].all()
+
+
+def test_second_opinions_and_corrections_are_read():
+    columns = load(Path(__file__).parent / "schemas" / "2")
+    mine = columns["name"] == "opinions"
+    assert columns["row"][mine].tolist() == [227, 150, 227, 227]
+    assert columns["label"][mine].tolist() == [4.0, 2.0, 3.0, 1.0]
+    assert columns["annotator"][mine].tolist() == ["Ann", "Ann", "Bob", "Ann"]
+    assert columns["state"][mine].tolist() == ["answered", "withdrawn", "answered", "corrected"]
+    assert columns["weight"][mine].tolist() == [1, 0, 0.5, 0]
+    np.testing.assert_array_equal(columns["cost"][mine], [2, 3, np.nan, 2])
+
+
 def test_a_record_begun_anew_is_of_the_last_schema(root):
     with open_record(root, "labels", {"pool": "squares"}, fresh=True) as record:
         assert record.events == []
     assert json.loads((record.path / "config.json").read_text())["schema"] == 2
     assert len(list((root / "labels" / ".replaced").iterdir())) == 1
-    assert "labels" not in picks(root)["name"]
+    assert "labels" not in load(root)["name"]
