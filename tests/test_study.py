@@ -13,7 +13,7 @@ from rich.console import Console
 from bal.acquisition import margin
 from bal.evaluation import classification, comparison_table, learning_curves
 from bal.learners import from_functions
-from bal.loop import run_eager, run_seeds, seed_keys, study
+from bal.loop import replay, run_eager, run_seeds, seed_keys, study
 from bal.loop.seeds import SeedsInterrupted
 from bal.loop.stacked import stacked
 from bal.pool import make_pool
@@ -44,6 +44,18 @@ def numbers(curves):
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     return folder, study(folder, {"own": of_seed}, SETUPS, 3, console=QUIET)["own"]
+
+
+def test_seeds_of_a_study_are_made_again(whole):
+    """Round by round, from what the compiled program left on record and the task of the seed."""
+    path = lines(whole[0], "bald").parent
+    for seed in (0, 2):
+        task = of_seed(seed)._replace(oracle=None)
+        found = replay(path, task, SETUPS["bald"], seed)
+        assert found.agrees
+        assert [again.picks.tolist() for again in found.rounds[1:]] == whole[1].acquired["bald"][seed].tolist()
+    with pytest.raises(ValueError, match="the rows that are present"):
+        replay(path, of_seed(1), SETUPS["bald"], 0)
 
 
 def lines(folder, name):

@@ -5,6 +5,7 @@ from bal.loop.compiled import Log, run
 from bal.loop.devices import use_all_cores
 from bal.loop.eager import run_eager
 from bal.loop.peeking import best_of_queries, greedy_oracle
+from bal.loop.replay import Replay, ReplayedRound, replay
 from bal.loop.round import seed_keys
 from bal.loop.seeds import SeedRuns, run_seeds
 from bal.loop.study import Curves, study
@@ -14,10 +15,13 @@ __all__ = [
     "Campaign",
     "Curves",
     "Log",
+    "Replay",
+    "ReplayedRound",
     "SeedRuns",
     "TableTasks",
     "best_of_queries",
     "greedy_oracle",
+    "replay",
     "run",
     "run_eager",
     "run_seeds",

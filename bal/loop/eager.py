@@ -71,7 +71,7 @@ def run_eager(
     pool, learner, num_rounds, batch_size = task.pool, setup.learner, setup.num_rounds, setup.batch_size
     over = over_of(learner, setup.over)
     first = first_rows(key, task, setup)
-    parts = run_parts(learner, setup.query, setup.evaluate or _nothing, over)
+    parts = run_parts(learner, setup.query, setup.evaluate or nothing, over)
     events = [] if record is None else record.rounds(seed)
     known = record is not None and same_run(record, seed, run_identity(key, task, first, setup))
     shapes = cache(lambda tail, dtype: predicted(learner, pool.x, jax.ShapeDtypeStruct((1, *tail), dtype))[1])
@@ -137,7 +137,8 @@ def run_parts(learner: Learner, query: Query, evaluate: Callable, over: Over) ->
     return Parts(init, streamed_fit, evaluate_part, acquire_part)
 
 
-def _nothing(posterior: Posterior, test: PyTree) -> dict[str, Array]:
+def nothing(posterior: Posterior, test: PyTree) -> dict[str, Array]:
+    """Measured where a set-up has no `evaluate`."""
     del posterior, test
     return {}
 

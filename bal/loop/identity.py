@@ -50,7 +50,16 @@ def same_run(record: Record, seed: int, identity: dict[str, Any]) -> bool:
             return False
         record.append([opening(seed, identity)])
         return True
-    before = opened[-1]["run"]
+    check_same(opened[-1]["run"], identity)
+    return True
+
+
+def check_same(before: dict[str, Any], identity: dict[str, Any]) -> None:
+    """What a run says of itself is what the record says of it.
+
+    Raises:
+      ValueError: a run that differs, by the first part that does.
+    """
     for name, now in identity.items():
         was = before.get(name, now)
         if was == now:
@@ -59,10 +68,9 @@ def same_run(record: Record, seed: int, identity: dict[str, Any]) -> bool:
             raise ValueError(f"{_SENTENCES[name]}: {_TAUGHT}")
         if not comparable(str(was), now):
             text = f"the record was made by an earlier version or another Python: its {name} cannot be compared"
-            warnings.warn(text, stacklevel=3)
+            warnings.warn(text, stacklevel=4)
             continue
         raise ValueError(f"the record was made by another {name} ({difference(was, now)}): {_TAUGHT}")
-    return True
 
 
 def check_recorded(event: dict[str, Any], rows: np.ndarray, valid: np.ndarray, given: np.ndarray | None) -> None:
