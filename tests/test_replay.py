@@ -1,4 +1,4 @@
-"""Picks made again from a record: they agree with what a run did, disagree with what was forged, and answer for others."""
+"""Picks made again from a record: they agree with those of the run, not with forged ones, and answer for others."""
 
 import numpy as np
 import pytest

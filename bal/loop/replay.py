@@ -1,4 +1,4 @@
-"""The picks of a record, made again from the record alone: to check it, or to ask what another query would have done."""
+"""The picks of a record, made again from it alone: to check it, or to ask what another query would have picked."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from bal.learners.settings import check_count
 from bal.loop.doors import arrays_of, check_answers, check_is_setup, check_is_task, check_setup, predicted

@@ -57,6 +57,7 @@ from bal.records.errors import CorruptRecordError, RecordLockedError
 from bal.records.frame import load
 from bal.records.log import LogReport, read_events
 from bal.records.opening import identity, open_record
+from bal.records.parquet import write_parquet
 from bal.records.reading import acquired
 from bal.records.record import Record
 from bal.records.tables import table
@@ -73,4 +74,5 @@ __all__ = [
     "open_record",
     "read_events",
     "table",
+    "write_parquet",
 ]

@@ -18,17 +18,18 @@ def load(root: str | Path) -> dict[str, np.ndarray]:
 
     Columns: ``name, sha, fingerprint, done, config.*`` (nested keys joined by dots) say of which run;
     ``seed, round, row, score, label, state``, ``log_q, annotator, cost`` and ``info.*`` are of the pick;
-    ``metrics.*, counts.*, scored, diagnostics.*, seconds`` are of its round and the same in all its lines: the metrics are
-    those of the model that had learned the pick. Rows of the start set are in round 0, without a score. Rows of campaigns
-    have the columns of `answers`, with ``state``; a row of an experiment is "answered". A round that picked nothing has one
-    line all the same, of row -1 and state "nothing", so that no metric is lost; a pick that was not valid is left out.
+    ``metrics.*, counts.*, seconds`` and what else is told of a round are the same in all its lines: the metrics are
+    those of the model that had learned the pick. Rows of the start set are in round 0, without a score. Rows of
+    campaigns have the columns of `answers`, with ``state``; a row of an experiment is "answered". A round that picked
+    nothing has one line all the same, of row -1 and state "nothing", so that no metric is lost; a pick that was not
+    valid is left out.
 
-    This is the door to all records; `table` has a line an event instead, for what happened rather than for what is known
-    of rows: also the rows added to a campaign.
+    This is the door to all records; `table` has a line an event instead, for what happened rather than for what is
+    known of rows: also the rows that were added to a campaign.
 
-    Ready for ``polars.DataFrame(load(root))`` or pandas, and for `write_parquet`. What a line lacks is NaN in a column of
-    numbers and "" in a column of text; a column of mixed kinds or of lists holds their JSON as text. Sorted by name, sha,
-    then as logged.
+    Ready for ``polars.DataFrame(load(root))`` or pandas, and for `write_parquet`. What a line lacks is NaN in a column
+    of numbers and "" in a column of text; a column of mixed kinds or of lists holds their JSON as text. Sorted by name,
+    sha, then as logged.
 
     Args:
       root: the folder that was given to `open_record` or `bal.study`.
