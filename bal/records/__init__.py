@@ -5,7 +5,7 @@
     config.json    canonical JSON of config, data fingerprint and schema version; written once, never edited
     env.json       each environment that wrote to the record: versions, platform, digests of the package's source and of
                    the script, commit, the variables that change bits, and how many events came before
-    events.jsonl   append only, one event a line: "crc32 json\\n"; one fsync an append. The log is the truth
+    events.jsonl   append only, one event a line: "crc32 chain json\\n"; one fsync an append. The log is the truth
     events.torn    what was cut off behind the last intact event after a kill
     state.npz      optional arrays of one round, replaced as a whole, with length and SHA-256 of the log at that time
     done.json      written last: SHA-256 of the log, and a summary; taken away when a record is reopened to grow
@@ -16,7 +16,9 @@
 Config and data make the identity, code does not: a record says whose it is, and opening it under other code is warned
 of. The number of seeds belongs into the summary rather than into the config, so that a study can grow.
 
-No file is ever unpickled. Changed bits are noticed by checksums, which are no defense against forgery.
+No file is ever unpickled. Changed bits are noticed by checksums; what was changed, dropped, moved or added with its
+checksum mended by the chain, in which each line carries a digest of itself and all before it. Neither is a defense
+against somebody who writes the whole log anew: the last digest is (`bal.records.chain`), where it was published.
 
 An event is a dict with the text ``kind``. Kinds other than "round" ("note", "timing", ...) are free-form; those of a
 campaign are
@@ -31,7 +33,7 @@ campaign are
 
 with digests of the rows, their own names (ids), and the time (at); `answers` makes a list of answers of them. Labels of
 classes are numbers there, whose names are in "open". Schema 1, which is read too, has no correct and no withdraw, and
-its first campaigns no open. A round is
+its first campaigns no open; schemas 1 and 2 have no chain. A round is
 
     kind      "round"
     seed      int
@@ -58,7 +60,7 @@ from bal.records.frame import load
 from bal.records.log import LogReport, read_events
 from bal.records.opening import identity, open_record
 from bal.records.parquet import write_parquet
-from bal.records.reading import acquired
+from bal.records.reading import acquired, chain
 from bal.records.record import Record
 from bal.records.tables import table
 
@@ -69,6 +71,7 @@ __all__ = [
     "RecordLockedError",
     "acquired",
     "answers",
+    "chain",
     "identity",
     "load",
     "open_record",

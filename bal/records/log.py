@@ -1,16 +1,25 @@
 """The event log: one line an event, each behind its own checksum, and a reader that believes nothing else.
 
-A line is the CRC-32 of the JSON as eight lower-case hexadecimal digits, a space, the JSON in ASCII, a
-newline. A line without its newline does not count: the append that wrote it never returned.
+A line is the CRC-32 of what follows as eight lower-case hexadecimal digits, a space, from schema 3 on the digest of
+the chain so far (`bal.records.chain`) and a space, the JSON in ASCII, a newline. A line without its newline does not
+count: the append that wrote it never returned.
 """
 
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bal.records.encoding import decode, encode
+from bal.records.encoding import decode
 
 LOG = "events.jsonl"
+
+
+class Line(NamedTuple):
+    """One intact line: its event, the JSON of it, and the digest of the chain that it carries, if it does."""
+
+    event: dict[str, Any]
+    body: bytes
+    chain: str | None
 
 
 class LogReport(NamedTuple):
@@ -29,36 +38,40 @@ class LogReport(NamedTuple):
     damaged_lines: int
 
 
-def encode_line(event: dict[str, Any]) -> bytes:
-    """One line of the log."""
-    body = encode(event)
-    return b"%08x %s\n" % (zlib.crc32(body), body)
+def encode_line(body: bytes, chain: str | None = None) -> bytes:
+    """One line of the log, from the JSON of an event."""
+    whole = body if chain is None else b"%s %s" % (chain.encode("ascii"), body)
+    return b"%08x %s\n" % (zlib.crc32(whole), whole)
 
 
-def _decode_line(line: bytes) -> dict[str, Any] | None:
+def _decode_line(line: bytes) -> Line | None:
     checksum, _, body = line.partition(b" ")
     if checksum != b"%08x" % zlib.crc32(body):
         return None
+    chain = None
+    if not body.startswith(b"{"):
+        digest, _, body = body.partition(b" ")
+        chain = digest.decode("ascii", "replace")
     try:
         event = decode(body)
     except ValueError:
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
+    return Line(event, body, chain) if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
 
 
-def parse(data: bytes) -> tuple[list[dict[str, Any]], LogReport]:
-    """The events in the longest prefix of intact lines, and what came after it."""
+def parse(data: bytes) -> tuple[list[Line], LogReport]:
+    """The longest prefix of intact lines, and what came after it."""
     *lines, _ = data.split(b"\n")
-    events, valid, intact_after, damaged = [], 0, 0, 0
+    found, valid, intact_after, damaged = [], 0, 0, 0
     for n, line in enumerate(lines):
-        event = _decode_line(line)
-        if event is None:
+        decoded = _decode_line(line)
+        if decoded is None:
             intact_after = sum(_decode_line(later) is not None for later in lines[n + 1 :])
             damaged = len(lines) - n - intact_after
             break
-        events.append(event)
+        found.append(decoded)
         valid += len(line) + 1
-    return events, LogReport(valid, len(data) - valid, intact_after, damaged)
+    return found, LogReport(valid, len(data) - valid, intact_after, damaged)
 
 
 def read_events(path: str | Path) -> tuple[list[dict[str, Any]], LogReport]:
@@ -70,8 +83,9 @@ def read_events(path: str | Path) -> tuple[list[dict[str, Any]], LogReport]:
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> _ = (folder / "events.jsonl").write_bytes(encode_line({"kind": "note", "text": "hello"}) + b"torn")
+    >>> _ = (folder / "events.jsonl").write_bytes(encode_line(b'{"kind":"note","text":"hello"}') + b"torn")
     >>> read_events(folder)
     ([{'kind': 'note', 'text': 'hello'}], LogReport(valid_bytes=40, dropped_bytes=4, intact_after=0, damaged_lines=0))
     """
-    return parse((Path(path) / LOG).read_bytes())
+    lines, report = parse((Path(path) / LOG).read_bytes())
+    return [line.event for line in lines], report

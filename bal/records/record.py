@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from bal.records import files, lock
-from bal.records.encoding import plain, seal
+from bal.records.chain import CHAINED, link
+from bal.records.encoding import encode, plain, seal
 from bal.records.environment import environment
 from bal.records.errors import CorruptRecordError
 from bal.records.log import LOG, encode_line
@@ -46,6 +47,7 @@ class Record:
         self._events = contents.events
         self._progress = contents.progress
         self._size = contents.report.valid_bytes
+        self._chain, self._chained = contents.chain, contents.schema >= CHAINED
         self._digest = hashlib.sha256(contents.log[: self._size])
         self._lock = held
         if held is not None and not self.done and contents.events and self.changes:
@@ -96,11 +98,16 @@ class Record:
             self._check_writable()
             taken = [plain(event, f"events[{i}]") for i, event in enumerate(events)]
             added = check_events(taken, self._progress)
-            data = b"".join(map(encode_line, taken))
+            lines, chain = [], self._chain
+            for body in map(encode, taken):
+                chain = link(chain, body)
+                lines.append(encode_line(body, chain if self._chained else None))
+            data = b"".join(lines)
             with self._writing():
                 files.append(self.path / LOG, data, self._size)
                 self._size += len(data)
                 self._digest.update(data)
+                self._chain = chain
                 self._events += taken
                 advance(self._progress, added)
 

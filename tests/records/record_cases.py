@@ -4,12 +4,16 @@
 continues the run in ROOT without end and prints its process id with each round that is on disk.
 """
 
+import hashlib
 import os
 import random
 import sys
+import zlib
+from pathlib import Path
 from typing import Any
 
 from bal.records import Record, open_record
+from bal.records.encoding import encode
 
 ENDLESS = 10**9
 CONFIG = {"acquisition": "bald", "batch_size": 3, "learner": {"members": 5, "rate": 0.1}}
@@ -31,6 +35,16 @@ def make_round(number: int, seed: int = 0, **changes: Any) -> dict[str, Any]:
         "seconds": None,
     }
     return event | changes
+
+
+def as_log(path: Path, events: list[dict[str, Any]]) -> bytes:
+    """A log as the last schema has it, for the record in folder `path`, whatever the events are."""
+    chain, lines = hashlib.sha256((path / "config.json").read_bytes()).hexdigest(), []
+    for body in map(encode, events):
+        chain = hashlib.sha256(chain.encode() + body).hexdigest()
+        whole = chain.encode() + b" " + body
+        lines.append(b"%08x %s\n" % (zlib.crc32(whole), whole))
+    return b"".join(lines)
 
 
 def continue_run(root: str, num_rounds: int) -> Record:

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import record_cases
-from record_cases import CONFIG, continue_run, make_round
+from record_cases import CONFIG, as_log, continue_run, make_round
 
 from bal.records import CorruptRecordError, RecordLockedError, acquired, open_record, read_events, table
-from bal.records.log import encode_line, parse
+from bal.records.log import parse
 
 
 def start_writers(root: Path) -> subprocess.Popen:
@@ -74,7 +74,8 @@ def small(tmp_path):
 def test_cut_at_every_byte_leaves_the_longest_valid_prefix(small):
     record, data, ends = small
     for length in range(len(data) + 1):
-        events, report = parse(data[:length])
+        lines, report = parse(data[:length])
+        events = [line.event for line in lines]
         whole = sum(end <= length for end in ends) - 1
         assert events == record.events[:whole]
         assert report == (ends[whole], length - ends[whole], 0, 0)
@@ -106,7 +107,8 @@ def test_no_flipped_bit_of_a_log_goes_unnoticed(small):
         for bit in range(8):
             changed = bytearray(data)
             changed[position] ^= 1 << bit
-            events, report = parse(bytes(changed))
+            lines, report = parse(bytes(changed))
+            events = [line.event for line in lines]
             assert events == record.events[: len(events)]
             undetected += report.dropped_bytes == 0 or len(events) == len(record.events)
     assert undetected == 0
@@ -154,7 +156,7 @@ def test_intact_lines_that_no_writer_wrote_are_not_events(body):
 
 def test_events_out_of_order_behind_right_checksums_are_corrupt(small, tmp_path):
     record, _, _ = small
-    (record.path / "events.jsonl").write_bytes(encode_line(make_round(1)))
+    (record.path / "events.jsonl").write_bytes(as_log(record.path, [make_round(1)]))
     with pytest.raises(CorruptRecordError, match="next one must be round 0"):
         open_record(tmp_path, "small", CONFIG)
     with pytest.raises(CorruptRecordError, match="next one must be round 0"):
@@ -235,7 +237,7 @@ def test_read_only_folder_names_the_path_and_finished_records_open(tmp_path):
 
 
 def test_table_reports_what_it_cannot_read(small, tmp_path):
-    record, data, ends = small
+    record, _, _ = small
     with open_record(tmp_path, "other", CONFIG) as other:
         other.append([make_round(0)])
     (record.path / "config.json").write_text("{}")
@@ -243,7 +245,7 @@ def test_table_reports_what_it_cannot_read(small, tmp_path):
         assert list(table(tmp_path)["name"]) == ["other"]
     assert len(caught) == 1
     shutil.rmtree(record.path)
-    (other.path / "events.jsonl").write_bytes(data[ends[1] : -1])
+    (other.path / "events.jsonl").write_bytes(as_log(other.path, [make_round(0), make_round(1)])[:-1])
     with pytest.warns(UserWarning, match=f"{other.path}: passed over a torn tail") as caught:
         assert list(table(tmp_path)["round"]) == [0]
     assert len(caught) == 1

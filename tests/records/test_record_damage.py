@@ -8,11 +8,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from record_cases import CONFIG, make_round
+from record_cases import CONFIG, as_log, make_round
 
 from bal.records import CorruptRecordError, acquired, open_record, read_events, table
 from bal.records.encoding import seal
-from bal.records.log import encode_line
 from bal.records.state import pack, unpack
 
 
@@ -54,7 +53,7 @@ def test_a_log_that_lost_what_was_there_when_the_arrays_were_saved_is_refused(ru
         with pytest.raises(CorruptRecordError, match=r"once had .* when state\.npz was saved; restore .* or delete"):
             open_record(tmp_path, "run", CONFIG)
         assert log.read_bytes() == b"".join(kept)
-    log.write_bytes(b"".join(encode_line(make_round(number, labels=[7, 7, 7])) for number in range(3)))
+    log.write_bytes(as_log(run, [make_round(number, labels=[7, 7, 7]) for number in range(3)]))
     with pytest.raises(CorruptRecordError, match="differs in the first"):
         open_record(tmp_path, "run", CONFIG)
     log.write_bytes(b"".join(lines[:2]))  # a kill before the third round
@@ -116,7 +115,7 @@ def test_a_record_without_its_configuration_is_damaged(tmp_path):
 
 @pytest.mark.parametrize(
     "data",
-    [b"not json", b"[]", b'{"a":1}', b'{"config":3,"fingerprint":"","schema":1}', b'{"schema": 1}', b'{"schema":3}'],
+    [b"not json", b"[]", b'{"a":1}', b'{"config":3,"fingerprint":"","schema":1}', b'{"schema": 1}', b'{"schema":4}'],
 )
 def test_a_configuration_that_no_record_wrote_is_refused_behind_the_right_name(tmp_path, data):
     folder = tmp_path / "run" / hashlib.sha256(data).hexdigest()[:12]
@@ -148,7 +147,7 @@ def test_numbers_that_no_column_holds_are_refused_when_written_and_when_read(tmp
         with pytest.raises(TypeError, match=r"2\^63|64 bits"):
             record.append([make_round(0, **changes)])
         assert record.events == []
-    (record.path / "events.jsonl").write_bytes(encode_line(make_round(0, **changes)))
+    (record.path / "events.jsonl").write_bytes(as_log(record.path, [make_round(0, **changes)]))
     with pytest.raises(CorruptRecordError, match="do not follow"):
         acquired(record.path)
     with pytest.warns(UserWarning, match=f"left out of the table: {record.path}"):

@@ -51,7 +51,7 @@ def test_config_is_written_once_and_readable(tmp_path):
     for _ in range(2):
         with open_record(tmp_path, "run", CONFIG, "d") as record:
             file = record.path / "config.json"
-            assert json.loads(file.read_text()) == {"config": CONFIG, "fingerprint": "d", "schema": 2}
+            assert json.loads(file.read_text()) == {"config": CONFIG, "fingerprint": "d", "schema": 3}
             inode = file.stat().st_ino
     assert file.stat().st_ino == inode
 

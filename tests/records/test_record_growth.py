@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from record_cases import CONFIG, make_round
+from record_cases import CONFIG, as_log, make_round
 
 import bal.records
 from bal.records import CorruptRecordError, RecordLockedError, acquired, files, open_record, read_events
-from bal.records.log import encode_line, parse
+from bal.records.log import parse
 
 
 def finished(root):
@@ -146,7 +146,7 @@ def test_interrupted_at_any_line_the_record_is_closed_or_equal_to_its_files(tmp_
         assert record.written_by  # the environment is known before the clock starts
         assert record._now
         going_on = interrupted(lambda record=record: ACTS[name](record), line)
-        numbers = [event["round"] for event in parse((record.path / "events.jsonl").read_bytes())[0]]
+        numbers = [line.event["round"] for line in parse((record.path / "events.jsonl").read_bytes())[0]]
         assert numbers in ([0], [0, 1, 2])
         if record.done:
             with pytest.raises(RuntimeError, match="read only"):
@@ -194,8 +194,8 @@ def test_a_replacement_that_fails_half_way_leaves_the_old_bytes(tmp_path, monkey
 def test_ten_thousand_events_open_in_little_time(tmp_path):
     with open_record(tmp_path, "run", {}) as record:
         pass
-    line = encode_line({"kind": "ask", "rows": [1, 2], "scores": [0.5, 0.25], "queries": 1})
-    (record.path / "events.jsonl").write_bytes(line * 10_000)
+    ask = {"kind": "ask", "rows": [1, 2], "scores": [0.5, 0.25], "queries": 1}
+    (record.path / "events.jsonl").write_bytes(as_log(record.path, [ask] * 10_000))
     before = time.process_time()
     with open_record(tmp_path, "run", {}) as record:
         assert len(record.events) == 10_000

@@ -20,6 +20,7 @@ from bal.loop import run_eager
 from bal.pool import make_pool
 from bal.query import by_score
 from bal.records import acquired, answers, load, open_record, table
+from bal.records import chain as last_digest
 from bal.selection import best
 from bal.typing import Setup, Task
 
@@ -48,6 +49,7 @@ def test_a_campaign_is_read(root):
     assert columns["label"] == LABELS
     assert columns["state"].tolist() == STATES
     assert columns["annotator"] == [None] * 9
+    assert len(last_digest(path)) == 64
     assert json.loads((path / "config.json").read_text())["schema"] == int(root.name[0])
 
 
@@ -81,6 +83,8 @@ def test_a_run_is_read_and_resumed(root):
             log = run_eager(KEY, Task(make_pool(X[:40]), jnp.asarray(Y[:40])), setup, record)
     assert [log.start.tolist(), *log.indices[:2].tolist()] == ROUNDS
     assert len(record.rounds()) == 4
+    lines = (record.path / "events.jsonl").read_bytes().splitlines()
+    assert {line[9:10] for line in lines} == {b"{"}, "no line of an older schema carries a digest, old or new"
 
 
 def test_tables(root):
@@ -126,6 +130,6 @@ def test_second_opinions_and_corrections_are_read():
 def test_a_record_begun_anew_is_of_the_last_schema(root):
     with open_record(root, "labels", {"pool": "squares"}, fresh=True) as record:
         assert record.events == []
-    assert json.loads((record.path / "config.json").read_text())["schema"] == 2
+    assert json.loads((record.path / "config.json").read_text())["schema"] == 3
     assert len(list((root / "labels" / ".replaced").iterdir())) == 1
     assert "labels" not in load(root)["name"]
