@@ -33,12 +33,14 @@ from bal.evaluation.metrics import (
     rmse,
 )
 from bal.evaluation.novelty import auroc, false_positive_rate
+from bal.evaluation.overlap import Overlap, query_overlap
 from bal.evaluation.penalty import PenaltyMatrix, penalty_matrix
 from bal.evaluation.planning import detectable_area, detectable_difference, seeds_to_detect
 from bal.evaluation.plots import learning_curves, strategy_styles
 from bal.evaluation.profiles import Profile, performance_profiles
 from bal.evaluation.ranks import CriticalDifference, critical_difference
 from bal.evaluation.references import Headroom, best_of_strategies, headroom, peeks
+from bal.evaluation.reports import Report, report, write_report
 from bal.evaluation.statistics import (
     PairedDifference,
     holm,
@@ -60,9 +62,11 @@ __all__ = [
     "Estimate",
     "Gains",
     "Headroom",
+    "Overlap",
     "PairedDifference",
     "PenaltyMatrix",
     "Profile",
+    "Report",
     "accuracy",
     "adaptive_ece",
     "aggregate",
@@ -108,13 +112,16 @@ __all__ = [
     "performance_profiles",
     "probability_of_improvement",
     "quantile_interval",
+    "query_overlap",
     "regression",
     "regression_report",
     "remaining_entropy",
+    "report",
     "rmse",
     "seeds_to_detect",
     "strategy_styles",
     "sup_t_band",
     "values_at",
     "verdict",
+    "write_report",
 ]

@@ -4,7 +4,9 @@ matplotlib and tueplots are imported where they draw: metrics and statistics do 
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Real
 
 from bal.evaluation.curves import support
+from bal.evaluation.references import peeks
 from bal.evaluation.statistics import Bounds, mean_interval
 
 # Seven colors and four line styles have no common divisor: 28 curves before a pair comes back.
@@ -37,8 +40,9 @@ PALETTE = (
 def strategy_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Color, line style and marker of every strategy: one look in all pictures, no look twice in a picture.
 
-    Random is always black, the strategies of this package have looks of their own, and any other name gets one from
-    its letters, the next free one should it be taken. Order and case do not matter.
+    Random is always black, references that peek (`bal.evaluation.references`) are gray, the strategies of this package
+    have looks of their own, and any other name gets one from its letters, the next free one should it be taken. Order
+    and case do not matter.
     Raises ValueError for more than 28 names beside random.
 
     >>> strategy_styles(["random", "BALD"])["BALD"] == strategy_styles(["epig", "bald"])["bald"]
@@ -51,7 +55,8 @@ def strategy_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
         name: PALETTE.index(name) if name in PALETTE else MOST + zlib.crc32(name.encode()) for name in plain.values()
     }
     known_first = sorted(
-        (name for name in plain if plain[name] != "random"), key=lambda name: (rank[plain[name]], name)
+        (name for name in plain if plain[name] != "random" and not peeks(name)),
+        key=lambda name: (rank[plain[name]], name),
     )
     if len(known_first) > MOST:
         raise ValueError(f"expected at most {MOST} strategies beside random, got {len(known_first)}; draw several")
@@ -61,6 +66,8 @@ def strategy_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
         place = next(i % MOST for i in range(rank[plain[name]], rank[plain[name]] + MOST) if i % MOST not in taken)
         taken.add(place)
         styles[name] = {key: of[place % len(of)] for key, of in _LOOKS.items()}
+    for place, name in enumerate(sorted(filter(peeks, plain))):
+        styles[name] = {"color": "gray", "linestyle": LINE_STYLES[(place + 1) % 4], "marker": "x"}
     return styles
 
 
@@ -108,28 +115,65 @@ def learning_curves(
     ...     path.read_bytes()[1:4]
     b'PNG'
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not 0 < len(curves) <= MOST:
         raise ValueError(f"expected 1 .. {MOST} curves, got {len(curves)}; draw several figures")
-    with matplotlib.rc_context(figure_settings()):
-        figure = Figure()
-        FigureCanvasAgg(figure)
+    with canvas() as figure:
         axis = figure.add_subplot(xlabel="labels", ylabel=ylabel, title=title or "")
         styles = strategy_styles(curves)
         for name, values in curves.items():
             draw_curve(axis, support(labels, values), values, name, styles[name], bounds)
         axis.grid(alpha=0.3)
-        figure.legend(
-            loc="outside right center",
-            frameon=False,
-            title=band_title(curves),
-            title_fontsize="small",
-            handlelength=3,
-        )
-        figure.savefig(path, dpi=200)
+        beside(figure, band_title(curves))
+    save(figure, path)
+
+
+@contextmanager
+def canvas(num_panels: int = 1, height_to_width_ratio: float = 0.5) -> Iterator[Any]:
+    """An empty figure of matplotlib and, while it is drawn, the settings of `figure_settings`."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(figure_settings(num_panels, height_to_width_ratio)):
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        yield figure
+
+
+def save(figure: Any, path: str | Path | BytesIO, suffix: str | None = None) -> None:
+    """Write a figure; the suffix of the path, or the one given, chooses png, pdf or svg.
+
+    The same figure is the same file, byte by byte, but for the version of matplotlib: no file holds the time.
+
+    >>> with canvas() as figure:
+    ...     _ = figure.add_subplot(title="nothing")
+    >>> save(figure, file := BytesIO(), "png")
+    >>> file.getvalue()[1:4]
+    b'PNG'
+    """
+    import matplotlib
+
+    kind = suffix or Path(str(path)).suffix.removeprefix(".")
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with matplotlib.rc_context({**figure_settings(), "svg.hashsalt": "bal"}):
+        figure.savefig(path, dpi=200, format=kind or None, metadata=dates.get(kind))
+
+
+def beside(figure: Any, title: str | None = None) -> None:
+    """One legend at the right of all panels; what comes in several panels is listed once."""
+    entries: dict[str, Any] = {}
+    for axis in figure.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside right center",
+        frameon=False,
+        title=title,
+        title_fontsize="small",
+        handlelength=3,
+    )
 
 
 def draw_curve(
