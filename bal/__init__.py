@@ -13,6 +13,8 @@ strategies    recipes: every method as a query, ready for a `Setup`
 loop          whole experiments: `run`, `run_seeds`, `run_eager`, `study`, `Campaign`; `task` reads one's own table
 evaluation    metrics, learning curves, paired statistics over seeds
 records       what a run leaves on disk
+sweep         many cells, by many processes or machines; `grid` makes the cells
+cli           the command `bal`: run, sweep, status, report, replay, export
 datasets      loaders of real data, and of one's own tables
 
 Nothing heavy is imported here: a part such as `bal.strategies`, or a name such as `bal.run_seeds`, is looked up when it
@@ -28,13 +30,14 @@ _WHERE = {
     "query": ("Query", "Stage", "by_score"),
     "loop": ("Campaign", "run", "run_eager", "run_seeds", "seed_keys", "study", "task", "use_all_cores"),
     "records": ("load", "open_record"),
+    "sweep": ("grid",),
     "typing": ("Setup", "Task"),
 }
 
 
 _PARTS = (
-    *("acquisition", "datasets", "evaluation", "kernels", "learners", "loop", "method", "numerics", "pool", "query"),
-    *("records", "selection", "strategies", "typing"),
+    *("acquisition", "cli", "datasets", "evaluation", "kernels", "learners", "loop", "method", "numerics", "pool"),
+    *("query", "records", "selection", "strategies", "sweep", "typing"),
 )
 
 

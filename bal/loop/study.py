@@ -54,6 +54,7 @@ def study(
     options: Mapping[str, Any] | None = None,
     console: Any = None,
     on_progress: Callable[[str, str, int], None] | None = None,
+    baseline: str | None = BASELINE,
 ) -> dict[str, Curves]:
     """Run every set-up on every task for the same seeds, or read back what is on record.
 
@@ -81,6 +82,8 @@ def study(
       console: a `rich.console.Console` for progress: bars in a terminal, lines in a log file. Standard output by
         default.
       on_progress: called with task, set-up and number of seeds on record, whenever that changes.
+      baseline: name of the set-up that is added if there is none; None = none is, where each cell of a `bal.sweep` runs
+        one set-up, and random is another cell.
 
     Returns:
       `Curves` by task.
@@ -115,8 +118,8 @@ def study(
             f"curves are compared label by label, so all set-ups of a study need one batch_size and one num_rounds, "
             f"got {sizes}; give them the same, or make a study of each"
         )
-    if BASELINE not in setups:
-        setups = {BASELINE: next(iter(setups.values()))._replace(query=Query((Stage(None, random_uniform),))), **setups}
+    if baseline is not None and baseline not in setups:
+        setups = {baseline: next(iter(setups.values()))._replace(query=Query((Stage(None, random_uniform),))), **setups}
     show_all = on_progress or (lambda task, setup, finished: None)
     for task_name, name in itertools.product(tasks, setups):
         show_all(task_name, name, 0)

@@ -1,0 +1,122 @@
+"""Every study under a folder, from its records: curves of its strategies, paired by seed."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bal.records import table
+
+_STRATEGY = ("strategy", "strategies", "query", "methods")
+"""What of a record's configuration may differ within a study."""
+
+
+class Studied(NamedTuple):
+    """What records say of one task under one learner, sizes and data.
+
+    labels: at each evaluation; metrics: ``[S, E]`` by metric and strategy, for the `seeds` that all have finished.
+    left_out: what else there is, in words.
+    """
+
+    title: str
+    labels: Int[np.ndarray, "E"]
+    metrics: dict[str, dict[str, Float[np.ndarray, "S E"]]]
+    seeds: list[int]
+    left_out: list[str]
+
+
+def studies(root: str | Path) -> list[Studied]:
+    """All studies whose records are under a folder, in order of their names.
+
+    Records belong together if they agree in name, data and configuration but for the strategy. Seeds that some strategy
+    has not finished are left out, for differences are paired, and so are records without metrics.
+
+    Raises:
+      FileNotFoundError: `root` is no folder.
+    """
+    runs = _runs(root)
+    groups: dict[tuple, dict[str, list[_Recorded]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        groups[run.name, run.fingerprint, json.dumps(run.shared, sort_keys=True)][run.strategy].append(run)
+    found = []
+    for (name, *_), of_strategy in groups.items():
+        own = {}
+        for strategy, alike in of_strategy.items():
+            for run in alike:
+                own[strategy if len(alike) == 1 else f"{strategy} ({run.sha[:6]})"] = run
+        other = [run.shared for run in runs if run.name == name]
+        shared = next(iter(own.values())).shared
+        differs = {key: value for key, value in shared.items() if any(one.get(key) != value for one in other)}
+        study = _paired(_title(name, differs), own)
+        if study is not None:
+            found.append(study)
+    return sorted(found, key=lambda study: study.title)
+
+
+class _Recorded(NamedTuple):
+    """One record: what it shares with others of its study, and its metrics and labels by seed and round."""
+
+    name: str
+    fingerprint: str
+    sha: str
+    strategy: str
+    shared: dict[str, Any]
+    rounds: dict[int, dict[int, tuple[int, dict[str, float]]]]
+
+
+def _runs(root: str | Path) -> list[_Recorded]:
+    columns = table(root)
+    configs = [key for key in columns if key.startswith("config.")]
+    kept = [key for key in configs if key.split(".")[-1] not in _STRATEGY]
+    metrics = [key for key in columns if key.startswith("metrics.")]
+    found: dict[tuple, _Recorded] = {}
+    for line in np.flatnonzero(columns["kind"] == "round") if metrics else ():
+        value = lambda key, line=line: columns[key][line].item()
+        place = value("name"), value("sha")
+        if place not in found:
+            shared = {key.removeprefix("config."): _readable(value(key)) for key in kept}
+            strategy = str(value("config.strategy")) if "config.strategy" in columns else place[1]
+            found[place] = _Recorded(place[0], value("fingerprint"), place[1], strategy, shared, {})
+        told = {key.removeprefix("metrics."): value(key) for key in metrics if not np.isnan(value(key))}
+        seed = found[place].rounds.setdefault(int(value("seed")), {})
+        seed[int(value("round"))] = int(value("counts.training")), told
+    return [run for run in found.values() if any(told for seed in run.rounds.values() for _, told in seed.values())]
+
+
+def _readable(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _title(name: str, differs: dict[str, Any]) -> str:
+    """The name of a task, with what sets the study apart from others of the task."""
+    last = {key.split(".")[-1]: value for key, value in differs.items() if value not in (None, "")}
+    return ", ".join([name, *(f"{key}={value}" for key, value in last.items())])
+
+
+def _paired(title: str, runs: dict[str, _Recorded]) -> Studied | None:
+    """The curves of strategies over the seeds that all of them have finished."""
+    length = max(len(seed) for run in runs.values() for seed in run.rounds.values())
+    whole = {name: {seed for seed, found in run.rounds.items() if len(found) == length} for name, run in runs.items()}
+    seeds = sorted(set.intersection(*whole.values()))
+    left_out = [
+        f"{name}: {len(run.rounds) - len(seeds)} of {len(run.rounds)} seeds, which not all strategies have finished"
+        for name, run in runs.items()
+        if len(run.rounds) > len(seeds)
+    ]
+    if not seeds:
+        return None
+    labels, metrics = None, defaultdict(dict)
+    for name, run in runs.items():
+        rounds = [[run.rounds[seed][number] for number in sorted(run.rounds[seed])] for seed in seeds]
+        counts = np.array([[count for count, _ in seed] for seed in rounds])
+        labels = counts[0] if labels is None else labels
+        if (counts != labels).any():
+            left_out.append(f"{name}: other numbers of labels than {next(iter(runs))}")
+            continue
+        for metric in rounds[0][0][1]:
+            metrics[metric][name] = np.array([[told.get(metric, np.nan) for _, told in seed] for seed in rounds])
+    assert labels is not None
+    return Studied(title, labels, dict(metrics), seeds, left_out)
