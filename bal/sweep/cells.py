@@ -14,14 +14,14 @@ _CLASS = "class"
 """Which dataclass a nested group of values belongs to: a word of Python that no field can be named."""
 
 
-def grid(config: C, /, **fields: Iterable[Any]) -> list[C]:
+def grid(config: C, /, **fields: Any) -> list[C]:
     """Every combination of the values of some fields, the others as they are in `config`; the last varies fastest.
 
     Cells that are no product are lists of such: ``grid(Config(), ...) + grid(Config(width=2), ...)``.
 
     Args:
       config: an instance of a frozen dataclass.
-      fields: the values of a field, by its name.
+      fields: the values of a field, a list by its name.
 
     Raises:
       TypeError: no frozen dataclass; a value that is not of the field's kind (a whole number will do for a float).
@@ -71,18 +71,21 @@ def as_values(config: Any) -> dict[str, Any]:
       TypeError: a field that does not hold what it is annotated with, or that does not come back the same.
     """
     check_config(type(config))
-    values = {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
-    if of_values(type(config), values) != config:
+    back = of_values(type(config), _fields(config))
+    if back != config:
         raise TypeError(
             f"{config} does not come back from its fields; use plain values, tuples, and no __post_init__ that changes"
         )
-    return values
+    return _fields(back)
+
+
+def _fields(config: Any) -> dict[str, Any]:
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        return {_CLASS: type(value).__name__, **fields}
+        return {_CLASS: type(value).__name__, **_fields(value)}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value.as_posix() if isinstance(value, Path) else value

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack, nullcontext
@@ -108,7 +108,7 @@ def _run_all(
 ) -> None:
     """Hand cells out until all have ended; `told` hears of each end."""
     waiting, elsewhere, running = deque(missing), deque(), {}
-    begun, looked = Counter(), time.monotonic()
+    deaths, looked = defaultdict(list), time.monotonic()
     arguments = (since, os.getpid(), _folders(), variables())
 
     def ended(cell: Cell, outcome: Outcome) -> None:
@@ -121,8 +121,12 @@ def _run_all(
         while waiting and (engine.at_once is None or len(running) + len(ready) < engine.at_once):
             cell = waiting.popleft()
             found = _settled(cell, since)
+            if found is None and len(deaths[cell.path]) >= ATTEMPTS:
+                found = _died(cell, deaths[cell.path][-1])
             if found is None:
                 ready.append(cell)
+            elif found.state == "running":
+                elsewhere.append(cell)
             else:
                 ended(cell, found)
         return ready
@@ -136,10 +140,8 @@ def _run_all(
         for path in [path for path, (_, future) in running.items() if future.done()]:
             cell, future = running.pop(path)
             outcome = _result(future)
-            begun[path] += outcome.state == "missing"
-            if outcome.state == "missing" and begun[path] >= ATTEMPTS:
-                outcome = _died(cell, outcome.error)
             if outcome.state == "missing":
+                deaths[path].append(outcome.error)
                 waiting.append(cell)
             elif outcome.state == "running":
                 elsewhere.append(cell)

@@ -51,8 +51,9 @@ def work(cell: Cell, since: float, parent: int, folders: list[str], told: Mappin
       folders: where the sweep's process looks for modules.
       told: variables of the environment, for what is imported from here on.
     """
-    for name, value in told.items():
-        os.environ.setdefault(name, value)
+    if os.getpid() != parent:
+        for name, value in told.items():
+            os.environ.setdefault(name, value)
     sys.path.extend(folder for folder in folders if folder not in sys.path)
     with store.claimed(cell) as mine:
         if not mine:
