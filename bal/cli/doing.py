@@ -16,6 +16,8 @@ def do(command: Any, refused: Callable[[BaseException], int]) -> int:
         return _doer(command)(command, Console())
     except (ValueError, TypeError, ImportError, OSError, CorruptRecordError, RecordLockedError) as error:
         return refused(error)
+    except SystemExit as error:  # tyro has explained what it refuses
+        return error.code if isinstance(error.code, int) else 2
 
 
 def _doer(command: Any) -> Callable[[Any, Console], int]:

@@ -17,13 +17,14 @@ _STRATEGY = ("strategy", "strategies", "query", "methods")
 class Studied(NamedTuple):
     """What records say of one task under one learner, sizes and data.
 
-    labels: at each evaluation; metrics: ``[S, E]`` by metric and strategy, for the `seeds` that all have finished.
-    left_out: what else there is, in words.
+    labels: at each evaluation; metrics: ``[S, E]`` by metric and strategy, for the `seeds` that all have finished;
+    acquired: rows of the pool, by strategy. left_out: what else there is, in words.
     """
 
     title: str
     labels: Int[np.ndarray, "E"]
     metrics: dict[str, dict[str, Float[np.ndarray, "S E"]]]
+    acquired: dict[str, Int[np.ndarray, "S R B"]]
     seeds: list[int]
     left_out: list[str]
 
@@ -56,15 +57,21 @@ def studies(root: str | Path) -> list[Studied]:
     return sorted(found, key=lambda study: study.title)
 
 
+class _Round(NamedTuple):
+    labels: int
+    metrics: dict[str, float]
+    rows: list[int]
+
+
 class _Recorded(NamedTuple):
-    """One record: what it shares with others of its study, and its metrics and labels by seed and round."""
+    """One record: what it shares with others of its study, and its rounds by seed and number."""
 
     name: str
     fingerprint: str
     sha: str
     strategy: str
     shared: dict[str, Any]
-    rounds: dict[int, dict[int, tuple[int, dict[str, float]]]]
+    rounds: dict[int, dict[int, _Round]]
 
 
 def _runs(root: str | Path) -> list[_Recorded]:
@@ -82,8 +89,8 @@ def _runs(root: str | Path) -> list[_Recorded]:
             found[place] = _Recorded(place[0], value("fingerprint"), place[1], strategy, shared, {})
         told = {key.removeprefix("metrics."): value(key) for key in metrics if not np.isnan(value(key))}
         seed = found[place].rounds.setdefault(int(value("seed")), {})
-        seed[int(value("round"))] = int(value("counts.training")), told
-    return [run for run in found.values() if any(told for seed in run.rounds.values() for _, told in seed.values())]
+        seed[int(value("round"))] = _Round(int(value("counts.training")), told, json.loads(value("rows")))
+    return [run for run in found.values() if any(one.metrics for seed in run.rounds.values() for one in seed.values())]
 
 
 def _readable(value: Any) -> Any:
@@ -93,7 +100,8 @@ def _readable(value: Any) -> Any:
 def _title(name: str, differs: dict[str, Any]) -> str:
     """The name of a task, with what sets the study apart from others of the task."""
     last = {key.split(".")[-1]: value for key, value in differs.items() if value not in (None, "")}
-    return ", ".join([name, *(f"{key}={value}" for key, value in last.items())])
+    words = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in last.items()]
+    return ", ".join([name, *words])
 
 
 def _paired(title: str, runs: dict[str, _Recorded]) -> Studied | None:
@@ -108,15 +116,16 @@ def _paired(title: str, runs: dict[str, _Recorded]) -> Studied | None:
     ]
     if not seeds:
         return None
-    labels, metrics = None, defaultdict(dict)
+    labels, metrics, acquired = None, defaultdict(dict), {}
     for name, run in runs.items():
         rounds = [[run.rounds[seed][number] for number in sorted(run.rounds[seed])] for seed in seeds]
-        counts = np.array([[count for count, _ in seed] for seed in rounds])
+        counts = np.array([[one.labels for one in seed] for seed in rounds])
         labels = counts[0] if labels is None else labels
         if (counts != labels).any():
             left_out.append(f"{name}: other numbers of labels than {next(iter(runs))}")
             continue
-        for metric in rounds[0][0][1]:
-            metrics[metric][name] = np.array([[told.get(metric, np.nan) for _, told in seed] for seed in rounds])
+        acquired[name] = np.array([[one.rows for one in seed[1:]] for seed in rounds], int)
+        for metric in rounds[0][0].metrics:
+            metrics[metric][name] = np.array([[one.metrics.get(metric, np.nan) for one in seed] for seed in rounds])
     assert labels is not None
-    return Studied(title, labels, dict(metrics), seeds, left_out)
+    return Studied(title, labels, dict(metrics), acquired, seeds, left_out)

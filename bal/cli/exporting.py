@@ -1,0 +1,37 @@
+"""bal export."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bal.cli.commands import Export
+from bal.records import load, write_parquet
+
+
+def export(command: Export, console: Console) -> int:
+    """Every pick of every record under a folder into one file."""
+    kinds = {".csv": write_csv, ".parquet": write_parquet}
+    write = kinds.get(command.out.suffix)
+    if write is None:
+        raise ValueError(f"expected a file that ends in .csv or .parquet, got {command.out}")
+    columns = load(command.root)
+    write(columns, command.out)
+    text = f"{len(columns['row'])} picks in {len(columns)} columns: {command.out}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def write_csv(columns: dict[str, Any], path: Path) -> None:
+    """Columns as a CSV file with a line of their names; floats to their last digit. It appears as a whole."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*(values.tolist() for values in columns.values())))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,32 @@
+"""bal replay."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from bal.cli.commands import Replay
+from bal.records.reading import read_record
+from bal.sweep.functions import function_of
+
+
+def replay(command: Replay, console: Console) -> int:
+    """The picks of a record once more, beside those on record; 1 if they differ."""
+    problem, contents = function_of(command.function), read_record(Path(command.path))
+    query = None
+    if command.query is not None:
+        from bal import strategies
+
+        if command.query not in strategies.__all__:
+            raise ValueError(f"no strategy {command.query!r}; choose one of {', '.join(strategies.__all__)}")
+        query = getattr(strategies, command.query)()
+    from bal.loop import replay as again
+
+    task, setup = problem(contents.config, command.seed)
+    found = again(command.path, task, setup, command.seed, command.rounds or None, query)
+    console.print(str(found), markup=False, highlight=False, soft_wrap=True)
+    if query is not None:
+        return 0
+    if not found.agrees:
+        print("the picks differ from those on record", file=sys.stderr)
+    return 0 if found.agrees else 1
