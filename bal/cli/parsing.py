@@ -37,7 +37,8 @@ def parse(words: Sequence[str]) -> Any:
         Annotated[kinds[name], subcommand(name, description=_lines(kind.__doc__) if words[:1] == [name] else said)]
         for name, (kind, said) in COMMANDS.items()
     )
-    return tyro.cli(Union[commands], prog="bal", description=_lines(DESCRIPTION), args=list(words))  # noqa: UP007
+    any_of: Any = Union[commands]  # noqa: UP007 - made at run time
+    return tyro.cli(any_of, prog="bal", description=_lines(DESCRIPTION), args=list(words))
 
 
 def _lines(text: str | None) -> str:

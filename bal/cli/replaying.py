@@ -1,7 +1,9 @@
 """bal replay."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -12,7 +14,8 @@ from bal.sweep.functions import function_of
 
 def replay(command: Replay, console: Console) -> int:
     """The picks of a record once more, beside those on record; 1 if they differ."""
-    problem, contents = function_of(command.function), read_record(Path(command.path))
+    problem: Callable[..., Any] = function_of(command.function)
+    contents = read_record(Path(command.path))
     query = None
     if command.query is not None:
         from bal import strategies

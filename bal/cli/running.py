@@ -54,13 +54,10 @@ def run_sweep(command: Any, console: Console) -> int:
         cells = parsing.cells(command.config, command.grid, command.file)
     words = {"workers": command.workers, "options": parsing.options(command.with_)}
     ends = sweep(command.root, function, cells, engine=command.engine, **words, console=console, on_progress=_count)
-    failed = {
-        store.place(command.root, name, as_values(cell)).path: (cell, end)
-        for cell, end in zip(cells, ends)
-        if end.state == "failed"
-    }
+    places = [store.place(command.root, name, as_values(cell)) for cell in cells]
+    failed = {place.path: (place, cell, end) for place, cell, end in zip(places, cells, ends) if end.state == "failed"}
     if failed:
-        _list(command, name, list(failed.values()), console)
+        _list(command, name, list(failed.values()), places, console)
     return 1 if failed else 0
 
 
@@ -68,19 +65,20 @@ def _count(ended: int, total: int) -> None:
     ON_RECORD[:] = ended, total
 
 
-def _list(command: Any, name: str, failed: list[tuple[Any, Outcome]], console: Console) -> None:
+def _list(
+    command: Any, name: str, failed: list[tuple[Cell, Any, Outcome]], places: list[Cell], console: Console
+) -> None:
     """What failed, and how to run it again."""
     say: Callable[..., None] = lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
     say(f"\n{len(failed)} cell{'s' if len(failed) > 1 else ''} failed:")
-    for config, outcome in failed:
-        cell = store.place(command.root, name, as_values(config))
-        say(f"  {in_words(cell)}\n    {outcome.error}\n    {cell.path / store.FAILED}")
+    for cell, _, outcome in failed:
+        say(f"  {in_words(cell, places)}\n    {outcome.error}\n    {cell.path / store.FAILED}")
     root = shlex.quote(str(command.root))
     say(f"All tracebacks: bal status {root} --traceback")
     engine = "" if command.engine == "local" else f" --engine {command.engine}"
     told = "".join(f" {shlex.quote(word)}" for word in command.with_)
     say(f"Run them again: bal sweep {name} --root {root} --resume{engine}{f' --with{told}' if told else ''}")
-    say(f"One by itself:  bal run {name} --root {root} {_typed(failed[0][0])}".rstrip())
+    say(f"One by itself:  bal run {name} --root {root} {_typed(failed[0][1])}".rstrip())
 
 
 def _typed(config: Any, default: Any = None) -> str:
@@ -120,7 +118,7 @@ def status(command: Status, console: Console) -> int:
         if chosen:
             console.print(f"\n{state}", highlight=False)
         for cell, outcome in chosen:
-            text = f"  {in_words(cell)}\n    {tail(cell, outcome, command.traceback)}"
+            text = f"  {in_words(cell, [other for other, _ in found])}\n    {tail(cell, outcome, command.traceback)}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
     failed = sum(outcome.state == "failed" for _, outcome in found)
     if failed:

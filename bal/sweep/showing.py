@@ -11,7 +11,7 @@ from bal.sweep.store import Outcome
 def duration(seconds: float) -> str:
     """Seconds in words.
 
-    >>> duration(5), duration(180), duration(7300)
+    >>> duration(5.0), duration(180.0), duration(7300.0)
     ('5 s', '3 min', '2 h 2 min')
     """
     if seconds < 100:

@@ -99,21 +99,28 @@ def sweep(
         if len(ends) < len(distinct):
             missing = [cell for path, cell in distinct.items() if path not in ends]
             at_work = stack.enter_context(opened(engine, workers, Path(root) / CELLS, options or {}))
-            _run_all(missing, at_work, since, ends, told)
+            _run_all(missing, at_work, since, ends, told, places)
     return [ends[cell.path] for cell in places]
 
 
 def _run_all(
-    missing: list[Cell], engine: Engine, since: float, ends: dict[Path, Outcome], told: Callable[[int, str], None]
+    missing: list[Cell],
+    engine: Engine,
+    since: float,
+    ends: dict[Path, Outcome],
+    told: Callable[[int, str], None],
+    cells: list[Cell],
 ) -> None:
-    """Hand cells out until all have ended; `told` hears of each end."""
+    """Hand the missing ones of the cells out until all have ended; `told` hears of each end."""
     waiting, elsewhere, running = deque(missing), deque(), {}
     deaths, looked = defaultdict(list), time.monotonic()
     arguments = (since, os.getpid(), _folders(), variables())
 
     def ended(cell: Cell, outcome: Outcome) -> None:
         ends[cell.path] = outcome
-        told(len(running), f"{outcome.state}, {in_words(cell)}" + (f": {outcome.error}" if outcome.error else ""))
+        told(
+            len(running), f"{outcome.state}, {in_words(cell, cells)}" + (f": {outcome.error}" if outcome.error else "")
+        )
 
     def take() -> list[Cell]:
         """Cells that the engine has room for and that nobody has ended meanwhile."""
@@ -153,13 +160,15 @@ def _run_all(
             elsewhere = deque(cell for cell in elsewhere if cell not in waiting)
 
 
-def in_words(cell: Cell) -> str:
-    """The settings of a cell in one line.
+def in_words(cell: Cell, others: Sequence[Cell] = ()) -> str:
+    """The settings of a cell in one line; only those in which it differs from some of the others, if it does.
 
-    >>> in_words(Cell(Path(), "module:run", {"data": "iris", "width": 2}))
-    'data=iris width=2'
+    >>> one = Cell(Path(), "module:run", {"data": "iris", "width": 2})
+    >>> in_words(one), in_words(one, [one, Cell(Path(), "module:run", {"data": "iris", "width": 3})])
+    ('data=iris width=2', 'width=2')
     """
-    return " ".join(f"{name}={value}" for name, value in cell.values.items())
+    varied = [name for name in cell.values if any(other.values.get(name) != cell.values[name] for other in others)]
+    return " ".join(f"{name}={cell.values[name]}" for name in varied or cell.values)
 
 
 def _places(root: str | Path, run: Run, cells: Sequence[Any], workers: int | None) -> list[Cell]:

@@ -269,4 +269,4 @@ def test_progress_in_a_log_file(tmp_path, capsys):
     assert first.endswith("0 of 2 cells, 0 running, time left not known: on record")
     assert "1 of 2 cells" in second
     assert "done, number=1" in second
-    assert third.endswith("1 failed, nothing left: failed, number=2 what=raise names=[]: RuntimeError: cell 2 is ill")
+    assert third.endswith("1 failed, nothing left: failed, number=2 what=raise: RuntimeError: cell 2 is ill")
