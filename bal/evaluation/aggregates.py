@@ -59,9 +59,10 @@ def aggregate(
 
     The middle half of all ``S T`` values is averaged: more robust than the mean, more efficient than the median. It
     may leave a whole task out of one strategy's mean; `performance_profiles` shows the rest. Intervals are percentiles
-    of a bootstrap that is stratified: every task draws its own seeds anew. All strategies draw the same ones, so that
-    the interval of a difference keeps the pairing, which two separate intervals do not; rliable draws each strategy's
-    apart. The interval speaks of new seeds on *these* tasks, not of new tasks, and is short for few seeds.
+    of a bootstrap that is stratified: every task draws its own seeds anew. Two things are not rliable's: all strategies
+    draw the same seeds, so that the interval of a difference keeps the pairing, and the percentiles are expanded for
+    few seeds, where the plain ones cover too seldom. The interval speaks of new seeds on *these* tasks, not of new
+    tasks.
 
     Use it when strategies were run on several data sets, with values of one scale: see `normalized_scores`.
 
@@ -91,7 +92,9 @@ def aggregate(
 
     def both(statistic) -> Estimate:
         drawn = stratified_distribution(num_seeds, num_tasks, statistic, seed, num_resamples)
-        return Estimate(float(statistic(seeds)[0]), *map(float, percentile_interval(drawn, confidence)))
+        return Estimate(
+            float(statistic(seeds)[0]), *map(float, percentile_interval(drawn, confidence, num_seeds, num_tasks))
+        )
 
     def row(name: str) -> Aggregate:
         mean = both(lambda rows: middle(columns[name], rows))

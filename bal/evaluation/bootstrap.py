@@ -51,15 +51,25 @@ def stratified_distribution(
 
 
 def percentile_interval(
-    distribution: Float[np.ndarray, "*k n"], confidence: float
+    distribution: Float[np.ndarray, "*k n"], confidence: float, num_seeds: int | float = np.inf, num_tasks: int = 1
 ) -> tuple[Float[Any, "*k"], Float[Any, "*k"]]:
-    """The middle of a bootstrap distribution that holds a share `confidence` of it.
+    """Two percentiles of a bootstrap distribution, of a mean far enough out for so few seeds.
+
+    The plain percentiles of S seeds are those of a standard deviation with ddof = 0 and of a normal distribution: short
+    by 3% at 20 seeds and by 6% at 10, and more for a single task. The expanded ones lie at
+    ``Phi(-+ t sqrt(S / (S - 1)))``, t Student's quantile for ``T (S - 1)`` degrees of freedom, so that of a mean of
+    normal values the interval is Student's. Without `num_seeds` they are the plain ones, right for a quantile.
+    Raises ValueError for a confidence outside (0, 1).
 
     >>> low, high = percentile_interval(np.arange(101.0), 0.9)
     >>> round(float(low)), round(float(high))
     (5, 95)
+
+    Hesterberg 2015, "What Teachers Should Know About the Bootstrap".
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie in (0, 1), for instance 0.95, got {confidence}")
-    low, high = np.quantile(distribution, [0.5 - confidence / 2, 0.5 + confidence / 2], axis=-1)
+    student = scipy.stats.t.ppf(0.5 + confidence / 2, num_tasks * (num_seeds - 1))
+    tail = scipy.stats.norm.sf(student / np.sqrt(1 - 1 / num_seeds))
+    low, high = np.quantile(distribution, [tail, 1 - tail], axis=-1)
     return low, high

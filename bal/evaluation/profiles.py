@@ -56,7 +56,7 @@ def performance_profiles(
         above = (values[None] > thresholds[:, None, None]).astype(np.float64)  # [Q, S, T]
         statistic = lambda rows: _share(above, rows)
         drawn = stratified_distribution(num_seeds, num_tasks, statistic, seed, num_resamples)
-        return Profile(above.mean(axis=(1, 2)), *percentile_interval(drawn, confidence))
+        return Profile(above.mean(axis=(1, 2)), *percentile_interval(drawn, confidence, num_seeds, num_tasks))
 
     return {name: profile(values) for name, values in stacked_results(results).items()}
 
