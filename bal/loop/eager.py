@@ -15,9 +15,10 @@ from jaxtyping import Array
 
 from bal.loop.checkpoint import pack, rebuild
 from bal.loop.checks import check_key, check_predictions, check_record
+from bal.loop.clock import Clock, call, peak_memory, timed
 from bal.loop.compiled import Log
 from bal.loop.doors import CHECKED_ROWS, check_answers, check_metrics, check_task, predicted, warn_of_oddities
-from bal.loop.events import check_measured, check_recordable, events_log, round_event
+from bal.loop.events import check_measured, check_recordable, events_log, known_of, round_event
 from bal.loop.identity import check_recorded, run_identity, same_run
 from bal.loop.round import LABEL, Carry, acquire, begin, capacity_of, first_rows, fit, record_answers, round_key
 from bal.pool.arrays import as_rows
@@ -80,28 +81,31 @@ def run_eager(
     carry = begin(key, learner._replace(init=parts.init), setup.query, pool, y, capacity_of(first, setup))
     resumed = rebuild(record, seed, events[:num_rounds], _lasting(carry, learner), pool, y) if known else None
     carry, picks, next_round = resumed or (carry, first, 0)
-    picks_like, metrics = None, {}
+    picks_like, metrics, clock = None, {}, Clock()
+    part, acquiring = call if record is None else clock.part, "query" if over.place == "device" else "select"
+    known = None if record is None and on_round is None else known_of(task, setup, y)
     for number in range(next_round, num_rounds + 1):
         y = y if number == 0 else _reveal(key, task, setup, check, picks, events, number, y)
         key_round = jax.random.fold_in(key, number)
         labeled = record_answers(carry.labeled, pool, picks, y, number)
-        state = parts.fit(key_round, pool, labeled, carry.state)
+        state = part("fit", parts.fit, key_round, pool, labeled, carry.state)
         if over.place == "host":
             given = None if callable(task.oracle) or number > next_round else task.oracle
             _check_host(Posterior(state, learner), pool, given, labeled)
-        metrics = parts.evaluate(state, task.test)
+        metrics = part("evaluate", parts.evaluate, state, task.test)
         check_metrics(metrics)
         if record is not None:
             check_recordable(metrics)
         if number == next_round:
             check_measured(events, metrics)
         training = (np.asarray(labeled.weight) > 0).sum()
-        event = round_event(seed, number, picks, y, metrics, training, len(first.indices))
+        event = round_event(seed, number, picks, y, metrics, training, len(first.indices), known)
         carry = Carry(labeled, state, carry.memory)
         if number < num_rounds:
-            picks, memory = parts.acquire(key_round, pool, carry, batch_size)
+            picks, memory = part(acquiring, parts.acquire, key_round, pool, carry, batch_size)
             carry, picks_like = carry._replace(memory=memory), picks
-        _keep(events, event, record)
+        if _keep(events, event, record) and record is not None:
+            record.time({"seed": seed, "round": number, "times": clock.read(), "memory": peak_memory()})
         if record is not None and len(events) - 1 <= number < num_rounds:  # never an older state than the one there
             record.save_state(number, pack(_lasting(carry, learner), picks, seed))
         if on_round is not None:
@@ -125,7 +129,9 @@ def run_parts(learner: Learner, query: Query, evaluate: Callable, over: Over) ->
         return evaluate(Posterior(state, learner), test)
 
     def acquire_part(key: PRNGKey, pool: Pool, carry: Carry, batch_size: int) -> tuple[Selection, PyTree]:
-        return acquire(key, Setup(learner, query, batch_size, 1, over=over), pool, carry)
+        return acquire(key, Setup(learner, query, batch_size, 1, over=mapped), pool, carry)
+
+    mapped = over if over.place == "device" else Over(timed("predict", over.map), over.place)
 
     if over.place == "host":
         return Parts(learner.init, fit_part, evaluate_part, acquire_part)
@@ -210,9 +216,11 @@ def _shapes(parts: Parts, pool: Pool, carry: Carry, batch_size: int, over: Over)
     return Selection(zeros.astype(jnp.int32), zeros, zeros > 0)
 
 
-def _keep(events: list[dict], event: dict, record: Record | None) -> None:
-    """Append the event, unless the record holds it already."""
-    if event["round"] >= len(events):
+def _keep(events: list[dict], event: dict, record: Record | None) -> bool:
+    """Append the event, unless the record holds it already; whether it was new."""
+    is_new = event["round"] >= len(events)
+    if is_new:
         events.append(event)
         if record is not None:
             record.append([event])
+    return is_new

@@ -4,29 +4,86 @@ Event r holds the rows that entered the training set before evaluation r (the st
 round r - 1), their labels, and the metrics of the posterior fitted to them.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from bal.loop.compiled import Log
+from bal.loop.doors import predicted
+from bal.loop.fingerprint import host_view
 from bal.loop.round import given_start
-from bal.typing import Selection
+from bal.pool.over import over_of, take
+from bal.records import diagnostics
+from bal.typing import PyTree, Query, Selection, Setup, Task
 
 
-def round_event(seed: int, number: int, picks: Selection, y: Any, metrics: dict, training: Any, num_start: int) -> dict:
+class Known(NamedTuple):
+    """What a record tells of picks beside the picks.
+
+    x, cost: of the pool; cost is None where every label costs 1. num_present: rows that exist.
+    num_draws: K of predictions ``[N, K, C]``; None of others.
+    """
+
+    x: PyTree
+    cost: np.ndarray | None
+    num_present: int
+    num_draws: int | None
+    query: Query
+
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """The inputs of some rows as bytes, to see which are the same."""
+        if not len(indices):
+            return np.zeros((0, 0), np.uint8)
+        leaves = jax.tree.leaves(take(jax.tree.map(host_view, self.x), indices))
+        as_bytes = lambda leaf: np.frombuffer(np.asarray(leaf).tobytes(), np.uint8).reshape(len(indices), -1)
+        return np.concatenate([as_bytes(leaf) for leaf in leaves], 1)
+
+    def scored(self, num_held: int) -> int | None:
+        """Rows whose scores were compared; None where that is decided inside of a query, as by a random shortlist."""
+        if self.query.stages[0].rows is not None:
+            return self.num_present - num_held
+        return 0 if all(stage.rows is None and stage.context is None for stage in self.query.stages) else None
+
+
+def known_of(task: Task, setup: Setup, y_like: Any) -> Known:
+    """What is known of a seed; `y_like` holds labels of any rows, for shape and type only."""
+    cost, num_draws = np.asarray(task.pool.cost), None
+    if over_of(setup.learner, setup.over).place != "host":
+        one = jax.ShapeDtypeStruct((1, *y_like.shape[1:]), y_like.dtype)
+        shapes = predicted(setup.learner, task.pool.x, one)[1]
+        num_draws = shapes.shape[1] if hasattr(shapes, "shape") and len(shapes.shape) == 3 else None
+    num_present = int(np.asarray(task.pool.present).sum())
+    return Known(task.pool.x, cost if (cost != 1).any() else None, num_present, num_draws, setup.query)
+
+
+def round_event(
+    seed: int,
+    number: int,
+    picks: Selection,
+    y: Any,
+    metrics: dict,
+    training: Any,
+    num_start: int,
+    known: Known | None = None,
+) -> dict:
     """One event of kind "round", from arrays. `y` are labels of any kind that leads with the picks."""
     info = {name: np.asarray(value) for name, value in picks.info.items()}
-    if picks.log_q is not None:
-        info["log_q"] = np.asarray(picks.log_q)
-    training = int(training)
+    training, indices = int(training), np.asarray(picks.indices)
+    scores, valid = np.asarray(picks.scores), np.asarray(picks.valid)
+    told: dict[str, Any] = {} if picks.log_q is None else {"log_q": np.asarray(picks.log_q)}
+    if known is not None:
+        scored = None if number == 0 else known.scored(training - int(valid.sum()))
+        told |= {} if scored is None else {"scored": scored}
+        told |= {} if known.cost is None else {"cost": known.cost[np.minimum(indices, len(known.cost) - 1)]}
+        told["diagnostics"] = diagnostics(scores, valid, np.asarray(y), known.rows(indices), known.num_draws, info)
     return {
         "kind": "round",
         "seed": seed,
         "round": number,
-        "acquired": np.asarray(picks.indices),
-        "scores": np.asarray(picks.scores),
-        "valid": np.asarray(picks.valid),
+        "acquired": indices,
+        "scores": scores,
+        "valid": valid,
         "labels": np.asarray(y),
         "metrics": {name: np.asarray(value)[()] for name, value in metrics.items()},
         "counts": {
@@ -37,6 +94,7 @@ def round_event(seed: int, number: int, picks: Selection, y: Any, metrics: dict,
         },
         "seconds": None,
         "info": info,
+        **told,
     }
 
 
@@ -62,7 +120,7 @@ def check_measured(events: list[dict], metrics: dict) -> None:
             )
 
 
-def log_events(log: Log, seed: int) -> list[dict]:
+def log_events(log: Log, seed: int, known: Known | None = None) -> list[dict]:
     """The events of one seed's log (an unbatched `Log`)."""
     log = jax.tree.map(np.asarray, log)
     num_start = int(log.num_training[0])
@@ -76,7 +134,7 @@ def log_events(log: Log, seed: int) -> list[dict]:
             picks = Selection(one(log.indices), one(log.scores), one(log.valid), log_q, jax.tree.map(one, log.info))
             y = one(log.y)
         metrics = {name: values[number] for name, values in log.metrics.items()}
-        events.append(round_event(seed, number, picks, y, metrics, training, num_start))
+        events.append(round_event(seed, number, picks, y, metrics, training, num_start, known))
     return events
 
 
@@ -102,7 +160,7 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
         scores=pick("scores", picks_like.scores),
         valid=pick("valid", picks_like.valid),
         y=stack([event["labels"] for event in rest], jax.ShapeDtypeStruct((*size, *y_like.shape[1:]), y_like.dtype)),
-        log_q=None if log_q is None else stack([event["info"]["log_q"] for event in rest], log_q),
+        log_q=None if log_q is None else stack([_log_q(event) for event in rest], log_q),
         info=told,
         metrics={
             name: jax.device_put(np.array([event["metrics"][name] for event in events], dtype_of(like)))
@@ -110,3 +168,8 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
         },
         num_training=jax.device_put(np.array([event["counts"]["training"] for event in events], np.int32)),
     )
+
+
+def _log_q(event: dict) -> Any:
+    """Where schemas 1 and 2 have it, or where schema 3 has."""
+    return event["log_q"] if "log_q" in event else event["info"]["log_q"]

@@ -42,7 +42,7 @@ def rows_digest(x: PyTree, stop: int | None = None, start: int = 0) -> str:
     seen = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(x):
         end = leaf.shape[0] if stop is None else stop
-        dtype, source = jax.dtypes.canonicalize_dtype(leaf.dtype), _host(leaf)
+        dtype, source = jax.dtypes.canonicalize_dtype(leaf.dtype), host_view(leaf)
         seen.update(f"{jax.tree_util.keystr(path)} {dtype} {(end - start, *leaf.shape[1:])}".encode())
         step = max(_CHUNK_BYTES // max(int(np.prod(leaf.shape[1:])) * leaf.dtype.itemsize, 1), 1)
         for first in range(start, end, step):
@@ -56,7 +56,7 @@ def row_digests(x: PyTree, rows: Any) -> list[str]:
     >>> row_digests(np.array([5, 7, 5]), [0, 2]) == 2 * row_digests(np.array([5]), [0])
     True
     """
-    leaves = [(_host(leaf), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in jax.tree.leaves(x)]
+    leaves = [(host_view(leaf), jax.dtypes.canonicalize_dtype(leaf.dtype)) for leaf in jax.tree.leaves(x)]
     one = lambda row: hashlib.sha256(b"".join(_bytes(leaf[row], dtype) for leaf, dtype in leaves))
     return [one(row).hexdigest()[:16] for row in np.asarray(rows, int).tolist()]
 
@@ -284,7 +284,7 @@ def _digest(content: str | bytes) -> str:
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:12]
 
 
-def _host(leaf: Any) -> Any:
+def host_view(leaf: Any) -> Any:
     """An array of the CPU as numpy sees it, without a copy; others are sliced where they are."""
     on_cpu = isinstance(leaf, jax.Array) and all(device.platform == "cpu" for device in leaf.devices())
     return np.asarray(leaf) if on_cpu else leaf

@@ -1,5 +1,6 @@
 """Finished seeds on record: which there are, whether they are of this experiment, and as logs again."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 from bal.loop.compiled import Log
-from bal.loop.events import check_measured, events_log, log_events
+from bal.loop.events import Known, check_measured, events_log, log_events
 from bal.loop.fingerprint import describe, rows_digest
 from bal.loop.identity import check_recorded, opening, run_identity, same_run
 from bal.loop.round import first_rows
@@ -75,14 +76,17 @@ def read_back(record: Record, like: Log, task: Task, setup: Setup, per_seed: Tas
     return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *logs))
 
 
-def write_down(record: Record, own: list[dict[str, Any]], log: Log, first: int) -> None:
+def write_down(
+    record: Record, own: list[dict[str, Any]], log: Log, first: int, known_of_seed: Callable[[int], Known]
+) -> None:
     """Append the seeds of a log, numbered from `first` on; rounds that are on record already must be those."""
     log = jax.tree.map(np.asarray, log)
     opened = {event.get("seed") for event in record.events if event["kind"] == "open"}
     new = []
     for place in range(len(log.start)):
         seed = first + place
-        events, before = log_events(jax.tree.map(lambda leaf, place=place: leaf[place], log), seed), record.rounds(seed)
+        one = jax.tree.map(lambda leaf, place=place: leaf[place], log)
+        events, before = log_events(one, seed, known_of_seed(seed)), record.rounds(seed)
         check_measured(before, events[0]["metrics"])
         for was, now in zip(before, events):
             check_recorded(was, now["acquired"], now["valid"], now["labels"])

@@ -56,7 +56,7 @@ def _together(
         show(known[0], "running" if known[0] < num_seeds else "done")
 
     show(finished, "compiling")
-    runs = run_seeds(
+    run_seeds(
         keys,
         task,
         setup,
@@ -66,8 +66,6 @@ def _together(
         on_compiled=lambda seconds: show(finished, "running"),
         on_seeds=kept,
     )
-    seconds = {"compile_seconds": runs.compile_seconds, "run_seconds": runs.run_seconds}
-    record.append([{"kind": "timing", **seconds, "num_seeds": num_seeds - finished}])
 
 
 def _in_turn(

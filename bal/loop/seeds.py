@@ -15,10 +15,11 @@ from jaxtyping import Array
 
 from bal.learners.settings import check_count
 from bal.loop.checks import check_keys, check_record
+from bal.loop.clock import peak_memory
 from bal.loop.compiled import Log, run
 from bal.loop.devices import warn_of_one_device
 from bal.loop.doors import check_task, seed_axes, warn_of_oddities
-from bal.loop.events import check_recordable
+from bal.loop.events import check_recordable, known_of
 from bal.loop.finished import identities, num_finished, one_seed, read_back, write_down
 from bal.loop.oracles import check_told, check_traced, stored_as
 from bal.pool.over import over_of
@@ -211,13 +212,18 @@ def run_seeds(
     together = lambda: SeedRuns(_joined(logs), ready - begun, time.perf_counter() - ready)
     try:
         for first in firsts:
+            started = time.perf_counter()
             done = jax.block_until_ready(compiled(mapped.shared, seed_rows(mapped.per_seed, first, size)))
             if mapped.num_seeds - first < size:
                 done = jax.tree.map(lambda leaf, first=first: leaf[: mapped.num_seeds - first], done)
             if asked:
                 check_told(done, task, setup, axes)
             if record is not None:
-                write_down(record, own, done, first)
+                known = lambda seed, y=done.y_start[0]: known_of(one_seed(task, per_seed, seed), setup, y)
+                write_down(record, own, done, first, known)
+                seeds = list(range(first, first + len(done.start)))
+                times = {"compile": ready - begun if first == skip else 0.0, "run": time.perf_counter() - started}
+                record.time({"seeds": seeds, "times": times, "memory": peak_memory()})
             logs.append(done)
             if on_seeds is not None:
                 on_seeds(done)

@@ -8,6 +8,7 @@
     events.jsonl   append only, one event a line: "crc32 chain json\\n"; one fsync an append. The log is the truth
     events.torn    what was cut off behind the last intact event after a kill
     state.npz      optional arrays of one round, replaced as a whole, with length and SHA-256 of the log at that time
+    timings.jsonl  optional: what parts of the run took; in a file of its own, so that logs of equal runs are equal
     done.json      written last: SHA-256 of the log, and a summary; taken away when a record is reopened to grow
     lock           held by the one writer
 
@@ -20,7 +21,7 @@ No file is ever unpickled. Changed bits are noticed by checksums; what was chang
 checksum mended by the chain, in which each line carries a digest of itself and all before it. Neither is a defense
 against somebody who writes the whole log anew: the last digest is (`bal.records.chain`), where it was published.
 
-An event is a dict with the text ``kind``. Kinds other than "round" ("note", "timing", ...) are free-form; those of a
+An event is a dict with the text ``kind``. Kinds other than "round" ("note", ...) are free-form; those of a
 campaign are
 
     open      how it was opened: digests of rows and costs, kinds of labels, capacities, learner and query in words
@@ -41,11 +42,18 @@ its first campaigns no open; schemas 1 and 2 have no chain. A round is
     acquired  [pool ids], in order; no id twice in one seed
     scores    [floats], NaN where a pick has none
     valid     [bools]; False = nothing was left to pick, the id means nothing
-    labels    [...], may be absent; the four lists have one length
+    labels    [...], may be absent; all these lists have one length
     metrics   {name: number}
     counts    {acquired, training, start, validation}: ints, counted separately
-    seconds   float or None; leave it None where logs of equal runs are to be equal byte by byte
-    info      {...} free-form, may be absent
+    seconds   float or None; leave it None where logs of equal runs are to be equal byte by byte, see `timings`
+    info      {...} free-form, may be absent; before schema 3 the place of log_q
+
+and from schema 3 on, where they are known,
+
+    log_q        [floats], log P(pick | earlier picks): what estimates from chosen labels need
+    annotator    [names or None], who answered; cost: [floats], what each label cost (absent: 1 each)
+    scored       int, rows whose scores the query compared
+    diagnostics  {name: number, or {name: int}}: see `diagnostics`
 
 Values are None, bool, int, float, str, lists, tuples, dicts with text keys and numpy arrays or scalars; they
 read back as builtin types. Floats read back exactly; NaN and infinities are written as ``{"$float": "nan"}``,
@@ -55,6 +63,7 @@ This package imports no jax: logs can be read anywhere.
 """
 
 from bal.records.campaigns import answers
+from bal.records.diagnostics import diagnostics
 from bal.records.errors import CorruptRecordError, RecordLockedError
 from bal.records.frame import load
 from bal.records.log import LogReport, read_events
@@ -63,6 +72,7 @@ from bal.records.parquet import write_parquet
 from bal.records.reading import acquired, chain
 from bal.records.record import Record
 from bal.records.tables import table
+from bal.records.timings import timings
 
 __all__ = [
     "CorruptRecordError",
@@ -72,10 +82,12 @@ __all__ = [
     "acquired",
     "answers",
     "chain",
+    "diagnostics",
     "identity",
     "load",
     "open_record",
     "read_events",
     "table",
+    "timings",
     "write_parquet",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 
 from bal.records.campaigns import lines
 from bal.records.tables import RUN, columns_of, flat, records, round_columns, run_of
+from bal.records.timings import timings
 
 _PICKS = (*RUN, "seed", "round", "row", "score", "label", "state")
 _OF_A_PICK = ("log_q", "annotator", "cost")
@@ -19,10 +20,11 @@ def load(root: str | Path) -> dict[str, np.ndarray]:
     Columns: ``name, sha, fingerprint, done, config.*`` (nested keys joined by dots) say of which run;
     ``seed, round, row, score, label, state``, ``log_q, annotator, cost`` and ``info.*`` are of the pick;
     ``metrics.*, counts.*, seconds`` and what else is told of a round are the same in all its lines: the metrics are
-    those of the model that had learned the pick. Rows of the start set are in round 0, without a score. Rows of
-    campaigns have the columns of `answers`, with ``state``; a row of an experiment is "answered". A round that picked
-    nothing has one line all the same, of row -1 and state "nothing", so that no metric is lost; a pick that was not
-    valid is left out.
+    those of the model that had learned the pick. So are ``times.*`` and ``memory`` (`timings`) of the round, or
+    ``call.*`` of the program that ran ``call.seeds`` seeds together: to be counted once a round or a call. Rows of the
+    start set are in round 0, without a score. Rows of campaigns have the columns of `answers`, with ``state``; a row of
+    an experiment is "answered". A round that picked nothing has one line all the same, of row -1 and state "nothing",
+    so that no metric is lost; a pick that was not valid is left out.
 
     This is the door to all records; `table` has a line an event instead, for what happened rather than for what is
     known of rows: also the rows that were added to a campaign.
@@ -54,11 +56,26 @@ def load(root: str | Path) -> dict[str, np.ndarray]:
     rows: list[dict[str, Any]] = []
     for path, contents in records(root):
         run = run_of(path, contents)
+        took = _took(path)
         for event in contents.events:
             if event["kind"] == "round":
-                rows += [run | pick for pick in _picked(event)]
+                seed, number = event["seed"], event["round"]
+                measured = took.get((seed, None), {}) | took.get((seed, number), {})
+                rows += [run | pick | measured for pick in _picked(event)]
         rows += [run | _present(line) for line in lines(contents.events, str(path))]
     return columns_of(rows, _PICKS)
+
+
+def _took(path: Path) -> dict[tuple[int, int | None], dict[str, Any]]:
+    """What is on record of times and memory, by seed and round; of seeds that were run together no round is known."""
+    found: dict[tuple[int, int | None], dict[str, Any]] = {}
+    for entry in timings(path):
+        memory = {} if entry.get("memory") is None else {"memory": float(entry["memory"])}
+        if "round" in entry:
+            found[entry["seed"], entry["round"]] = dict(flat(entry["times"], "times")) | memory
+        for seed in entry.get("seeds", ()):
+            found[seed, None] = dict(flat(entry["times"], "call")) | {"call.seeds": len(entry["seeds"])} | memory
+    return found
 
 
 def _picked(event: dict[str, Any]) -> Iterator[dict[str, Any]]:

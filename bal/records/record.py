@@ -22,6 +22,7 @@ from bal.records.reading import DONE, Contents
 from bal.records.recovery import STATE, recover
 from bal.records.rounds import advance, check_events
 from bal.records.state import pack, unpack
+from bal.records.timings import write_timing
 from bal.records.writers import changes, load_writers, sign, sign_state, written_by
 
 
@@ -110,6 +111,12 @@ class Record:
                 self._chain = chain
                 self._events += taken
                 advance(self._progress, added)
+
+    def time(self, entry: dict[str, Any]) -> None:
+        """Note what something took, in a file beside the log (see `bal.records.timings`); never read to go on."""
+        with self._mutex:
+            self._check_writable()
+            write_timing(self.path, plain(entry, "entry"))
 
     def save_state(self, round: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace the arrays kept beside the log; the old ones stay until the new ones are whole.

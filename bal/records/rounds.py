@@ -42,6 +42,11 @@ def _are_counts(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == set(_COUNTS) and all(map(_is_count, value.values()))
 
 
+def _are_diagnostics(value: Any) -> bool:
+    inner = lambda part: isinstance(part, dict) and all(map(_is_count, part.values()))
+    return isinstance(value, dict) and all(is_number(part) or inner(part) for part in value.values())
+
+
 _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kind": ("'round'", lambda value: value == "round"),
     "seed": ("an integer", _is_int),
@@ -56,8 +61,17 @@ _REQUIRED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 _OPTIONAL: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "labels": ("a list", _is_list(lambda value: True)),
     "info": ("a dict", lambda value: isinstance(value, dict)),
+    "log_q": ("a list of numbers", _is_list(is_number)),
+    "annotator": (
+        "a list of names, None where nobody is named",
+        _is_list(lambda name: name is None or type(name) is str),
+    ),
+    "cost": ("a list of numbers of at least 0", _is_list(lambda value: is_number(value) and value >= 0)),
+    "scored": ("an integer >= 0, below 2^63", _is_count),
+    "diagnostics": ("a dict from names to numbers, or to dicts of counts", _are_diagnostics),
 }
 _FIELDS = _REQUIRED | _OPTIONAL
+_LISTS = ("acquired", "scores", "valid", "labels", "log_q", "annotator", "cost")
 
 
 def valid_ids(event: dict[str, Any]) -> list[int]:
@@ -75,7 +89,7 @@ def _check_fields(event: dict[str, Any], where: str) -> None:
         expected, holds = _FIELDS[name]
         if not holds(value):
             raise TypeError(f"{where}.{name}: expected {expected}, got {value!r}")
-    lengths = {name: len(event[name]) for name in ("acquired", "scores", "valid", "labels") if name in event}
+    lengths = {name: len(event[name]) for name in _LISTS if name in event}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"{where}: expected one entry a pick in each list, got the lengths {lengths}")
 

@@ -22,11 +22,11 @@ def table(root: str | Path) -> dict[str, np.ndarray]:
 
     Columns: ``name, sha, fingerprint, done, config.*`` (nested keys joined by dots), ``kind``: "round", or an event of
     a campaign ("ask", "tell", "correct", "withdraw", "skip", "add"); ``seed, round``; ``rows``, the pool ids acquired,
-    asked for or told; ``scores, labels, counts.*, metrics.*, seconds, info.*`` and what else a campaign wrote:
-    ``annotator, weight, cost``, and ``at``, in seconds of Unix time. Ready for ``polars.DataFrame(table(root))`` or
-    pandas. What an event lacks is NaN in a column of numbers and "" in a column of text. A column of mixed kinds or of
-    lists holds their JSON as text; `load` has a line for each row instead, and
-    all that is here but "add". Sorted by name, sha, then as logged.
+    asked for or told; ``scores, labels, counts.*, metrics.*, seconds, info.*`` and what else is known of a round; what
+    else a campaign wrote: ``annotator, weight, cost``, and ``at``, in seconds of Unix time. Ready for
+    ``polars.DataFrame(table(root))`` or pandas. What an event lacks is NaN in a column of numbers and "" in a column of
+    text. A column of mixed kinds or of lists holds their JSON as text; `load` has a line for each row instead, and all
+    that is here but "add". Sorted by name, sha, then as logged.
 
     Warns about each record that cannot be read, which is left out, and about each torn tail. Raises FileNotFoundError
     if `root` is not a folder.
@@ -75,6 +75,8 @@ def round_columns(event: dict[str, Any]) -> dict[str, Any]:
         | {name: event[name] for name in ("scores", "labels") if name in event}
         | {f"counts.{key}": value for key, value in event["counts"].items()}
         | {f"metrics.{key}": float(value) for key, value in event["metrics"].items()}
+        | {name: event[name] for name in ("log_q", "annotator", "cost", "scored") if name in event}
+        | dict(flat(event.get("diagnostics", {}), "diagnostics"))
         | {"seconds": np.nan if event["seconds"] is None else float(event["seconds"])}
         | dict(flat(event.get("info", {}), "info"))
     )
