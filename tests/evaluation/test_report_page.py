@@ -12,7 +12,7 @@ import scipy.stats
 
 from bal.evaluation import area_under_curve, figures, holm, paired_difference, report
 from bal.evaluation.references import headroom
-from bal.evaluation.reports import curves_of, write_report
+from bal.evaluation.reports import write_report
 from bal.evaluation.reports.document import Grid, Heading, Picture, Points, Report, Words
 from bal.evaluation.reports.findings import Question, answers, detectable
 from bal.evaluation.reports.render import to_html, to_markdown
@@ -227,34 +227,3 @@ def test_direction_of_an_own_metric_is_asked_for():
     own.metrics["f1"] = own.metrics["accuracy"]
     with pytest.raises(ValueError, match="whether more f1 is better is not known"):
         report({"digits": own}, "f1")
-
-
-def frame_of(runs):
-    """Lines of `bal.records.load`, from ``{(name, sha, strategy, learner): [S, E] values}``, a pick a round."""
-    lines = []
-    for (name, sha, strategy, learner), values in runs.items():
-        for (seed, number), value in np.ndenumerate(values):
-            run = {"name": name, "sha": sha, "fingerprint": "f", "config.strategy": strategy, "config.learner": learner}
-            told = {"seed": seed, "round": number, "row": 10 * seed + number, "counts.training": 5 + number}
-            lines += [run | told | {"metrics.accuracy": value}] if np.isfinite(value) else []
-    order = np.random.default_rng(0).permutation(len(lines))
-    return {name: np.array([lines[place][name] for place in order]) for name in lines[0]}
-
-
-def test_curves_of_a_frame():
-    values = np.random.default_rng(1).random((4, 3))
-    runs = {("digits", "a", "random", "mlp"): values, ("digits", "b", "bald", "mlp"): values[:, ::-1].copy()}
-    found = curves_of(frame_of(runs))["digits"]
-    assert found.labels.tolist() == [5, 6, 7]
-    np.testing.assert_array_equal(found.metrics["accuracy"]["random"], values)
-    np.testing.assert_array_equal(found.metrics["accuracy"]["bald"], values[:, ::-1])
-    assert found.acquired["bald"][2].ravel().tolist() == [21, 22]
-    runs["digits", "b", "bald", "mlp"][3, 2] = np.nan  # a seed that is not finished
-    with pytest.warns(UserWarning, match=r"seeds \[3\] are left out"):
-        assert curves_of(frame_of(runs))["digits"].metrics["accuracy"]["random"].shape == (3, 3)
-    both = curves_of(frame_of({("digits", "a", "random", "mlp"): values, ("digits", "c", "random", "gp"): values}))
-    assert set(both) == {"digits (learner gp)", "digits (learner mlp)"}
-    twice = curves_of(frame_of({("digits", "a1", "random", "mlp"): values, ("digits", "a2", "random", "mlp"): values}))
-    assert set(twice["digits"].metrics["accuracy"]) == {"random a1", "random a2"}
-    with pytest.raises(ValueError, match="the frame of a study"):
-        curves_of({"name": np.array(["x"])})

@@ -33,7 +33,8 @@ def rank_diagram(found: CriticalDifference, title: str | None = None) -> Any:
         for tick in range(1, num + 1):
             axis.plot([tick, tick], [0, 0.25], color="black", linewidth=0.8)
             axis.text(tick, 0.35, str(tick), ha="center", va="bottom", fontsize="small")
-        axis.plot([1, 1 + found.critical_difference], [1.6, 1.6], color="black", linewidth=1.2, marker="|", markersize=4)
+        ends = [1, 1 + found.critical_difference]
+        axis.plot(ends, [1.6, 1.6], color="black", linewidth=1.2, marker="|", markersize=4)
         words = f"critical difference {found.critical_difference:.2f} ({found.num_tasks} data sets)"
         axis.text(1, 1.8, words, ha="left", va="bottom", fontsize="small")
         for bar, group in enumerate(found.groups):
