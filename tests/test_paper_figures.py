@@ -27,6 +27,7 @@ from paper_figures.common import Claim, Options, interval, legend, on_record, pi
 
 ROOT = Path(__file__).parent.parent
 SMOKE = {
+    "active_testing.py": ["--scale", "smoke"],
     "bald_estimator.py": ["--scale", "smoke"],
     "batchbald_saturation.py": ["--scale", "smoke"],
     "gp_placement.py": ["--scale", "smoke"],
@@ -36,6 +37,7 @@ SMOKE = {
     "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
 }
 TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
+    "active_testing": (20, False),
     "bald_estimator": (bald_estimator.Sizes(3, (1, 10), 200, 32), True),  # the sizes of test_bald_estimator.py
     "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
     "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
