@@ -9,8 +9,10 @@ from importlib import import_module
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from problem import CENTERS
 from rich.console import Console
 
 from experiments.common import ON_RECORD
@@ -18,6 +20,7 @@ from paper_figures import (
     bald_estimator,
     batchbald_saturation,
     common,
+    how_many_seeds,
     label_complexity,
     repeated_mnist,
     target_shift,
@@ -31,16 +34,19 @@ SMOKE = {
     "bald_estimator.py": ["--scale", "smoke"],
     "batchbald_saturation.py": ["--scale", "smoke"],
     "gp_placement.py": ["--scale", "smoke"],
+    "how_many_seeds.py": ["--scale", "smoke"],
     "label_complexity.py": ["--scale", "smoke"],
     "repeated_mnist.py": ["--scale", "smoke"],
     "target_shift.py": ["--scale", "smoke"],
     "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
 }
+DIGIT_CENTERS = CENTERS._replace(init=lambda key, data: jnp.zeros((10, 64)))
 TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
     "active_testing": (20, False),
     "bald_estimator": (bald_estimator.Sizes(3, (1, 10), 200, 32), True),  # the sizes of test_bald_estimator.py
     "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
     "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
+    "how_many_seeds": (how_many_seeds.Sizes(("random", "margin"), 6, 2, DIGIT_CENTERS), False),
     "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
                           {"BALD": (5, 1), "random": (64, 16)}.items()}, True),
     "repeated_mnist": (repeated_mnist.Sizes(2, 1, 40, 40, 4, 5, (4, 8), 50, 10), False),

@@ -107,12 +107,10 @@ def _p_values(differences: Float[np.ndarray, "P S E"], permutation: bool, seed: 
     size = np.abs(columns).max(axis=1)
     p = np.where(size > 0, 0.0, 1.0)  # equal differences: Student's t is infinite
     tested = (np.ptp(columns, axis=1) > 1e-12 * size) if not permutation else size > 0
-    if tested.any():
-        p[tested] = (
-            _sign_flips(columns[tested], seed)
-            if permutation
-            else scipy.stats.ttest_1samp(columns[tested], 0, axis=1).pvalue
-        )
+    if tested.any() and permutation:
+        p[tested] = _sign_flips(columns[tested], seed)
+    elif tested.any():
+        p[tested] = scipy.stats.ttest_1samp(columns[tested], 0, axis=1)[1]
     return p.reshape(differences.shape[0], differences.shape[2])
 
 
@@ -127,4 +125,4 @@ def _sign_flips(columns: Float[np.ndarray, "H S"], seed: int) -> Float[np.ndarra
         batch=max(1, 2_000_000 // columns.size),
         rng=np.random.default_rng(seed),
     )
-    return test.pvalue
+    return np.asarray(test.pvalue)

@@ -88,7 +88,7 @@ def _wilcoxon(means: Float[np.ndarray, "A T"]) -> Float[np.ndarray, "A A"]:
     first, second = np.triu_indices(len(means), 1)
     p = np.array(
         [
-            scipy.stats.wilcoxon(means[i], means[j]).pvalue if (means[i] != means[j]).any() else 1.0
+            scipy.stats.wilcoxon(means[i], means[j])[1] if (means[i] != means[j]).any() else 1.0
             for i, j in zip(first, second, strict=True)
         ]
     )
