@@ -21,11 +21,13 @@ LIMITS = {
     "resume": 4,
     "own-table": 8,
     "labels": 4,
+    "sweeps": 26,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
-SLOW = {"laboratory", "own-model", "study"}
-"""A process and its proposals; models scored operation by operation; twelve programs to compile."""
+SLOW = {"laboratory", "own-model", "study", "sweeps"}
+"""A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
+two."""
 
 
 def blocks(text):
@@ -53,6 +55,10 @@ def test_program(name, tmp_path, monkeypatch, capsys):
             match info.split():
                 case ["csv", file]:
                     (tmp_path / file).write_text(body)
+                case ["python", "in", file]:
+                    (tmp_path / file).write_text(body)
+                    monkeypatch.syspath_prepend(tmp_path)
+                    lengths[heading] = sum(map(bool, map(str.strip, body.splitlines())))
                 case ["python", *kind]:
                     exec(compile(body, f"{name}.md, {heading}", "exec"), names)
                     if not kind:

@@ -26,6 +26,9 @@ def _studies(command: Report, console: Console) -> int:
     from bal.evaluation import write_report
 
     metric = command.metric or _usual(found)
+    names = dict.fromkeys(name for study in found.values() for name in study.metrics)
+    if metric not in names:
+        raise ValueError(f"no study under {command.root} has the metric {metric}; on record are {', '.join(names)}")
     told, why = _comparable(found, metric, command.baseline)
     if told:
         better = None if command.lower_is_better is None else not command.lower_is_better

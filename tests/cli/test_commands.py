@@ -178,6 +178,21 @@ def test_studies_of_records(tmp_path):
     assert wide.left_out == []
 
 
+def test_report(typed):
+    for strategy, rise in (("random", 0.1), ("bald", 0.2)):
+        record("runs", strategy, 3, rise=rise)
+    record("runs", "random", 1, {"width": 8})
+    code, text, errors = typed("report", "runs", "--target", "0.8")
+    assert (code, errors) == (0, "")
+    assert "bald" in text
+    assert "page: report/report.html\npage: report/report.md\n" in text
+    assert text.endswith("digits, width=8: not on the page, for one seed can be compared with nothing\n")
+    assert not any(ord(letter) < 32 and letter != "\n" for letter in text)
+    assert "bald" in Path("report/report.html").read_text(encoding="utf-8")
+    code, _, errors = typed("report", "runs", "--metric", "luck")
+    assert (code, errors) == (2, "bal: no study under runs has the metric luck; on record are accuracy\n")
+
+
 def test_export(typed, tmp_path):
     record("runs", "random", 1)
     code, text, _ = typed("export", "runs", "picks.csv")
