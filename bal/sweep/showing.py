@@ -50,7 +50,7 @@ def showing(console: Any, total: int) -> Iterator[Callable[..., None]]:
 
         yield line
         return
-    columns = (BarColumn(20), TextColumn("{task.fields[said]}", markup=False))
+    columns = (BarColumn(12), TextColumn("{task.fields[said]}", markup=False))
     with Progress(*columns, console=out) as bars:
         bar = bars.add_task("", total=total, said=f"0 of {total} cells")
 

@@ -178,7 +178,9 @@ def test_studies_of_records(tmp_path):
     assert wide.left_out == []
 
 
+@pytest.mark.slow
 def test_report(typed):
+    """Figures take seconds."""
     for strategy, rise in (("random", 0.1), ("bald", 0.2)):
         record("runs", strategy, 3, rise=rise)
     record("runs", "random", 1, {"width": 8})
@@ -189,6 +191,14 @@ def test_report(typed):
     assert text.endswith("digits, width=8: not on the page, for one seed can be compared with nothing\n")
     assert not any(ord(letter) < 32 and letter != "\n" for letter in text)
     assert "bald" in Path("report/report.html").read_text(encoding="utf-8")
+
+
+def test_a_report_of_what_cannot_be_compared(typed):
+    record("runs", "random", 1)
+    code, text, _ = typed("report", "runs")
+    assert (code, text) == (1, "digits: not on the page, for one seed can be compared with nothing\n")
+    code, text, _ = typed("report", "runs", "--baseline", "bald")
+    assert (code, text) == (1, "digits: not on the page, for accuracy of bald was not measured\n")
     code, _, errors = typed("report", "runs", "--metric", "luck")
     assert (code, errors) == (2, "bal: no study under runs has the metric luck; on record are accuracy\n")
 
