@@ -88,7 +88,8 @@ def _listen() -> None:
     jax.monitoring.register_event_duration_secs_listener(_heard)
 
 
-def _heard(event: str, seconds: float, **_: Any) -> None:
+def _heard(event: str, duration_secs: float, **kwargs: Any) -> None:
+    del kwargs
     clock = _running.get()
     if clock is not None and event.startswith(_COMPILING):
-        clock.compiled(seconds)
+        clock.compiled(duration_secs)

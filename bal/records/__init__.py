@@ -66,6 +66,7 @@ from bal.records.campaigns import answers
 from bal.records.diagnostics import diagnostics
 from bal.records.errors import CorruptRecordError, RecordLockedError
 from bal.records.frame import load
+from bal.records.governance import governance
 from bal.records.log import LogReport, read_events
 from bal.records.opening import identity, open_record
 from bal.records.parquet import write_parquet
@@ -83,6 +84,7 @@ __all__ = [
     "answers",
     "chain",
     "diagnostics",
+    "governance",
     "identity",
     "load",
     "open_record",

@@ -22,7 +22,7 @@ def answers(path: str | Path) -> dict[str, Any]:
         label      a list: the answer, by name where the classes have names, None where there is none yet
         annotator  a list: who answered, None where nobody was named
         weight     float64, how much it counts: 0 where no answer stands
-        cost       float64, what it cost; NaN where that was not said
+        cost       float64, what it cost, 0 for a correction; NaN where that was not said
         at         float64, when it came, in seconds of Unix time; NaN where that is not on record
         state      "answered", "pending" (asked for and not answered), "skipped" (given up), "corrected" (superseded by
                    another answer) or "withdrawn"
@@ -106,7 +106,8 @@ def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
                     line |= {"state": "corrected" if kind == "correct" else "withdrawn", "weight": 0.0}
                 if kind == "correct":
                     found.append(dict(stand[0]))
-                    stand[0] |= first | {"label": labels[place], "at": event.get("at")}
+                    again = None if first["cost"] is None else 0.0  # what was paid stays with what was wrong
+                    stand[0] |= first | {"label": labels[place], "cost": again, "at": event.get("at")}
                 places[row] = [line for line in held if line["state"] not in ("corrected", "withdrawn")]
     named = lambda label: classes[label] if classes and type(label) is int and 0 <= label < len(classes) else label
     return [line | {"label": named(line["label"])} for line in found]

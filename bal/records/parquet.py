@@ -1,5 +1,6 @@
 """A table as a Parquet file, for programs that read no logs."""
 
+import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ def write_parquet(columns: Mapping[str, Any], path: str | Path) -> None:
       OSError: the folder is not there, or the disk refuses.
     """
     try:
-        import polars
+        polars = importlib.import_module("polars")
     except ModuleNotFoundError as error:
         raise ImportError(
             'a Parquet file needs polars, which is not installed; pip install "bal-jax[frames]"'

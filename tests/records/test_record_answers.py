@@ -155,12 +155,12 @@ def test_a_round_without_a_pick_has_a_line_for_its_metrics(tmp_path):
     assert columns["counts.training"].tolist() == [3, 6, 9, 9, 9]
 
 
-def test_what_an_answer_cost_is_kept_when_it_is_corrected(tmp_path):
+def test_what_an_answer_cost_stays_with_it_when_it_is_corrected(tmp_path):
     tell = {"kind": "tell", "rows": [4, 9], "labels": [1, 0], "annotator": ["Ann", "Bob"], "cost": [2.0, 3.0]}
     path = leave(tmp_path, [tell, {"kind": "correct", "rows": [9], "labels": [1]}])
     columns = load(tmp_path)
-    assert (columns["label"].tolist(), columns["cost"].tolist()) == ([1, 1, 0], [2, 3, 3])
-    assert answers(path)["cost"].tolist() == [2, 3, 3]
+    assert (columns["label"].tolist(), columns["cost"].tolist()) == ([1, 1, 0], [2, 0, 3])
+    assert answers(path)["cost"].sum() == 5
 
 
 @pytest.fixture

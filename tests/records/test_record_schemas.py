@@ -124,7 +124,7 @@ def test_second_opinions_and_corrections_are_read():
     assert columns["annotator"][mine].tolist() == ["Ann", "Ann", "Bob", "Ann"]
     assert columns["state"][mine].tolist() == ["answered", "withdrawn", "answered", "corrected"]
     assert columns["weight"][mine].tolist() == [1, 0, 0.5, 0]
-    np.testing.assert_array_equal(columns["cost"][mine], [2, 3, np.nan, 2])
+    np.testing.assert_array_equal(columns["cost"][mine], [0, 3, np.nan, 2])
 
 
 def test_a_record_begun_anew_is_of_the_last_schema(root):
