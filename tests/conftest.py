@@ -36,6 +36,25 @@ jax.config.update("jax_enable_compilation_cache", False)  # in this process near
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+LONG_EXAMPLES = {  # half a second of compilation to three, of what other default tests call
+    *("learners.epinet.epinet", "learners.gp.classification.gp_classification"),
+    *("learners.gp.hyperparameters.maximum_likelihood", "learners.gp.pathwise.gp_regression_draws"),
+    *("learners.gp.softmax.gp_softmax", "learners.gp.sparse.sparse_gp", "learners.heads.neural_linear.neural_linear"),
+    *("learners.heads.softmax.bayesian_softmax", "learners.laplace.learner.laplace", "learners.sampled.mile.mile"),
+    *("learners.sampled.program.from_numpyro", "learners.sampled.weights.mcmc", "selection.cover.typiclust.typiclust"),
+    *("selection.information.batchbald.batchbald", "selection.information.labelings.batch_information"),
+    *("selection.sparse.iht.sparse_iht", "selection.variance.bait.bait"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Long examples are slow tests, before slow tests are left out."""
+    for item in items:
+        if item.name.removeprefix("bal.") in LONG_EXAMPLES:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish(session):
     """What is imported by now stays: the garbage collector need not look at it after every compilation."""
     gc.freeze()

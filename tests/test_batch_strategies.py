@@ -89,7 +89,14 @@ def test_the_table_is_closed():
     assert set(RECIPES) == set(strategies.__all__)
 
 
-@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name, row in RECIPES.items() for kind in row[1]])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, marks=[pytest.mark.slow] * (place > 0))
+        for name, row in RECIPES.items()
+        for place, kind in enumerate(row[1])
+    ],
+)
 def test_traces_in_the_compiled_loop(name, kind, rounds):
     query, round = RECIPES[name][0](), rounds[kind]
     if query.memory is not None:

@@ -47,6 +47,7 @@ def test_number_of_scored_rows(compiled):
     assert len(set(compiled.indices.ravel().tolist())) == 2 * ROUNDS
 
 
+@pytest.mark.slow  # runs that stop: tests/test_loop.py; the memory goes from round to round above
 def test_memory_survives_a_stop(compiled, tmp_path):
     def stop(event):
         if event["round"] == 2:
@@ -60,7 +61,7 @@ def test_memory_survives_a_stop(compiled, tmp_path):
 
 @pytest.mark.parametrize(
     "over",
-    [chunked(7), streamed(7), pytest.param(host(7), marks=pytest.mark.slow)],
+    [chunked(7), *(pytest.param(over, marks=pytest.mark.slow) for over in (streamed(7), host(7)))],
     ids=["chunked", "streamed", "host"],
 )
 def test_eager_is_compiled(compiled, over):
@@ -68,6 +69,7 @@ def test_eager_is_compiled(compiled, over):
     same_picks(run_eager(KEY, Task(pool, Y), RUN._replace(over=over)), compiled)
 
 
+@pytest.mark.slow  # rounds outside of a program: above; campaigns that are runs: tests/test_campaign.py
 def test_campaign_is_compiled(compiled):
     campaign = Campaign(KEY, CENTERS, SAMPLED, np.asarray(X), capacity=12, num_classes=CLASSES)
     for number in range(ROUNDS + 1):
@@ -78,6 +80,7 @@ def test_campaign_is_compiled(compiled):
     assert int(campaign.last_selection.info["num_scored"]) == N + (ROUNDS - 1) * M
 
 
+@pytest.mark.slow  # what is scored, remembered and picked is told exactly, below
 def test_all_rows_as_candidates_is_the_query_itself():
     """Random picks hang on row ids, so even they are the same; their probabilities are not known to the sampler."""
     query = by_score(bald, power(2.0))
@@ -105,6 +108,7 @@ def test_rows_are_not_scored_in_secret():
     assert max(seen[2:]) == M
 
 
+@pytest.mark.slow  # tests/test_accelerator.py; its rounds are compiled above
 def test_lowers_for_every_platform():
     platforms = ("cpu", "cuda", "tpu")
     sampled = jax.jit(lambda seed: run(jax.random.key(seed), TASK, RUN).indices)

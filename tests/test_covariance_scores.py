@@ -177,6 +177,7 @@ def test_batches_of_alc_are_refits(posterior):
         assert pick == int(np.argmax(np.where(np.isin(np.arange(N), batch[:place]), -np.inf, gains)))
 
 
+@pytest.mark.slow  # integrated variance does: tests/selection/test_integrated_variance.py
 def test_a_linear_kernel_ranks_as_bait():
     """Features h, weights with a standard normal prior: ALC over the pool is BAIT's gain times ``σ² / N``."""
     now = fit(LINEAR)
@@ -213,7 +214,8 @@ def test_several_draws_have_the_moments_of_the_mixture():
     np.testing.assert_allclose(scores(alc_scores, now), wanted, rtol=1e-8)
 
 
-@pytest.mark.parametrize("rows", [pytest.param(alc_scores, marks=pytest.mark.slow), epig_scores])
+@pytest.mark.slow  # by the covariances of a classifier: tests/test_probit_scores.py; over seeds: tests/test_loop.py
+@pytest.mark.parametrize("rows", [alc_scores, epig_scores])
 def test_row_wise_in_chunks_in_blocks_and_over_seeds(rows, posterior, monkeypatch):
     there, x = GIVEN(posterior), jnp.asarray(X_POOL)
     whole = scores(rows, posterior)
@@ -228,6 +230,7 @@ def test_row_wise_in_chunks_in_blocks_and_over_seeds(rows, posterior, monkeypatc
     np.testing.assert_allclose(many, np.stack([whole, scores(rows, other)]), rtol=1e-10)
 
 
+@pytest.mark.slow  # nor do covariances after conditioning, above
 def test_queries_with_given_hyperparameters_do_not_see_the_labels():
     pool = make_pool(jnp.asarray(X_POOL))
     query = Query((Stage(alc_scores, best, targets(jnp.asarray(X_TARGET))),))
@@ -239,6 +242,7 @@ def test_queries_with_given_hyperparameters_do_not_see_the_labels():
     assert len({*a.ravel().tolist(), 0, 4}) == 5
 
 
+@pytest.mark.slow  # its batches are refits, above
 def test_integrated_variance_as_a_stage(posterior):
     pool = make_pool(jnp.asarray(X_POOL))
     rule = integrated_variance(posterior_covariance)

@@ -83,6 +83,7 @@ def test_chunks_and_subsets_give_the_same_rows(posterior, float64):
     np.testing.assert_allclose(pieces(posterior, context, jnp.asarray(X)), whole, rtol=1e-4, atol=1e-8)
 
 
+@pytest.mark.slow  # queries about targets: tests/acquisition/test_epig.py
 def test_in_a_query_the_best_row_is_picked(posterior, float64):
     query = Query((Stage(epig_scores, best, context=targets(jnp.asarray(X_TARGET))),))
     pool = make_pool(jnp.asarray(X))

@@ -283,6 +283,7 @@ def test_class_prior_counts_targets_by_their_weights():
     np.testing.assert_allclose(same.weight, weight, rtol=1e-5)
 
 
+@pytest.mark.slow  # the information about joint targets is enumerated above
 def test_joint_stage_is_between_epig_and_bald():
     context = joint_targets(targets(X[:4] * 3), 2000)
     scores = jax.jit(lambda key: jepig_scores(ROUND.posterior, context(key, ROUND, dense), X))(KEY)

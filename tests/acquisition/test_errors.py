@@ -15,6 +15,7 @@ from bal.typing import Candidates, Learner, Posterior, Round
 from tests import oracles
 
 K, C = 50, 3
+BALD, BALD_ERROR, EPIG = jax.jit(bald), jax.jit(standard_error(bald)), jax.jit(epig)
 RNG = np.random.default_rng(0)
 
 
@@ -35,9 +36,8 @@ def jackknife(statistic):
 def test_by_leaving_out_each_draw():
     rows, there = draws(2, 6, 1.0)
     expected = jackknife(lambda kept: oracles.bald(rows[:, kept]))
-    np.testing.assert_allclose(jax.jit(standard_error(bald))(rows), expected, rtol=1e-4)
-    score = jax.jit(epig)
-    expected = jackknife(lambda kept: np.asarray(score(rows[:, kept], there[:, kept]), np.float64))
+    np.testing.assert_allclose(BALD_ERROR(rows), expected, rtol=1e-4)
+    expected = jackknife(lambda kept: np.asarray(EPIG(rows[:, kept], there[:, kept]), np.float64))
     np.testing.assert_allclose(jax.jit(standard_error(epig))(rows, there), expected, rtol=1e-3)
 
 
@@ -53,7 +53,7 @@ def test_coverage_over_sets_of_draws(spread):
     """Of 600 sets the scores spread as the errors say, and 3 errors hold nearly all of them about their mean."""
     rows = draws(600, 4, spread)
     flat = rows.reshape(-1, K, C)
-    score, error = (np.asarray(jax.jit(f)(flat)).reshape(600, 4) for f in (bald, standard_error(bald)))
+    score, error = (np.asarray(f(flat)).reshape(600, 4) for f in (BALD, BALD_ERROR))
     ratio = error.mean(0) / score.std(0)
     assert (ratio > 0.9).all(), ratio
     assert (ratio < 1.25).all(), ratio
@@ -62,7 +62,7 @@ def test_coverage_over_sets_of_draws(spread):
 
 def test_the_gap_of_picks():
     (rows,) = draws(1, 6, 1.0)
-    scores = np.asarray(bald(jnp.asarray(rows)))
+    scores = np.asarray(BALD(rows))
     eligible = np.array([True, True, True, False, True, True])
     order = [n for n in np.argsort(-scores) if eligible[n]]
     some = Candidates(jnp.asarray(rows), jnp.arange(6), jnp.asarray(eligible), jnp.ones(6))
@@ -90,7 +90,7 @@ def test_in_a_query_about_targets():
     stage = Stage(predictions, with_standard_errors(epig), targets(np.arange(2), jnp.array([1.0, 3.0])))
     round = Round(posterior, make_pool(jnp.arange(5)), empty_log(1, jnp.zeros(1)), None)
     picks = jax.jit(lambda: run_query(jax.random.key(0), Query((stage,)), round, 1, dense)[0])()
-    scores = np.asarray(epig(rows, rows[:2], jnp.array([1.0, 3.0])))
+    scores = np.asarray(EPIG(rows, rows[:2], jnp.array([1.0, 3.0])))
     assert picks.indices.tolist() == [scores.argmax()]
     assert picks.info["gap"] == pytest.approx(np.diff(np.sort(scores))[-1], rel=1e-4)
     assert picks.info["gap_error"] > 0

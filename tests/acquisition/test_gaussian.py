@@ -90,7 +90,7 @@ def test_bald_of_a_confident_process_keeps_its_relative_accuracy(ratio):
 
 
 def test_bald_bounds_the_information_of_the_mixture_from_above():
-    moments = random_moments(11, num_rows=8, num_draws=4)
+    moments = random_moments(11, num_rows=4, num_draws=4)
     exact = np.array([oracles.mixture_information(*row) for row in zip(*(np.asarray(leaf) for leaf in moments))])
     assert np.all(gaussian_bald(moments) >= exact - 1e-5)
     assert np.min(gaussian_bald(moments) - exact) < 0.1

@@ -12,7 +12,14 @@ from bal import acquisition
 from bal.pool import chunked, streamed
 
 NAMES = sorted(ACQUISITIONS)
+MAPPED = {"bald", "epig", "gaussian_epig", "mixture_bald", "probit_bald", "total_variance"}
+WIDE = {"corrected_bald", "covariance_epig", "gaussian_bald", "houlsby_bald", "probit_epig", "robust_bald"}
+"""By default some of each kind of prediction: all scores are compared with float64 in tests of their own."""
 COMPILED = {name: case._replace(function=jax.jit(case.function)) for name, case in ACQUISITIONS.items()}
+
+
+def marked(default):
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name not in default)) for name in NAMES]
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -88,6 +95,7 @@ def test_row_wise(case):
     close(case.function(rows(inputs, picked)), scores[picked])
 
 
+@pytest.mark.parametrize("name", marked(MAPPED), scope="module")
 def test_streamed_rows_score_as_many(name, case):
     """Chunks of as many rows as elsewhere here, against the scores of all rows at once."""
     few, expected = rows(hard(case.inputs)[0], slice(60)), hard_scores(name, LARGE, "float32")[:60]
@@ -116,6 +124,7 @@ def test_traced_once(case):
     assert case.function._cache_size() == before > 0
 
 
+@pytest.mark.parametrize("name", marked(MAPPED), scope="module")
 def test_several_pools_in_chunks_score_as_one(name, case):
     """`vmap` of chunks of as many rows as elsewhere here, against the scores of all rows at once."""
     fold = lambda leaf: leaf[:120].reshape(2, 60, *leaf.shape[1:])
@@ -123,6 +132,7 @@ def test_several_pools_in_chunks_score_as_one(name, case):
     close(jax.jit(jax.vmap(lambda pool: chunked(ROWS).map(case.function, (), pool)))(both), expected)
 
 
+@pytest.mark.parametrize("name", marked(WIDE), scope="module")
 def test_float32_against_float64(name):
     ordinary = ~hard(ACQUISITIONS[name].inputs)[1][:ROWS]
     close(hard_scores(name, ROWS, "float32")[ordinary], hard_scores(name, ROWS, "float64")[ordinary], 1e-5)
@@ -152,6 +162,7 @@ def test_equal_rows_tie_wherever_they_stand(name, num_rows, dtype):
     assert (twins == twins[0]).all()
 
 
-def test_lowers_for_every_platform(case):
+@pytest.mark.parametrize("name", marked(MAPPED), scope="module")
+def test_lowers_for_every_platform(name, case):
     traced = case.function.trace(predictions(case.inputs))
     assert traced.lower(lowering_platforms=("cpu", "cuda", "tpu")).as_text()

@@ -22,6 +22,11 @@ from bal.typing import Data, Learner, Task
 KEY, OTHER = jax.random.key(0), jax.random.key(1)
 CAPACITY, REAL = 10, 6
 GROWING = [name for name in sorted(LEARNERS) if LEARNERS[name].grows]
+LOWERED = {
+    "gp_softmax",
+    "laplace",
+    "vbll",
+}  # of the others the parts are in these, or in those of tests/test_accelerator
 
 
 def test_every_public_learner_has_a_row():
@@ -32,14 +37,18 @@ def test_every_public_learner_has_a_row():
 
 
 SLOW = {
-    *("ensemble: bootstrap", "ensemble: convolutions", "ensemble: mixture density", "mc_dropout: linen", "mcmc", "mile")
+    *("bayesian_softmax: factored", "ensemble: bootstrap", "ensemble: convolutions", "ensemble: gaussian"),
+    *("ensemble: mixture density", "gp_regression: mixture", "laplace: kfac", "mc_dropout: flax", "mc_dropout: linen"),
+    *("mcmc", "mile"),
 }
 """The sampler of `from_numpyro`, on a longer program; variants of other rows, or with default tests of their own."""
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in sorted(LEARNERS)]
-)
+def marked(names, slow):
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in names]
+
+
+@pytest.fixture(scope="module", params=marked(sorted(LEARNERS), SLOW))
 def case(request):
     return LEARNERS[request.param]
 
@@ -139,9 +148,9 @@ def test_what_is_not_finite_in_training_is_never_silent(case, fitted, bad, where
     assert np.isnan(found).any(-1).all() or unconverged(state), found
 
 
-def test_pending_rows_in_the_middle_change_nothing():
+@pytest.mark.parametrize("case", ["ensemble"], indirect=True)
+def test_pending_rows_in_the_middle_change_nothing(fitted):
     """The same real rows, interleaved with padding: the minibatches name the same rows in the same order."""
-    fitted = compiled(LEARNERS["ensemble"].learner, make_data())
     spread = np.array([0, 7, 1, 2, 8, 3, 4, 9, 5, 6])
     shuffled = jax.tree.map(lambda leaf: np.asarray(leaf)[spread], fitted.data)
     close(predict(fitted, fitted.fit(KEY, shuffled)), predict(fitted, fitted.state))
@@ -174,7 +183,7 @@ def spread(predictions):
     return np.asarray((predictions - predictions[..., :1]).var(1).sum(-1))
 
 
-@pytest.mark.parametrize("case", GROWING, indirect=True)
+@pytest.mark.parametrize("case", marked(GROWING, SLOW), indirect=True)
 def test_variance_grows_away_from_the_labels(fitted):
     x = np.asarray(fitted.data.x)
     near, far = (spread(fitted.rows(fitted.state, scale * x)[0]) for scale in np.float32([1, 20]))
@@ -182,21 +191,22 @@ def test_variance_grows_away_from_the_labels(fitted):
     assert (far > near).all()
 
 
-@pytest.mark.parametrize("case", GROWING, indirect=True)
+@pytest.mark.parametrize("case", marked(GROWING, {*GROWING} - LOWERED), indirect=True)
 def test_lowers_for_accelerators(fitted):
     both = jax.jit(lambda key, data: fitted.rows(fitted.fit(key, data), data.x))
     assert both.trace(KEY, fitted.data).lower(lowering_platforms=("cpu", "cuda", "tpu")).as_text()
 
 
-def test_learns():
+@pytest.mark.parametrize("hidden", [(32,), pytest.param((), marks=pytest.mark.slow)])
+def test_learns(hidden):
     """Three separated clusters are told apart after a real training."""
     y = np.arange(40, dtype=np.int32) % CLASSES
     x = 4 * np.asarray(normal(0, CLASSES, 3))[y] + 0.1 * np.asarray(normal(1, 40, 3))
     data = Data(x, y, np.ones(40, np.float32))
-    for network in (learners.mlp((32,), num_outputs=CLASSES), learners.linear(CLASSES)):
-        learner: Learner = learners.ensemble(network, 2, num_steps=300, minibatch_size=16)
-        fitted = compiled(learner, data)
-        assert (np.asarray(predict(fitted, fitted.state)).mean(1).argmax(-1) == y).all()
+    network = learners.mlp(hidden, num_outputs=CLASSES) if hidden else learners.linear(CLASSES)
+    learner: Learner = learners.ensemble(network, 2, num_steps=300, minibatch_size=16)
+    fitted = compiled(learner, data)
+    assert (np.asarray(predict(fitted, fitted.state)).mean(1).argmax(-1) == y).all()
 
 
 @pytest.mark.slow

@@ -21,8 +21,22 @@ KEY = jax.random.key(0)
 LARGE = 2000
 SLOW = {"k_medoids", "probcover", "typiclust", "mutual_information"}
 """All pairs of rows, or an inverse of them: 600 rows for these, above the 499 from which reductions may drop NaN."""
-LONG = {"badge", "bait", "batchbald", "epig_batch", "kmeans_pp", "sparse_iht", "typiclust"}
-"""A second of compilation or more each for several pools at once."""
+LONG = {
+    *("bait", "batchbald", "confident_coreset", "epig_batch", "frank_wolfe_kernel", "greedy_draw", "k_medoids"),
+    *("mutual_information", "probcover", "softmax", "softrank", "sparse_iht", "typiclust", "with_standard_errors"),
+}
+"""The longest to compile once more, for a large pool; variants of other rows, or with default tests of their own."""
+MAPPED = {"best", "k_center", "max_det", "power", "sparse_greedy", "transformed"}
+"""Of several pools at once by default: one of each way to go through them."""
+WIDE = {"badge", "bait", "best", "integrated_variance", "max_det", "mutual_information", "sparse_greedy", "transformed"}
+"""Traced once more in a program of float64 by default: what computes in it."""
+
+
+def marked(slow):
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in sorted(SELECTORS)]
+
+
+large_pools = pytest.mark.parametrize("name", marked(LONG), scope="module")
 
 
 @pytest.fixture(scope="module", params=sorted(SELECTORS))
@@ -70,7 +84,8 @@ def test_distinct_eligible_and_in_shape(case):
     assert eligible[np.asarray(picks.indices)].all()
 
 
-def test_masked_is_compact(case, large):
+@large_pools
+def test_masked_is_compact(name, case, large):
     """Rows that may not be picked change nothing: the same picks as without them (per-row keys hang on the id)."""
     if case.draws_by_position:
         pytest.skip("equal in distribution, tested with the rule")
@@ -134,12 +149,8 @@ def test_deterministic_or_with_probabilities(case):
         assert (np.asarray(a.log_q) <= 0).all()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in sorted(SELECTORS)],
-    scope="module",
-)
-def test_vmap_of_pools_smaller_than_the_batch_is_a_loop_of_masked_ones(case):
+@pytest.mark.parametrize("name", marked({*SELECTORS} - MAPPED), scope="module")
+def test_vmap_of_pools_smaller_than_the_batch_is_a_loop_of_masked_ones(name, case):
     """Two rows for three places, several pools at once, are picked as by the program of all rows, one after another."""
     kept, keys = np.array([5, 17]), jax.random.split(KEY, 4)
     masked = [case.candidates(seed, eligible=np.isin(np.arange(ROWS), kept)) for seed in range(4)]
@@ -183,6 +194,7 @@ def spoil(tree, rows, value, entries=False):
     return jax.tree.unflatten(structure, leaves)
 
 
+@large_pools
 def test_what_is_not_finite_or_equal_in_a_large_pool(name, case, large):
     """One program. NaN never wins and is counted, infinite rows spoil no batch, equal rows rank by position."""
     some = case.candidates(n=large)
@@ -210,7 +222,8 @@ def test_hostile_arrays_give_a_batch(dtype, name, case):
     assert not fuzz(name, case, 25, dtype)
 
 
-def test_float32_rows_stay_float32_in_a_float64_program(case):
+@pytest.mark.parametrize("name", marked({*SELECTORS} - WIDE), scope="module")
+def test_float32_rows_stay_float32_in_a_float64_program(name, case):
     """As scripts have it that switch on float64 for a Gaussian process."""
     some = case.candidates()
     narrow = jax.tree.map(lambda x: x.dtype, jax.eval_shape(lambda c: case.select(KEY, c, 3), some))
@@ -222,6 +235,7 @@ def test_float32_rows_stay_float32_in_a_float64_program(case):
     assert wide.log_q is None or wide.log_q.dtype == jnp.float32
 
 
+@pytest.mark.slow  # rules that need float64 have tests of their own in it
 def test_float64_rows_have_float64_scores(case):
     some = jax.tree.map(lambda x: np.asarray(x, float) if x.dtype == jnp.float32 else x, case.candidates())
     with jax.enable_x64(True):

@@ -117,7 +117,17 @@ def test_the_table_of_kinds_is_closed():
     assert all(row.keys() == LEARNERS.keys() for row in ABOUT.values())
 
 
-@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in ABOUT for kind in LEARNERS])
+AGAIN = {("alc", "gaussian, kernel"), ("functional_epig", "gaussian")}  # moments and kernels, each with another score
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, marks=[pytest.mark.slow] * ((name, kind) in AGAIN))
+        for name in ABOUT
+        for kind in LEARNERS
+    ],
+)
 def test_kind_of_prediction_times_scores_about_targets(name, kind):
     """It works, and the scores of different rows differ; or it says what it needs when it is traced."""
     posterior, over = Posterior(WEIGHTS, LEARNERS[kind]), host() if kind == "host" else dense

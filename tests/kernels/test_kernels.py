@@ -95,7 +95,7 @@ def test_draw_covariance_is_that_of_numpy():
     np.testing.assert_allclose(gram(kernel), np.cov(wide(means)), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("members", [1, K])
+@pytest.mark.parametrize("members", [pytest.param(1, marks=pytest.mark.slow), K])
 def test_last_layer_gradients_are_those_of_autodiff(members):
     """Explicit ``[n, members * F * C]`` gradients of -log p(ŷ) in the weights of linear heads."""
     h, weights = normal(1, N, members, F), normal(2, members, F, C)
@@ -191,7 +191,7 @@ def test_ntk_is_the_limit_of_gradients_of_wide_networks():
     assert (abs(samples.mean(0) - gram(ntk(1)(candidates(x)))) < 5 * standard_error).all()
 
 
-@pytest.mark.parametrize("kernel", [nngp(3), ntk(3, 1.5, 0.1)])
+@pytest.mark.parametrize("kernel", [pytest.param(nngp(3), marks=pytest.mark.slow), ntk(3, 1.5, 0.1)])
 def test_a_row_and_its_copy_are_one(kernel):
     x = jnp.concatenate([normal(1, 4, 5), normal(1, 4, 5), jnp.zeros((1, 5))])
     k = jax.jit(kernel)(candidates(x))
@@ -225,6 +225,7 @@ def test_errors_teach():
         kernel_sum()
 
 
+@pytest.mark.slow  # layers by autodiff are above, tapped networks in test_flax_modules.py
 @pytest.mark.parametrize("members", [2])
 def test_tapped_networks_give_the_gradients_of_all_dense_layers(members):
     """Inner products of factored gradients = those of the whole gradient by autodiff, biases included."""

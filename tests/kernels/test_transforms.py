@@ -83,7 +83,7 @@ def test_given_known_needs_float64_and_has_it():
     np.testing.assert_allclose(jax.jit(lambda c: linear(given_known(1e-8)(KEY, c)).diag())(c), expected, rtol=1e-2)
 
 
-@pytest.mark.parametrize("kernel", [linear, nngp(2)])
+@pytest.mark.parametrize("kernel", [linear, pytest.param(nngp(2), marks=pytest.mark.slow)])
 def test_conditioned_is_explicit_conditioning(kernel):
     c = as_jax(features())
     both = jnp.concatenate([c.rows, c.known[REAL]])
@@ -218,7 +218,7 @@ def test_rows_sketched_in_chunks_are_those_of_the_transform():
         rows(Posterior(None, learner), None, gradients)
 
 
-@pytest.mark.parametrize("n", [24, 2_000])
+@pytest.mark.parametrize("n", [pytest.param(24, marks=pytest.mark.slow), 2_000])
 def test_one_row_that_is_not_finite_spoils_no_other(n):
     """Rows of NaN and infinity stay so and are left out of every mean over the pool."""
     x, real = np.array(normal(0, n, F)), np.ones(n, bool)
@@ -267,7 +267,10 @@ def test_errors_teach():
     assert map_rows(lambda rows: rows + 1)(KEY, pool_only(KEY, c)).known is None
 
 
-@pytest.mark.parametrize(("scale", "noise"), [(1.0, None), (1.0, 1e-6), (10.0, 1e-5), (30.0, 1e-3)])
+@pytest.mark.parametrize(
+    ("scale", "noise"),
+    [(1.0, None), (10.0, 1e-5), *(pytest.param(*pair, marks=pytest.mark.slow) for pair in ((1.0, 1e-6), (30.0, 1e-3)))],
+)
 def test_conditioned_on_more_labels_than_the_rank_of_the_kernel(scale, noise):
     """Eight features, twenty labels: rounded to float32 their matrix is not positive definite."""
     x, known = scale * normal(0, 30, 8), scale * normal(1, 20, 8)

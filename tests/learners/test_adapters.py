@@ -227,7 +227,9 @@ class Stop(Exception):
     pass
 
 
-@hosts
+@pytest.mark.parametrize(
+    "learner", [pytest.param(HOSTS["sklearn"], marks=pytest.mark.slow), HOSTS["functions"]], ids=HOSTS
+)
 def test_a_run_is_resumed_by_fitting_anew(learner, tmp_path):
     setup = Setup(learner, entropy(), batch_size=2, num_rounds=3, num_initial=6)
     task = Task(make_pool(X), CLASSES)

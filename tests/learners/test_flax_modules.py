@@ -54,6 +54,7 @@ cross_entropy = optax.losses.softmax_cross_entropy_with_integer_labels
 SGD = optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.1, momentum=0.9))
 INIT = {kind: jax.jit(net.init) for kind, net in NETS.items()}
 kinds = pytest.mark.parametrize("kind", NETS)
+linen_is_slow = pytest.mark.parametrize("kind", ["nnx", pytest.param("linen", marks=pytest.mark.slow)])
 
 
 def layers(kind: str, params: Any) -> tuple[Any, Any, Any]:
@@ -79,11 +80,11 @@ def test_without_a_key_it_is_the_function_written_out(kind):
     h = (h - mean) / spread * np.asarray(norm["scale"])[None] + np.asarray(norm["bias"])[None]
     features = np.maximum(h, 0)
     outputs = features @ last["kernel"] + np.asarray(last["bias"])[None]
-    for got, want in zip(NETS[kind].apply(params, X), (outputs, features), strict=True):
+    for got, want in zip(jax.jit(NETS[kind].apply)(params, X), (outputs, features), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
-@kinds
+@linen_is_slow
 def test_a_draw_has_one_mask_per_layer_and_training_one_per_row(kind):
     """Features behind two dropouts, of ones: a unit is kept with probability ¾ · ½ and is then 8/3."""
     net = NETS[kind]
@@ -153,7 +154,7 @@ def trained(kind: str, params: Any, data: Data) -> Any:
     return train(loss, SGD, KEY, params, data, 4, 3)
 
 
-@kinds
+@linen_is_slow
 def test_batch_statistics_follow_the_minibatches_as_in_flax_by_hand(kind):
     """Weights and running statistics; a decay of weights does not touch the latter, rows of weight 0 have no say."""
     start = moved_params(kind)
@@ -171,7 +172,7 @@ def test_batch_statistics_follow_the_minibatches_as_in_flax_by_hand(kind):
         assert (before != moved).all()
 
 
-@pytest.mark.parametrize("kind", ["nnx", pytest.param("linen", marks=pytest.mark.slow)])
+@linen_is_slow
 def test_where_the_statistics_of_a_round_begin(kind):
     fresh, previous = INIT[kind](OTHER, X), moved_params(kind)
     var = lambda tree: np.asarray(layers(kind, tree)[2]["var"])
@@ -187,7 +188,7 @@ def test_where_the_statistics_of_a_round_begin(kind):
     np.testing.assert_allclose(shrunk, 0.5 * var(previous) + 0.25, rtol=1e-6)
 
 
-@kinds
+@linen_is_slow
 def test_the_gradients_of_layers_are_those_of_the_loss(kind):
     """Outer products of the factors are the gradients of weights and biases of both dense layers."""
     params = moved_params(kind)

@@ -118,6 +118,7 @@ def test_laplace_is_that_of_scikit_learn():
     )  # their Newton stops at 1e-10 of the objective
 
 
+@pytest.mark.slow  # rows of weight 0 change nothing: tests/contracts
 @pytest.mark.parametrize("method", METHODS)
 def test_padding_changes_nothing(method):
     places = np.array([0, 2, 3, 5, 6, 8, 9, 10])
@@ -147,7 +148,7 @@ def test_weight_two_counts_a_label_twice(method):
     ("method", "link"),
     [
         ("laplace", "probit"),
-        ("variational", "logit"),
+        pytest.param("variational", "logit", marks=pytest.mark.slow),
         pytest.param("laplace", "logit", marks=pytest.mark.slow),
         pytest.param("variational", "probit", marks=pytest.mark.slow),
     ],
@@ -192,6 +193,7 @@ def test_any_start_ends_at_the_same_posterior(method):
         np.testing.assert_allclose(cold.alpha, newton("probit", X, Y, variance=1e3)[2], atol=1e-9)
 
 
+@pytest.mark.slow  # starts from afar, above
 @pytest.mark.parametrize("method", METHODS)
 def test_steps_that_overshoot_are_taken_back(method):
     """Labels disagree at one place, whose prior mean is 12: full steps lead from side to side, ever further."""
@@ -213,7 +215,8 @@ def test_steps_that_overshoot_are_taken_back(method):
         np.testing.assert_allclose(found.alpha, weight * sign * (slopes("logit", f)[0] @ mass), atol=1e-3)
 
 
-@pytest.mark.parametrize("method", ["variational", pytest.param("laplace", marks=pytest.mark.slow)])
+@pytest.mark.slow  # buckets of mapped seeds: test_gp_buckets.py
+@pytest.mark.parametrize("method", METHODS)
 def test_vmap_is_a_loop(method):
     """Without padding, against problems that are padded."""
     labels = np.array([Y, 1 - Y, np.arange(8) % 2])
@@ -264,6 +267,7 @@ def test_the_objective_is_evidence_plus_prior_and_draws_are_kept_apart():
         np.testing.assert_allclose(mean[:, draw], offset + gram(X_NEW, X) @ slope, atol=1e-9)
 
 
+@pytest.mark.slow  # two means that are held are above
 def test_a_mean_that_is_held_counts_where_others_are_fitted():
     """It is the mean of the latent, whatever units the rest is fitted in."""
     chosen = Hyperparameters(1, given.choose, "natural")
@@ -272,7 +276,8 @@ def test_a_mean_that_is_held_counts_where_others_are_fitted():
     np.testing.assert_allclose(run(learner, data())[1].mean[:, 0], expected, atol=1e-9)
 
 
-@pytest.mark.parametrize("method", ["laplace", pytest.param("variational", marks=pytest.mark.slow)])
+@pytest.mark.slow  # the contracts of learners run in float32
+@pytest.mark.parametrize("method", METHODS)
 def test_single_precision(method):
     wide = run_approximate(prior(), method, "probit")
     with jax.enable_x64(False):
@@ -281,6 +286,7 @@ def test_single_precision(method):
     np.testing.assert_allclose(narrow.alpha, wide.alpha, atol=1e-3)
 
 
+@pytest.mark.slow  # gaps at the end and units with fits that end early have tests of their own
 @pytest.mark.parametrize(("name", "method"), [("laplace", laplace), ("variational", variational)])
 def test_the_gap_tells_an_early_end(name, method):
     early = jax.jit(lambda given: approximate(prior(), method(num_steps=1), probit, given, jnp.zeros(8)).gap)

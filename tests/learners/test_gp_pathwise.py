@@ -123,6 +123,7 @@ def test_the_posterior_itself_is_at_hand(fitted):
     np.testing.assert_allclose(jax.jit(own)(fitted.state), fitted.exact(fitted.data).variance[:, 0], atol=1e-9)
 
 
+@pytest.mark.slow  # rows, keys and padding: tests/contracts
 def test_draws_are_functions(fitted):
     """Row by row, in any order and number, the same; another key, other functions; padding changes none."""
     whole = fitted.functions(X_NEW)

@@ -260,6 +260,7 @@ def test_float32_that_fails_is_refused():
     check_predictions(predicted(learner, fitted(learner, high), high.x), 100)
 
 
+@pytest.mark.slow  # by the same check of predictions as above
 def test_a_campaign_refuses_it_too():
     x = np.linspace(0, 1, 100, dtype=np.float32)[:, None]
     learner = gp_regression(process(gpjax.kernels.RBF(lengthscale=2.0), 1e-9))
@@ -282,7 +283,8 @@ LOOPS = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "given")) for name in LOOPS])
+@pytest.mark.slow  # experiments of other learners: tests/test_loop.py; posteriors: above
+@pytest.mark.parametrize("name", LOOPS)
 def test_whole_experiments_agree(name):
     """Four seeds on two host devices, restarts and all: ends, and is what one seed at a time and a vmap give."""
     hyperparameters, query, by_vmap = LOOPS[name]

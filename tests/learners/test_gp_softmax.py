@@ -193,7 +193,7 @@ def pairs(c):
     return np.mean([pair(i, j) for i in range(len(c)) for j in range(i)], 0)
 
 
-@pytest.mark.parametrize("name", SHIFTS)
+@pytest.mark.parametrize("name", [pytest.param("two", marks=pytest.mark.slow), "each"])
 def test_latents_at_new_rows_are_those_of_the_dense_formula(name):
     """Of several draws of hyper-parameters the covariance is the mean of theirs and that of their means."""
     one, size = fitted(name), (CLASSES[name], len(X_NEW))
@@ -221,7 +221,7 @@ def features(name, frequencies, x):
     return dense(name, np.stack(blocks))
 
 
-@pytest.mark.parametrize("name", SHIFTS)
+@pytest.mark.parametrize("name", [pytest.param("two", marks=pytest.mark.slow), "each"])
 def test_draws_have_the_moments_of_the_posterior(name):
     """Of all classes at all rows together, less their mean over classes, which probabilities do not show.
 
@@ -247,6 +247,7 @@ def test_draws_have_the_moments_of_the_posterior(name):
         assert 1e-6 < np.abs(expected - covariance).max() < 4 * max(v for *_, v, _ in PRIORS[name]) / np.sqrt(FEATURES)
 
 
+@pytest.mark.slow  # rows, keys and padding: tests/contracts
 def test_draws_are_functions():
     """Row by row the same, in any order and number; another key, others; what a row of weight 0 holds is nothing."""
     one, y = fitted("two"), labels("two")
@@ -259,6 +260,7 @@ def test_draws_are_functions():
     assert np.abs(predict(OTHER, data(y)) - whole).min(0).max() > 1e-3
 
 
+@pytest.mark.slow  # labels of one class, one label and none: tests/contracts
 def test_few_labels_of_one_class_or_of_none():
     """The prior decides; a number that is no class makes NaN, which every door refuses, and a fit without an end."""
     one, far = fitted("two"), np.r_[X_NEW[:4], [[50.0, 50.0]]]
@@ -277,6 +279,7 @@ def test_few_labels_of_one_class_or_of_none():
             assert np.isnan(predictions).all()
 
 
+@pytest.mark.slow  # the scores of any draws: tests/acquisition
 def test_bald_and_epig_are_those_of_its_draws():
     """By enumeration of the joint probabilities of labels, draw by draw."""
     one = fitted("each")
@@ -311,6 +314,7 @@ def binary():
     return np.asarray(found.mean)[:, 0], np.asarray(found.variance)[:, 0], evidence
 
 
+@pytest.mark.slow  # three classes are those of the dense formula, above
 def test_two_classes_are_the_binary_classifier():
     """The difference of two latents of kernel k is the latent of kernel 2 k: moments, evidence, and so all else."""
     one, (mean, variance, evidence) = fitted("two"), binary()
@@ -322,6 +326,7 @@ def test_two_classes_are_the_binary_classifier():
     np.testing.assert_allclose(by_moments, expected, atol=1e-7)
 
 
+@pytest.mark.slow  # the latents have their moments, above
 def test_probabilities_and_bald_of_two_classes():
     """Of the draws, within four standard errors of the quadrature of the binary latent's.
 
@@ -348,6 +353,7 @@ def by_quadrature(mean, variance):
     return np.stack([p @ mass, entropy(p @ mass) - entropy(p) @ mass])
 
 
+@pytest.mark.slow  # the contracts of learners run in float32
 def test_single_precision():
     wide = solved("shared", grams("shared", X, X))
     with jax.enable_x64(False):

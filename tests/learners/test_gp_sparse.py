@@ -81,6 +81,7 @@ def test_all_rows_inducing_is_exact():
     agree(fitted(sparse_gp(model(), 24), data(capacity=24)), fitted(gp_regression(model()), data()), 1e-6)
 
 
+@pytest.mark.slow  # behind padding it is exact, above; its bound is that of few rows, below
 def test_few_rows_are_not_exact_and_padding_changes_nothing():
     exact, _ = fitted(gp_regression(model()), data())
     compact, stretched = (fitted(sparse_gp(model(), 5), data(capacity=capacity)) for capacity in (20, 24))
@@ -165,6 +166,7 @@ def test_no_inducing_row_is_refused():
         sparse_gp(model(), 0)
 
 
+@pytest.mark.slow  # sums over outputs: tests/contracts/test_acquisitions.py
 def test_sum_over_outputs():
     learner = gp_regression(process(gpjax.kernels.RBF(), 0.1))
     both, _ = fitted(learner, data())

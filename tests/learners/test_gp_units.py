@@ -173,6 +173,7 @@ def test_what_is_known_is_in_natural_units():
     agree(state.units.scale, [scale, scale])
 
 
+@pytest.mark.slow  # two outputs in natural units are above
 def test_every_output_has_its_scale():
     y = np.stack([Y, 1e4 * Y**2], 1)
     made = process(gpjax.kernels.RBF(lengthscale=0.5), 0.04)
@@ -183,6 +184,7 @@ def test_every_output_has_its_scale():
     agree(block, (alone[0][2] + alone[1][2]) / 2)
 
 
+@pytest.mark.slow  # the posterior that they are of is, below and above; draws: test_gp_pathwise.py
 def test_draws_are_in_natural_units():
     y = 1e4 * (3 + np.sin(X[:, 0]))
     made = process(gpjax.kernels.RBF(lengthscale=2.0, n_dims=2), 1e-8)
@@ -250,7 +252,9 @@ def test_scales_of_odd_labels(y):
 # --- inputs and labels of odd types ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["int32", "bool", "float16"])
+@pytest.mark.parametrize(
+    "dtype", ["int32", pytest.param("bool", marks=pytest.mark.slow), pytest.param("float16", marks=pytest.mark.slow)]
+)
 def test_inputs_that_are_not_floats(dtype):
     """The same numbers as floats: in no integer or half would a lengthscale or a noise keep its value."""
     x = (np.arange(8)[:, None] * [1, 3] % 4 > 1) if dtype == "bool" else np.arange(8)[:, None] * [1, 3] % 5

@@ -37,7 +37,8 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", ["laplace", pytest.param("neural_linear", marks=pytest.mark.slow)])
+@pytest.mark.slow  # experiments of other learners: tests/test_loop.py; these posteriors: tests of their own
+@pytest.mark.parametrize("name", MODELS)
 def test_draws_in_a_run(name):
     """BALD picks new rows in every round, and what is learned from nine labels tells two clusters apart."""
     y = (np.arange(12) % 2).astype(np.int32)

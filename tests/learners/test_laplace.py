@@ -195,8 +195,8 @@ class Tokens(linen.Module):
 
 def test_linen_weights_come_with_their_biases():
     net = network(Tokens())
-    params = net.init(KEY, jnp.asarray(X))
-    last = layers_at(net, categorical, params, jnp.asarray(X))[-1]
+    params = jax.jit(net.init)(KEY, X)
+    last = jax.jit(lambda params, x: layers_at(net, categorical, params, x)[-1])(params, X)
     expected = with_bias(params["params"]["Dense_0"]), with_bias(params["params"]["Dense_1"])
     assert any(part.shape == last.weights.shape and (part == last.weights).all() for part in expected)
 
@@ -204,14 +204,14 @@ def test_linen_weights_come_with_their_biases():
 def test_what_goes_wrong_is_said():
     data = Data(jnp.asarray(X), jnp.zeros(8, int), jnp.asarray(WEIGHT))
     with pytest.raises(ValueError, match="dense layers that see one vector a row"):
-        laplace(network(Tokens()), 2, "kfac").init(KEY, data)
+        jax.eval_shape(laplace(network(Tokens()), 2, "kfac").init, KEY, data)
     with pytest.raises(ValueError, match="one of last_kfac, last_layer, diagonal, kfac, full, got 'dense'"):
         laplace(NET, 2, "dense")
     wide = laplace(mlp((100, 100), CLASSES), 2, "full", num_steps=0)
     with pytest.raises(ValueError, match=r"a whole Hessian of \d+ weights takes"):
         jax.eval_shape(lambda: wide.fit(KEY, wide.init(KEY, data), data))
     with pytest.raises(ValueError, match="needs a network with a dense layer"):
-        laplace(network(linen.BatchNorm(True)), 2).init(KEY, data)
+        jax.eval_shape(laplace(network(linen.BatchNorm(True)), 2).init, KEY, data)
     diverged = laplace(NET, 2, num_steps=0)
     state = jax.jit(lambda data: diverged.fit(KEY, diverged.init(KEY, data), data))(data._replace(x=data.x * jnp.nan))
     assert not state.converged.any()

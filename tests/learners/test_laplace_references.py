@@ -55,7 +55,9 @@ def their(structure):
     return create_ggn_mv(model, held, data, loss_fn="cross_entropy"), held, model
 
 
-@pytest.mark.parametrize("structure", [pytest.param("full", marks=pytest.mark.slow), "diagonal", "last_layer"])
+@pytest.mark.parametrize(
+    "structure", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("full", "diagonal")), "last_layer"]
+)
 def test_linearized_predictions_have_the_mean_and_covariance_of_laplax(structure):
     with jax.enable_x64(True):
         product, held, model = their(structure)
@@ -83,6 +85,7 @@ def test_linearized_predictions_have_the_mean_and_covariance_of_laplax(structure
     np.testing.assert_allclose(np.einsum("kno,knp->nop", moved, moved), expected["pred_cov"], rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.slow  # the evidence by eigenvalues: test_laplace.py
 def test_the_evidence_has_the_log_determinant_of_stochastic_lanczos_quadrature():
     """By matfree, with twelve steps for thirteen eigenvalues that differ; within four of its errors."""
     with jax.enable_x64(True):

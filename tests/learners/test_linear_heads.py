@@ -148,18 +148,20 @@ def test_units_of_labels_do_not_matter(learner):
 
 
 def test_a_head_on_a_trained_network_is_the_posterior_of_its_features():
-    network = mlp((4,), 1)
-    learner = neural_linear(network, bayesian_linear(noise=0.2, prior=1.5), likelihood=gaussian(0.2), num_steps=30)
+    learner = neural_linear(mlp((4,), 1), bayesian_linear(noise=0.2, prior=1.5), likelihood=gaussian(0.2), num_steps=30)
     state = fitted(learner)
-    phi, phi_new = (np.c_[np.float64(network.apply(state.params, x)[1]), np.ones(len(x))] for x in (X, X_NEW))
+    hidden = state.params["hidden"][0]
+    features_of = lambda x: np.maximum(np.float64(x) @ np.float64(hidden["kernel"]) + np.float64(hidden["bias"]), 0)
+    phi, phi_new = (np.c_[features_of(x), np.ones(len(x))] for x in (X, X_NEW))
     covariance = np.linalg.inv(np.eye(5) / 1.5 + phi.T @ phi / 0.2)
-    found = learner.predict(state, X_NEW)
+    given = Data(jnp.asarray(X), jnp.asarray(Y), jnp.asarray(ONES))
+    both = jax.jit(lambda state, x: (learner.predict(state, x), learner.condition(KEY, state, given)))
+    found, again = both(state, X_NEW)
     np.testing.assert_allclose(found.mean[:, 0], phi_new @ covariance @ phi.T @ Y / 0.2, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.variance[:, 0], np.sum(phi_new @ covariance * phi_new, 1), rtol=1e-4)
-    given = learner.condition(KEY, state, Data(jnp.asarray(X), jnp.asarray(Y), jnp.asarray(ONES)))
-    np.testing.assert_allclose(given.head.mean, state.head.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(again.head.mean, state.head.mean, rtol=1e-5, atol=1e-6)
     with pytest.raises(TypeError, match=r"expected a learner of JAX as head, got an object of type Learner"):
-        neural_linear(network, from_functions(lambda x, y: 0.0, lambda model, x: np.zeros((len(x), 2))))
+        neural_linear(mlp((4,), 1), from_functions(lambda x, y: 0.0, lambda model, x: np.zeros((len(x), 2))))
 
 
 def test_bad_settings_are_taught():

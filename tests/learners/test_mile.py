@@ -55,6 +55,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow  # how chains are judged and told of: test_sampled.py
 @pytest.mark.parametrize("name", ["too short", pytest.param("steps too large", marks=pytest.mark.slow)])
 def test_chains_that_are_no_posterior_say_so(name):
     settings, seen = BAD[name]

@@ -62,7 +62,7 @@ def test_conv_is_correlation_by_definition(shape):
         [sum(correlate2d(image[..., a], w[..., a, b], mode="valid") for a in range(x.shape[-1])) for b in range(5)]
         for image in x
     ]
-    assert_allclose(conv(jnp.asarray(x), jnp.asarray(w)), np.moveaxis(wanted, 1, -1), rtol=1e-4, atol=1e-5)
+    assert_allclose(jax.jit(conv)(*images_and_weights(shape)), np.moveaxis(wanted, 1, -1), rtol=1e-4, atol=1e-5)
 
 
 @shapes
@@ -210,7 +210,9 @@ def test_rows_do_not_see_each_other(name, key):
         assert_allclose(part, np.asarray(full)[order], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mlp", "lenet", pytest.param("gal_cnn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lenet", "gal_cnn"))]
+)
 def test_masks_follow_the_key_under_jit_and_vmap(name):
     net, params, x = made(name)
     keys = jax.random.split(jax.random.key(1), 4)
@@ -268,7 +270,9 @@ def test_init_scale():
     assert abs(kernel["kernel"].std() * 20 - 1) < 0.03
 
 
-@pytest.mark.parametrize("name", ["linear", "mlp", "lenet", pytest.param("gal_cnn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["lenet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("linear", "mlp", "gal_cnn"))]
+)
 def test_training_step_lowers_for_every_platform(name):
     net, params, x = made(name)
 

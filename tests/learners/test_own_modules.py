@@ -151,8 +151,18 @@ def test_a_slow_convolution_is_named_once(net, reason):
 CONVS = [((3, 3), (1, 1), "SAME", 1), ((4, 3), (1, 1), "VALID", 9), ((3, 3), (2, 3), "SAME", 9), ((2, 2), (2, 1), 1, 1)]
 
 
-@pytest.mark.parametrize(("kernel", "strides", "padding", "channels"), CONVS)
-@pytest.mark.parametrize("kind", ["nnx", "linen"])
+DEFAULT = {("nnx", 2), ("linen", 1)}
+"""The others are as long to compile, with other numbers."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "kernel", "strides", "padding", "channels"),
+    [
+        pytest.param(kind, *conv, marks=[pytest.mark.slow] * ((kind, place) not in DEFAULT))
+        for kind in ("nnx", "linen")
+        for place, conv in enumerate(CONVS)
+    ],
+)
 def test_convolutions_of_flax_take_the_fast_form(kind, kernel, strides, padding, channels):
     x = np.random.default_rng(0).normal(size=(2, 8, 7, channels)).astype(np.float32)
     make = lambda rngs: nnx.Conv(channels, 2, kernel, strides, padding=padding, rngs=rngs)

@@ -68,7 +68,7 @@ def log_likelihood(prediction, y):
     ("learner", "scale"),
     [
         (learners.from_numpyro(line, 4, **SHORT), 2.0),
-        (learners.from_numpyro(own_line, 4, **SHORT), 2.0),
+        pytest.param(learners.from_numpyro(own_line, 4, **SHORT), 2.0, marks=pytest.mark.slow),
         (learners.mcmc(learners.linear(2), 4, **SHORT, prior_scale=0.7), 0.7),
     ],
     ids=["model", "model that weighs", "network"],
@@ -163,8 +163,8 @@ def classes(x, y=None):
 def test_finitely_many_values_are_classes():
     learner = learners.from_numpyro(classes, 4, **SHORT)
     data = Data(jnp.ones((3, 1)), jnp.array([0, 1, 2]), jnp.ones(3))
-    state = learner.init(KEY, data)
-    found, weights = learner.predict(state, 2 * data.x), np.asarray(state.draws["weights"])[:, 0]
+    state = jax.jit(learner.init)(KEY, data)
+    found, weights = jax.jit(learner.predict)(state, 2 * data.x), np.asarray(state.draws["weights"])[:, 0]
     np.testing.assert_allclose(found[0], jax.nn.log_softmax(2 * weights, -1), rtol=1e-5)
 
 
@@ -178,15 +178,25 @@ class Told(NamedTuple):
     chain: ChainReport
 
 
-def test_chains_that_are_too_short_are_told_of():
-    """In the state, in `info` of every query, and in a warning."""
-    values = RANDOM.normal(size=(2, 8, 3)).cumsum(1).astype(np.float32)
+def too_short():
+    """The report on chains that have not met, and a state that holds it."""
+    values = np.random.default_rng(1).normal(size=(2, 8, 3)).cumsum(1).astype(np.float32)
     values[1] += 9
     report, trusted = judge(values, jnp.int32(1), 4)
-    assert not trusted
+    return report, Told(np.asarray(trusted)[None], report)
+
+
+def test_chains_that_are_too_short_are_told_of():
+    report, told = too_short()
+    assert not told.converged
     assert report.r_hat > 2
-    told = Told(np.asarray(trusted)[None], report)
     assert "num_warmup" in unconverged(told)
+
+
+@pytest.mark.slow  # reports in the state: above; warnings of what has not converged: tests/test_doors.py
+def test_runs_tell_of_chains_that_are_too_short():
+    """In `info` of every query, and in a warning."""
+    report, told = too_short()
     learner = MOVING._replace(
         init=lambda key, data: (MOVING.init(key, data), told),
         fit=lambda key, state, data: (MOVING.fit(key, state[0], data), told),

@@ -62,11 +62,13 @@ def forward_by_definition(fisher, size, backward):
     return kept, [gains[chosen.index(n)] for n in kept]
 
 
+SELECT = {flag: jax.jit(lambda c, flag=flag: bait(PRIOR, backward=flag)(KEY, c, B)) for flag in (False, True)}
+
+
 @pytest.fixture(scope="module")
 def picked():
-    select = {flag: jax.jit(lambda c, flag=flag: bait(PRIOR, backward=flag)(KEY, c, B)) for flag in (False, True)}
     kinds = {"softmax": SOFTMAX, "regression": REGRESSION}
-    return {(kind, flag): select[flag](some) for kind, some in kinds.items() for flag in select}
+    return {(kind, flag): SELECT[flag](some) for kind, some in kinds.items() for flag in SELECT}
 
 
 @pytest.mark.parametrize("kind", ["softmax", "regression"])
@@ -111,7 +113,7 @@ def test_few_rows_left_are_all_kept():
     """Fewer than 2 B to go forward with: nothing is removed below B, and every row at most once."""
     for left, expected in ((4, 3), (2, 2)):
         eligible = jnp.arange(N) < left
-        got = jax.jit(lambda c: bait(PRIOR)(KEY, c, B))(SOFTMAX._replace(eligible=eligible))
+        got = SELECT[True](SOFTMAX._replace(eligible=eligible))
         assert int(got.valid.sum()) == expected
         valid = np.asarray(got.indices)[np.asarray(got.valid)].tolist()
         assert len(set(valid)) == expected

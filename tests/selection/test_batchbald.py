@@ -179,6 +179,7 @@ def test_blocks_change_nothing():
     np.testing.assert_allclose(whole, small, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow  # blocks of labelings change nothing, above
 def test_many_labelings_in_blocks_equal_enumeration(slow):
     """More labelings than one block of events holds."""
     picks = jax.jit(partial(batchbald(1500), batch_size=B))(KEY, candidates(POOL))
@@ -186,7 +187,7 @@ def test_many_labelings_in_blocks_equal_enumeration(slow):
     np.testing.assert_allclose(picks.scores, slow[1], rtol=2e-5)
 
 
-@pytest.mark.parametrize("num_configurations", [512, 8], ids=["exact", "sampled"])
+@pytest.mark.parametrize("num_configurations", [512, pytest.param(8, marks=pytest.mark.slow)], ids=["exact", "sampled"])
 def test_lazy_gains_pick_what_all_gains_pick(num_configurations):
     """Two classes, nine picks; a budget for one row a block, so that most blocks are never looked at when exact."""
     pool = spread_out(11, (40, K, 2))
@@ -234,6 +235,7 @@ def test_refuses_what_makes_no_sense():
         batchbald(10, budget=0)
 
 
+@pytest.mark.slow  # saturation at the entropy of a row known given the draw is above
 def test_saturates_at_what_labels_can_tell():
     """64 draws, three rows that are bits of a draw's number: log 8 is all that three labels can tell, below log 64."""
     bits = np.arange(64)[None] >> np.arange(4)[:, None] & 1

@@ -47,7 +47,9 @@ def by_definition(z, u, a, centers, size):
     return picks, scores
 
 
-@pytest.mark.parametrize("power", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "power", [0.0, pytest.param(0.3, marks=pytest.mark.slow), 0.5, pytest.param(1.0, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("known", [None, KNOWN])
 def test_is_the_rule(power, known):
     got = run(power, candidates(known=known))

@@ -39,7 +39,9 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "cluster_margin")) for name in STAGES]
+)
 def test_vmapped_compiled_run(name):
     stage = STAGES[name]
     setup = Setup(LEARNER, Query((stage,)), batch_size=2, num_rounds=2)

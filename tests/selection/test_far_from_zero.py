@@ -36,7 +36,13 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", RULES)
+DEFAULT = {"k_center", "kmeans_pp", "ranked_batch", "typiclust"}
+"""Both ways to find distances, on which the other rules rest too."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in DEFAULT)) for name in RULES]
+)
 def test_an_offset_changes_nothing(name):
     select = jax.jit(lambda some: RULES[name](KEY, some, 5))
     scored = name in ("ranked_batch", "confident_coreset")

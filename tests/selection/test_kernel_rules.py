@@ -26,6 +26,9 @@ K_CENTER_POOL, LCMD_POOL, KMEANS_PP_POOL = (transformed(rule, pool_only) for rul
 MAX_DET = max_det(noisy(linear, 0.1))
 
 
+labeled_by_default = pytest.mark.parametrize("labeled", [True, pytest.param(False, marks=pytest.mark.slow)])
+
+
 def normal(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
@@ -141,7 +144,7 @@ def slow_k_center(x, centers, eligible, batch_size):
     return picks
 
 
-@pytest.mark.parametrize("labeled", [True, False])
+@labeled_by_default
 def test_k_center_is_the_slow_version(labeled):
     x, known = normal(0, N, F), normal(1, L, F)
     some = candidates(x, known, REAL, ELIGIBLE)
@@ -212,6 +215,7 @@ def test_lcmd_is_the_slow_version(labeled, seed):
     assert run(select, turned, 6).indices.tolist() == expected
 
 
+@pytest.mark.slow  # both are their slow versions, above
 def test_lcmd_differs_from_k_center_where_an_outlier_is_alone():
     """One far row against a crowd whose distances add up."""
     crowd = np.stack([np.linspace(1, 2, 12), np.zeros(12)], 1)
@@ -255,7 +259,7 @@ def check_frequencies(pairs, table):
     assert stats.chisquare(observed, expected).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("labeled", [True, False])
+@labeled_by_default
 def test_kmeans_pp_draws_by_squared_distance(labeled):
     x, known, eligible = normal(0, 7, 2), normal(1, L, 2), np.arange(7) != 2
     some = candidates(x, known, REAL, eligible)
@@ -284,6 +288,7 @@ def test_badge_is_kmeans_pp_on_explicit_gradients():
     assert picks.log_q is None
 
 
+@pytest.mark.slow  # its frequencies are those of k-means++, above
 def test_badge_never_draws_a_copy_of_a_pick():
     copies = jax.tree.map(lambda leaf: np.repeat(leaf, 2, 0), GRADIENTS)
     picks = draw_many(badge, candidates(copies), 7, 200)
@@ -291,6 +296,7 @@ def test_badge_never_draws_a_copy_of_a_pick():
     assert bool(picks.valid.all())
 
 
+@pytest.mark.slow  # posteriors of candidates in the contracts of `transformed`
 def test_rules_see_what_transforms_made():
     """A sketch to many features keeps distances, so the far row stays far; each call has its own key."""
     x = normal(0, N, 5) * np.where(np.arange(N) == 6, 30, 1)[:, None]

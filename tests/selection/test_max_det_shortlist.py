@@ -63,7 +63,7 @@ def assert_same(found, expected):
     }
 
 
-@pytest.mark.parametrize("size", [1, 5, 30])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 5, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rows", [normal, spread])
 def test_picks_are_those_of_the_plain_rule(by_shortlist, rows, size):
     assert B > BLOCK  # more picks than all rows can learn of at once

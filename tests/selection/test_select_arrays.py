@@ -36,7 +36,9 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("k_medoids", "lcmd"))) for name in RULES]
+)
 def test_features_in_picks_out(name):
     rule = RULES[name]
     picks = select(X, LABELED, rule, 3, key=KEY)
@@ -63,7 +65,7 @@ def test_scores_alone_and_beside_features():
 
 
 def test_draws_alone_and_beside_features():
-    rows, rule = draw_candidates(n=8).rows, selection.batchbald(64)
+    rows, rule = draw_candidates(n=8).rows, selection.gaussian_batch()
     assert select(None, None, rule, 3, log_probs=rows, key=KEY).indices.tolist() == by_hand(rule, rows)
     mean, features = np.exp(np.asarray(rows)).mean(1), np.float32(X[:8])
     outer = np.float32(mean - np.eye(mean.shape[1])[mean.argmax(1)])  # p̄ - e_ŷ

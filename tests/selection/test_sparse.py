@@ -101,7 +101,7 @@ def test_refit_has_the_best_weights_on_its_support(solved):
             np.testing.assert_allclose(weights, best, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [selection.sparse_greedy, selection.sparse_iht])
+@pytest.mark.parametrize("make", [pytest.param(selection.sparse_greedy, marks=pytest.mark.slow), selection.sparse_iht])
 def test_refit_never_raises_the_objective(make):
     """The weight of row 3 would become 0 and lose its bonus: F -2.707 in place of -4.058."""
     phi = np.array([[2, -1], [2, -1], [2, -1], [0, -1], [-1, 2]], np.float32)
@@ -172,7 +172,7 @@ def test_limits_of_alpha_and_beta():
         np.testing.assert_allclose(picks.info["weights"][1], 1.0, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [selection.sparse_greedy, selection.sparse_iht])
+@pytest.mark.parametrize("make", [selection.sparse_greedy, pytest.param(selection.sparse_iht, marks=pytest.mark.slow)])
 def test_the_whole_pool_has_weight_one(make):
     """B = N, α = 0: the pool stands for itself, whatever the normalization."""
     phi = np.linalg.qr(np.random.RandomState(1).randn(6, 6))[0].astype(np.float32)
@@ -190,6 +190,7 @@ def test_copies_are_not_worth_picking_twice():
         assert sorted(i % 3 for i in picks.indices.tolist()) == [0, 1, 2]
 
 
+@pytest.mark.slow  # float64 inside under every wrapping: tests/kernels/test_transforms.py
 def test_solvers_survive_vmap_of_scan_of_jit():
     """The compiled experiment: float64 inside must hold when a whole loop around it is vmapped later."""
     for make in (selection.sparse_greedy, selection.frank_wolfe):

@@ -35,8 +35,8 @@ def candidates(scores, eligible=None, index=None) -> Candidates:
     return Candidates(scores, index, eligible, jnp.ones(len(scores), jnp.float32))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 3))
-def _many(factory, beta: float, pool: Candidates, batch_size: int):  # few shapes: compiling is slow
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _many(factory, beta, pool: Candidates, batch_size: int):  # few shapes: compiling is slow
     keys = jax.random.split(jax.random.key(0), NUM_KEYS)
     return jax.vmap(lambda key: factory(beta)(key, pool, batch_size))(keys)
 
@@ -74,6 +74,7 @@ def test_first_picks_have_the_stated_probabilities(name):
     assert chi_square(counts, exact**1.25) < 1e-3
 
 
+@pytest.mark.slow  # first picks of batches have the stated probabilities, above
 def test_a_batch_of_one_is_the_first_pick():
     pool = candidates(SCORES)
     batches, alone = pairs(power, BETA, pool), _many(power, BETA, pool, 1)
@@ -250,7 +251,7 @@ def test_beta_must_be_positive(factory):
             factory(beta)
 
 
-@pytest.mark.parametrize("factory", [power, softmax])
+@pytest.mark.parametrize("factory", [power, pytest.param(softmax, marks=pytest.mark.slow)])
 def test_infinite_scores_have_all_the_weight(factory):
     """One: certain to come first, the others as without it. Two: in random order."""
     one = jax.jit(lambda key: factory()(key, candidates([math.inf, 2.0, 1.0]), 3))(jax.random.key(0))

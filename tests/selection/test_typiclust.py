@@ -143,7 +143,7 @@ def test_smallest(columns, count):
 def test_distances_of_close_rows_far_from_the_origin():
     """Rows 1e-3 apart at 1e3 from the origin: the expansion of the square alone would be off by 1e0."""
     x = np.float32(1000) + np.arange(4, dtype=np.float32)[:, None] / np.float32(1024)
-    nearest = distances.nearest_distance(jnp.asarray(x), jnp.asarray(x[:1]), jnp.ones(1, bool))
+    nearest = jax.jit(distances.nearest_distance)(x, x[:1], np.ones(1, bool))
     np.testing.assert_allclose(nearest, np.arange(4) / 1024, rtol=1e-6)
 
 
@@ -152,9 +152,9 @@ def test_refuses():
         typiclust(max_clusters=0)
 
 
-def largest_array(program, given, platform: str) -> int:
+def largest_array(traced, platform: str) -> int:
     """Entries of the largest array of a program as it is lowered for a platform."""
-    text = jax.jit(program).trace(given).lower(lowering_platforms=(platform,)).as_text()
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
     return max(math.prod(map(int, dims.split("x")[:-1])) for dims in re.findall(r"tensor<((?:\d+x)+)", text))
 
 
@@ -170,6 +170,6 @@ def test_no_matrix_of_all_pairs(rule):
     some = Candidates(
         rows, jax.ShapeDtypeStruct((n,), jnp.int32), jax.ShapeDtypeStruct((n,), bool), shape(n), known, shape(capacity)
     )
-    program = lambda candidates: rule(KEY, candidates, 100)
-    assert n * num_features <= largest_array(program, some, "cpu") < 2 * n * num_features
-    assert largest_array(program, some, "cuda") < n * n / 30
+    traced = jax.jit(lambda candidates: rule(KEY, candidates, 100)).trace(some)
+    assert n * num_features <= largest_array(traced, "cpu") < 2 * n * num_features
+    assert largest_array(traced, "cuda") < n * n / 30
