@@ -453,12 +453,6 @@ def test_eager_keeps_metrics_that_are_arrays_and_runs_without_rounds():
     assert jax.tree.map(jnp.shape, eager) == jax.tree.map(jnp.shape, compiled)
 
 
-def test_a_record_refuses_metrics_that_are_arrays(tmp_path):
-    setup = SETUP._replace(evaluate=lambda posterior, test: {"both": jnp.arange(2.0)})
-    with open_record(tmp_path, "run", {}) as record, pytest.raises(ValueError, match="metrics that are numbers"):
-        run_eager(KEY, TASK, setup, record)
-
-
 @pytest.mark.slow
 def test_eager_keeps_the_precision_of_the_program():
     x64 = textwrap.dedent("""

@@ -11,7 +11,7 @@ from problem import CENTERS, CLASSES, POOL, QUERY, SIZES, TEST, N, X, Y, by_nump
 from rich.console import Console
 
 from bal.acquisition import margin
-from bal.evaluation import classification, comparison_table, learning_curves
+from bal.evaluation import classification, comparison_table, label_budget, learning_curves
 from bal.learners import from_functions
 from bal.loop import replay, run_eager, run_seeds, seed_keys, study
 from bal.loop.seeds import SeedsInterrupted
@@ -20,7 +20,7 @@ from bal.pool import make_pool
 from bal.query import by_score
 from bal.records import open_record, table
 from bal.selection import best
-from bal.typing import Pool, Setup, Task
+from bal.typing import PADDING, Pool, Setup, Task
 
 QUIET = Console(quiet=True)
 SETUP = Setup(CENTERS, QUERY, **{**SIZES, "num_rounds": 2}, evaluate=evaluate)
@@ -116,6 +116,27 @@ def test_a_study_grows_and_goes_on_inside_a_setup(whole, tmp_path):
     assert len(table(tmp_path)["round"]) == 2 * 3 * 3
 
 
+def test_curves_end_where_a_rule_stops_a_seed(whole, capsys):
+    """Compiled seeds have run on: the same record, and what the rule would not have seen is left out."""
+    folder, curves = whole
+    last = curves.acquired["margin"][:, :, -1]
+    rule = lambda so_far: so_far.rows[-1] in (last[0, 1], last[1, 0])
+    cut = study(folder, {"own": of_seed}, SETUPS, 3, stop=rule)["own"]
+    printed = " ".join(capsys.readouterr().out.split())
+    for name, rows in curves.acquired.items():
+        hits = np.isin(rows[:, :, -1], (last[0, 1], last[1, 0]))
+        ends = np.where(hits.any(1), hits.argmax(1), 2)
+        assert cut.stopped[name].tolist() == ends.tolist()
+        ended = np.arange(3) > ends[:, None]
+        np.testing.assert_array_equal(cut.metrics["nll"][name], np.where(ended, np.nan, curves.metrics["nll"][name]))
+        assert cut.acquired[name].tolist() == np.where(ended[:, 1:, None], PADDING, rows).tolist()
+        assert cut.start[name].tolist() == curves.start[name].tolist()
+        told = f"{(ends < 2).sum()} of 3 seeds stopped early (the stopping rule says so)"
+        assert (told in printed) == ((ends < 2).sum() > 0)
+    assert cut.stopped["margin"][:2].tolist() == [1, 0]
+    assert numbers(curves.stopped) == {name: [2, 2, 2] for name in curves.acquired}
+
+
 def remember(x, y):
     return x, np.eye(CLASSES)[y]
 
@@ -145,6 +166,16 @@ def test_models_that_cannot_be_traced_are_studied_too(tmp_path):
     assert told == [0, 1, 2, 3]
     assert grown.acquired["nearest"][:2].tolist() == curves.acquired["nearest"].tolist()
     assert numbers(curves.metrics["nll"])["nearest"] == numbers(grown.metrics["nll"])["nearest"][:2]
+    for root in ("stopped", "stopped"):  # stops, and is read back
+        cut = study(tmp_path / root, {"own": of_seed}, {"nearest": setup}, 2, console=QUIET, stop=label_budget(5))[
+            "own"
+        ]
+        assert cut.stopped["nearest"].tolist() == cut.stopped["random"].tolist() == [1, 1]
+        assert cut.acquired["nearest"].tolist() == curves.acquired["nearest"][:, :1].tolist()
+    assert lines(tmp_path / "stopped", "nearest").read_text().count('"kind":"stop"') == 2
+    assert '"round":2' not in lines(tmp_path / "stopped", "nearest").read_text()
+    whole = study(tmp_path / "stopped", {"own": of_seed}, {"nearest": setup}, 2, console=QUIET)["own"]
+    assert numbers(whole.metrics["nll"])["nearest"] == numbers(curves.metrics["nll"])["nearest"]
 
 
 SETTINGS = [(TASK, SETUP._replace(batch_size=3)), (TASK, SETUP._replace(num_initial=5))]
@@ -277,12 +308,15 @@ def test_seeds_of_another_experiment_are_refused(change, message, tmp_path_facto
             unwrap(run_seeds)(**{**given, "record": record, **change})
 
 
-def test_metrics_that_are_arrays_are_not_recorded(tmp_path):
-    setup = SETUP._replace(evaluate=lambda posterior, test: {"two": jnp.ones(2)})
+def test_metrics_that_are_arrays_are_recorded_and_read_back(tmp_path):
+    setup = SETUP._replace(
+        evaluate=lambda posterior, test: {"two": posterior.state[:2, 0], **evaluate(posterior, test)}
+    )
     with open_record(tmp_path, "seeds", {}) as record:
-        with pytest.raises(ValueError, match="are numbers"):
-            run_seeds(seed_keys(0, 2), TASK, setup, record=record, on_compiled=pytest.fail)
-        assert not record.rounds(0)
+        whole = run_seeds(seed_keys(0, 2), TASK, setup, record=record).log
+        again = run_seeds(seed_keys(0, 2), TASK, setup, record=record, on_compiled=pytest.fail).log
+    assert whole.metrics["two"].shape == (2, 3, 2)
+    jax.tree.map(np.testing.assert_array_equal, again.metrics, whole.metrics)
 
 
 def test_the_test_set_of_every_seed_is_that_of_the_record(tmp_path):

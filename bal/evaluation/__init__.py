@@ -15,12 +15,14 @@ from bal.evaluation.densities import crps, interval_coverage, mixture_cdf
 from bal.evaluation.efficiency import Efficiency, label_efficiency
 from bal.evaluation.equivalence import Equivalence, equivalence_test
 from bal.evaluation.gains import Gains, gains
+from bal.evaluation.history import History, Stopped, stopped_at
 from bal.evaluation.measures import (
     classification,
     classification_report,
     regression,
     regression_report,
     remaining_entropy,
+    with_predictions,
 )
 from bal.evaluation.metrics import (
     accuracy,
@@ -41,6 +43,7 @@ from bal.evaluation.profiles import Profile, performance_profiles
 from bal.evaluation.ranks import CriticalDifference, critical_difference
 from bal.evaluation.references import Headroom, best_of_strategies, headroom, peeks
 from bal.evaluation.reports import Report, report, write_report
+from bal.evaluation.screening import Recall, estimated_recall
 from bal.evaluation.statistics import (
     PairedDifference,
     holm,
@@ -49,6 +52,16 @@ from bal.evaluation.statistics import (
     mean_interval,
     paired_difference,
     verdict,
+)
+from bal.evaluation.stopping import (
+    cost_budget,
+    first_of,
+    kappa,
+    label_budget,
+    plateau,
+    recall_reached,
+    stable_predictions,
+    uncertainty_below,
 )
 from bal.evaluation.tables import Comparison, compare, comparison_table
 
@@ -62,11 +75,14 @@ __all__ = [
     "Estimate",
     "Gains",
     "Headroom",
+    "History",
     "Overlap",
     "PairedDifference",
     "PenaltyMatrix",
     "Profile",
+    "Recall",
     "Report",
+    "Stopped",
     "accuracy",
     "adaptive_ece",
     "aggregate",
@@ -81,13 +97,16 @@ __all__ = [
     "common_budgets",
     "compare",
     "comparison_table",
+    "cost_budget",
     "critical_difference",
     "crps",
     "detectable_area",
     "detectable_difference",
     "ece",
     "equivalence_test",
+    "estimated_recall",
     "false_positive_rate",
+    "first_of",
     "gains",
     "gaussian_nll",
     "headroom",
@@ -97,6 +116,8 @@ __all__ = [
     "joint_gaussian_nll",
     "joint_nll",
     "judgment",
+    "kappa",
+    "label_budget",
     "label_efficiency",
     "labels_to_target",
     "learning_curves",
@@ -110,18 +131,24 @@ __all__ = [
     "peeks",
     "penalty_matrix",
     "performance_profiles",
+    "plateau",
     "probability_of_improvement",
     "quantile_interval",
     "query_overlap",
+    "recall_reached",
     "regression",
     "regression_report",
     "remaining_entropy",
     "report",
     "rmse",
     "seeds_to_detect",
+    "stable_predictions",
+    "stopped_at",
     "strategy_styles",
     "sup_t_band",
+    "uncertainty_below",
     "values_at",
     "verdict",
+    "with_predictions",
     "write_report",
 ]

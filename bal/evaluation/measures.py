@@ -116,6 +116,28 @@ def regression_report(over: Any = None) -> Evaluate:
 
 
 @cache
+def with_predictions(evaluate: Evaluate) -> Evaluate:
+    """`evaluate`, and "predicted": the likeliest class of each row of the test ``[M]``, by the mean over draws.
+
+    Use it when a run is to stop once its predictions are stable (`bal.evaluation.stable_predictions`), or for confusion
+    matrices. Labels are not read; a record keeps them with each round.
+
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> sure = SimpleNamespace(predict=lambda x: np.log(np.tile([[0.2, 0.8]], (len(x), 1, 1))))
+    >>> found = with_predictions(classification())(sure, (np.zeros((3, 1)), np.array([1, 1, 0])))
+    >>> found["predicted"].tolist(), sorted(found)
+    ([1, 1, 1], ['accuracy', 'brier', 'ece', 'nll', 'predicted'])
+    """
+
+    def both(posterior: Any, test: Any) -> dict[str, Any]:
+        log_probs, _ = _log_probs(posterior, test, None)
+        return {**evaluate(posterior, test), "predicted": mixture_probabilities(log_probs).argmax(1)}
+
+    return both
+
+
+@cache
 def remaining_entropy(over: Any = None) -> Evaluate:
     """``evaluate(posterior, test)``: mean entropy (nats) of the predicted label of a test row: what is left to know.
 

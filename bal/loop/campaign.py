@@ -4,7 +4,7 @@ here."""
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from bal.evaluation.history import StoppingRule, reason_to_stop
 from bal.learners.convergence import unconverged
 from bal.learners.settings import check_count
 from bal.loop.checkpoint import pack_parts, restore
 from bal.loop.checks import check_key, check_kind, check_predictions, check_record, check_row_ids, check_rows
-from bal.loop.doors import CHECKED_ROWS, check_setup, predicted, warn_of_oddities
+from bal.loop.doors import CHECKED_ROWS, check_metrics, check_setup, predicted, warn_of_oddities
 from bal.loop.eager import run_parts
 from bal.loop.export import columns, frame, write_csv
 from bal.loop.fingerprint import row_digests, rows_digest
@@ -26,6 +27,7 @@ from bal.loop.labels import label_kind
 from bal.loop.opening import open_event, reopen
 from bal.loop.proposing import check_box, propose_batch, scoring_stage
 from bal.loop.round import PROPOSE, Carry, begin, draw_start
+from bal.loop.stopping import Asked, asked, campaign_history, check_rule, last_reason
 from bal.pool.arrays import as_rows
 from bal.pool.asked import Book, advance
 from bal.pool.labeled import holds_row, is_answered, is_pending, training_set
@@ -44,6 +46,7 @@ class _Now(NamedTuple):
     state: PyTree
     memory: PyTree
     selection: Selection | None
+    asks: tuple[Asked, ...] = ()
 
 
 class Campaign:
@@ -87,6 +90,9 @@ class Campaign:
         pool_capacity: int | None = None,
         over: Over | None = None,
         record: Any = None,
+        evaluate: Callable[[Posterior, PyTree], dict[str, Any]] | None = None,
+        test: PyTree = None,
+        stop: StoppingRule | None = None,
     ):
         """Open a campaign over the rows of `x`; nothing is fitted yet.
 
@@ -109,6 +115,9 @@ class Campaign:
             their order; new ones may follow, and capacities may grow. Another learner or query is named in a warning
             and goes on from the labels. A host learner is fitted anew from the labels, as is one whose state is not
             made of arrays, which is all the same where `fit` starts cold.
+          evaluate, test: what is measured at each `ask`, and on what, as in a `Setup` and a `Task`; kept on record.
+          stop: a rule of `bal.evaluation`, as ``label_budget(200)``: where it says stop, `ask` hands out no rows and
+            `stopped` says why. Open the campaign without it, or with another, to go on.
 
         Raises:
           ValueError: rows that are not finite or do not share their leading axis, a capacity below 1, both classes and
@@ -128,12 +137,15 @@ class Campaign:
         if grow < 0:
             raise ValueError(f"pool_capacity {pool_capacity} is smaller than the {n} rows given")
         check_record(record)
+        check_rule(stop)
         if over.place != "host":
             check_kind(predicted(learner, x, kind.like())[1], kind.num_classes, num_outputs)
         pool = open_pool(x, cost, grow, over)
         self._key, self._kind, self._record = key, kind, record
         self._learner, self._query_of, self._over = learner, query, over
         self._parts = run_parts(learner, query, Posterior.predict, over)
+        self._measure = None if evaluate is None else run_parts(learner, query, evaluate, over).evaluate
+        self._test, self._stop, self._stopped = test, stop, None
         carry = begin(key, learner._replace(init=self._parts.init), query, pool, kind.like(), capacity)
         if soft and over.place != "host":  # a likelihood of class numbers says so here, not at the first fit
             jax.eval_shape(learner.fit, key, carry.state, training_set(carry.labeled, pool))
@@ -143,6 +155,7 @@ class Campaign:
         self._lock, self._is_behind = threading.RLock(), False
         if record is not None:
             self._now = _resume(self._now, record, open_event(key, learner, query, pool, n, capacity, kind))
+            self._stopped = last_reason(record.events)
 
     def __repr__(self) -> str:
         now, log = self._now, self._now.book.log
@@ -150,6 +163,7 @@ class Campaign:
         return (
             f"Campaign of {now.num_rows} rows: {self.num_labeled} labeled, {len(self.pending)} pending, {skipped} "
             f"skipped; {int(log.count)} of {capacity} places taken\n"
+            f"{f'  stopped: {self._stopped}' + chr(10) if self._stopped else ''}"
             f"  learner: {self._learner!r}\n  query: {self._query_of!r}"
         )
 
@@ -186,6 +200,11 @@ class Campaign:
         return np.arange(now.num_rows) if now.ids is None else now.ids
 
     @property
+    def stopped(self) -> str | None:
+        """Why the last `ask` handed out no rows; None where it did."""
+        return self._stopped
+
+    @property
     def last_selection(self) -> Selection | None:
         """Scores and counts of the last `ask`; None before the first."""
         return self._now.selection
@@ -200,7 +219,7 @@ class Campaign:
         """Fit to all answers so far and return the rows to label next, best first.
 
         While nothing is labeled the rows are drawn at random. Pending and skipped rows are not asked for again.
-        `last_selection` keeps scores and counts.
+        `last_selection` keeps scores and counts. None are returned, and nothing changes, where the rule says stop.
 
         Raises:
           ValueError: a batch below 1 or larger than what is left of the pool or of the capacity, or predictions that
@@ -227,6 +246,11 @@ class Campaign:
             rows = np.asarray(picked.indices)
             scores = np.asarray(picked.scores)
             event = {"kind": "ask", "rows": rows, "scores": scores, "queries": number, **self._signed(now, rows)}
+            if self.num_labeled:
+                event["told"] = self._measured(now, picked)
+                if self._reason(now, event) is not None:
+                    return rows[:0]
+                after = after._replace(asks=(*now.asks, asked(event)))
             after = after._replace(book=self._told(now, event))
             if self._record is not None:
                 states = (None, None) if self._learner.host else (now.state, after.state)
@@ -441,6 +465,24 @@ class Campaign:
         names = {} if now.ids is None else {"ids": now.ids[rows].tolist()}
         return {"digests": row_digests(now.pool.x, rows), **names}
 
+    def _measured(self, now: _Now, picked: Selection) -> dict[str, Any]:
+        """What a stopping rule may know of an ask beside its rows and scores."""
+        metrics = {} if self._measure is None else self._measure(self._fit(now).state, self._test)
+        check_metrics(metrics)
+        log_q = None if picked.log_q is None else np.asarray(picked.log_q)
+        told = {"labels": self.num_labeled, "spent": float(np.asarray(now.book.log.cost).sum()), "log_q": log_q}
+        return {**told, "metrics": {name: np.asarray(value)[()] for name, value in metrics.items()}}
+
+    def _reason(self, now: _Now, event: dict) -> str | None:
+        """Why labeling stops before the rows of an ask are handed out, which is put on record; None if it goes on."""
+        self._stopped = None
+        if self._stop is not None:
+            price = float(np.asarray(now.pool.cost)[event["rows"]].sum())
+            self._stopped = reason_to_stop(self._stop, campaign_history((*now.asks, asked(event)), now.book, price))
+        if self._stopped and self._record is not None and last_reason(self._record.events) != self._stopped:
+            self._put({"kind": "stop", "reason": self._stopped, "rows": event["rows"]}, now)
+        return self._stopped
+
     def _round_key(self, now: _Now) -> PRNGKey:
         return jax.random.fold_in(self._key, now.book.num_queries)
 
@@ -482,4 +524,5 @@ def _resume(now: _Now, record: Any, opened: dict) -> _Now:
     state, memory = restore(record.load_state(), book.num_queries, now.state, now.memory, news)
     if not record.done:  # a finished record can still be looked at
         record.append([opened] if news else [])
-    return now._replace(book=book, state=state, memory=memory)
+    asks = tuple(asked(event) for event in events if event["kind"] == "ask" and "told" in event)
+    return now._replace(book=book, state=state, memory=memory, asks=asks)

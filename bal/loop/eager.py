@@ -13,14 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from bal.evaluation.history import StoppingRule
 from bal.loop.checkpoint import pack, rebuild
 from bal.loop.checks import check_key, check_predictions, check_record
 from bal.loop.clock import Clock, call, peak_memory, timed
 from bal.loop.compiled import Log
 from bal.loop.doors import CHECKED_ROWS, check_answers, check_metrics, check_task, predicted, warn_of_oddities
-from bal.loop.events import check_measured, check_recordable, events_log, known_of, round_event
+from bal.loop.events import check_measured, events_log, known_of, round_event
 from bal.loop.identity import check_recorded, run_identity, same_run
 from bal.loop.round import LABEL, Carry, acquire, begin, capacity_of, first_rows, fit, record_answers, round_key
+from bal.loop.stopping import check_rule, note_stop, reason_after, stop_event, where_stopped
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, over_of, take
 from bal.records import Record
@@ -48,6 +50,7 @@ def run_eager(
     seed: int = 0,
     *,
     on_round: Callable[[dict], None] | None = None,
+    stop: StoppingRule | None = None,
 ) -> Log:
     """Run an experiment round by round: the picks and the result of `bal.loop.run`, for any pool, learner and oracle.
 
@@ -60,6 +63,9 @@ def run_eager(
         the record of a killed run, this resumes at its last finished round and ends with the same result.
       seed: the number of this run in the record.
       on_round: called with the event of every finished round (see `bal.records`).
+      stop: a rule of `bal.evaluation`, as ``label_budget(200)``, asked once a round has picked its rows: where it says
+        stop nobody labels them, and the log ends with that round's evaluation. The reason is on record, and
+        ``stopped_at`` of a longer log says the same. Called again without it, the run goes on.
 
     Raises:
       ValueError, TypeError: whatever cannot be right, as in `bal.loop.run_seeds`; labels of an oracle that do not fit
@@ -68,6 +74,7 @@ def run_eager(
     """
     check_key(key)
     check_record(record)
+    check_rule(stop)
     task = check_task(task, setup)
     pool, learner, num_rounds, batch_size = task.pool, setup.learner, setup.num_rounds, setup.batch_size
     over = over_of(learner, setup.over)
@@ -79,7 +86,14 @@ def run_eager(
     check = lambda y, rows: y if over.place == "host" else check_answers(shapes(y.shape[1:], y.dtype), y, rows)
     y = _reveal(key, task, setup, check, first, events, 0, None)
     carry = begin(key, learner._replace(init=parts.init), setup.query, pool, y, capacity_of(first, setup))
-    resumed = rebuild(record, seed, events[:num_rounds], _lasting(carry, learner), pool, y) if known else None
+    ended = where_stopped(stop, record, seed, num_rounds, pool.cost)
+    resume = lambda end: rebuild(record, seed, events[:end], _lasting(carry, learner), pool, y) if known else None
+    resumed = resume(num_rounds if ended is None else ended["round"])
+    if resumed and ended is None:  # the picks that the state awaits labels for
+        reason = reason_after(stop, events[: resumed[2]], resumed[1], pool.cost)
+        if reason is not None:
+            ended, resumed = stop_event(seed, resumed[2] - 1, reason, resumed[1]), None
+    num_rounds = num_rounds if ended is None else ended["round"]
     carry, picks, next_round = resumed or (carry, first, 0)
     picks_like, metrics, clock = None, {}, Clock()
     part, acquiring = call if record is None else clock.part, "query" if over.place == "device" else "select"
@@ -94,8 +108,6 @@ def run_eager(
             _check_host(Posterior(state, learner), pool, given, labeled)
         metrics = part("evaluate", parts.evaluate, state, task.test)
         check_metrics(metrics)
-        if record is not None:
-            check_recordable(metrics)
         if number == next_round:
             check_measured(events, metrics)
         training = (np.asarray(labeled.weight) > 0).sum()
@@ -104,12 +116,19 @@ def run_eager(
         if number < num_rounds:
             picks, memory = part(acquiring, parts.acquire, key_round, pool, carry, batch_size)
             carry, picks_like = carry._replace(memory=memory), picks
+            if number >= len(events) - 1:
+                reason = reason_after(stop, [*events[:number], event], picks, pool.cost)
+                ended = None if reason is None else stop_event(seed, number, reason, picks)
+                num_rounds = num_rounds if ended is None else number
         if _keep(events, event, record) and record is not None:
             record.time({"seed": seed, "round": number, "times": clock.read(), "memory": peak_memory()})
         if record is not None and len(events) - 1 <= number < num_rounds:  # never an older state than the one there
             record.save_state(number, pack(_lasting(carry, learner), picks, seed))
         if on_round is not None:
             on_round(event)
+        if number == num_rounds:
+            break
+    note_stop(record, ended)
     if picks_like is None:
         picks_like = picks if num_rounds else _shapes(parts, pool, carry, batch_size, over)
     log = events_log(events[: num_rounds + 1], y, picks_like, metrics)

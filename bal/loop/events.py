@@ -68,7 +68,7 @@ def round_event(
     known: Known | None = None,
 ) -> dict:
     """One event of kind "round", from arrays. `y` are labels of any kind that leads with the picks."""
-    info = {name: np.asarray(value) for name, value in picks.info.items()}
+    info: dict[str, Any] = {name: np.asarray(value) for name, value in picks.info.items()}
     training, indices = int(training), np.asarray(picks.indices)
     scores, valid = np.asarray(picks.scores), np.asarray(picks.valid)
     told: dict[str, Any] = {} if picks.log_q is None else {"log_q": np.asarray(picks.log_q)}
@@ -77,6 +77,9 @@ def round_event(
         told |= {} if scored is None else {"scored": scored}
         told |= {} if known.cost is None else {"cost": known.cost[np.minimum(indices, len(known.cost) - 1)]}
         told["diagnostics"] = diagnostics(scores, valid, np.asarray(y), known.rows(indices), known.num_draws, info)
+    arrays = {name: np.asarray(value) for name, value in metrics.items() if np.ndim(value)}
+    if arrays:
+        info["measured"] = arrays
     return {
         "kind": "round",
         "seed": seed,
@@ -85,7 +88,7 @@ def round_event(
         "scores": scores,
         "valid": valid,
         "labels": np.asarray(y),
-        "metrics": {name: np.asarray(value)[()] for name, value in metrics.items()},
+        "metrics": {name: np.asarray(value)[()] for name, value in metrics.items() if name not in arrays},
         "counts": {
             "acquired": training - num_start,
             "training": training,
@@ -98,10 +101,9 @@ def round_event(
     }
 
 
-def check_recordable(metrics: dict) -> None:
-    """Metrics of one evaluation that a record can hold."""
-    if any(np.ndim(value) for value in metrics.values()):
-        raise ValueError("a record holds metrics that are numbers, but evaluate returned arrays; run without one")
+def measured(event: dict) -> dict:
+    """All metrics of a round: numbers, and arrays, which stand under "info"."""
+    return event["metrics"] | event.get("info", {}).get("measured", {})
 
 
 def check_measured(events: list[dict], metrics: dict) -> None:
@@ -111,11 +113,11 @@ def check_measured(events: list[dict], metrics: dict) -> None:
       ValueError: one that is not there.
     """
     for event in events:
-        missing = sorted(metrics.keys() - event["metrics"].keys())
+        missing = sorted(metrics.keys() - measured(event).keys())
         if missing:
             raise ValueError(
                 f"round {event['round']} of the record has no metric {', '.join(missing)}, but "
-                f"{', '.join(event['metrics']) or 'none'}: resume with the evaluate of the record, or start a record "
+                f"{', '.join(measured(event)) or 'none'}: resume with the evaluate of the record, or start a record "
                 "of its own"
             )
 
@@ -163,7 +165,7 @@ def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_l
         log_q=None if log_q is None else stack([_log_q(event) for event in rest], log_q),
         info=told,
         metrics={
-            name: jax.device_put(np.array([event["metrics"][name] for event in events], dtype_of(like)))
+            name: jax.device_put(np.array([measured(event)[name] for event in events], dtype_of(like)))
             for name, like in metrics_like.items()
         },
         num_training=jax.device_put(np.array([event["counts"]["training"] for event in events], np.int32)),

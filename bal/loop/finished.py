@@ -42,8 +42,10 @@ def identities(keys: Array, task: Task, setup: Setup, per_seed: Task) -> list[di
     return found
 
 
-def num_finished(record: Record, own: list[dict[str, Any]], num_rounds: int) -> int:
-    """Seeds at the front that are on record with all their rounds.
+def num_finished(
+    record: Record, own: list[dict[str, Any]], num_rounds: int, has_stopped: Callable[[int], bool] = lambda seed: False
+) -> int:
+    """Seeds at the front that are on record with all their rounds, or up to where they stopped.
 
     Raises:
       ValueError: a seed on record that is not the one of this experiment.
@@ -51,7 +53,7 @@ def num_finished(record: Record, own: list[dict[str, Any]], num_rounds: int) -> 
     for seed, identity in enumerate(own):
         num_recorded = len(record.rounds(seed))
         known = num_recorded > 0 and same_run(record, seed, identity)
-        if not known or num_recorded <= num_rounds:
+        if not known or (num_recorded <= num_rounds and not has_stopped(seed)):
             return seed
     return len(own)
 

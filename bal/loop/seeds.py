@@ -19,7 +19,7 @@ from bal.loop.clock import peak_memory
 from bal.loop.compiled import Log, run
 from bal.loop.devices import warn_of_one_device
 from bal.loop.doors import check_task, seed_axes, warn_of_oddities
-from bal.loop.events import check_recordable, known_of
+from bal.loop.events import known_of
 from bal.loop.finished import identities, num_finished, one_seed, read_back, write_down
 from bal.loop.oracles import check_told, check_traced, stored_as
 from bal.pool.over import over_of
@@ -203,8 +203,6 @@ def run_seeds(
     size = -(-wanted // mapped.num_devices) * mapped.num_devices
     firsts = range(skip, mapped.num_seeds, size)
     lowered = mapped.fn.lower(mapped.shared, seed_rows(mapped.per_seed, skip, size))
-    if record is not None:
-        check_recordable({name: np.zeros(leaf.shape[2:]) for name, leaf in lowered.out_info.metrics.items()})
     compiled = lowered.compile()
     ready = time.perf_counter()
     if on_compiled is not None:

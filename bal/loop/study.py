@@ -10,19 +10,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from bal.evaluation.history import StoppingRule
 from bal.learners.settings import check_count
-from bal.loop.doors import check_is_setup
+from bal.loop.doors import check_is_setup, seed_axes
 from bal.loop.fingerprint import describe
+from bal.loop.finished import one_seed
 from bal.loop.progress import progress
 from bal.loop.remaining import run_remaining
 from bal.loop.round import seed_keys
 from bal.loop.stacked import stacked, task_digest
+from bal.loop.stopping import check_rule, where_stopped
 from bal.method import brief
 from bal.records import Record, open_record
 from bal.records.environment import environment
 from bal.records.writers import written_by
 from bal.selection import random_uniform
-from bal.typing import Query, Setup, Stage, Task
+from bal.typing import PADDING, Query, Setup, Stage, Task
 
 BASELINE = "random"
 TaskOf = Task | Callable[[int], Task]
@@ -34,12 +37,14 @@ class Curves(NamedTuple):
 
     labels: labels in the training set at each evaluation; metrics: ``[S, E]`` by metric and set-up, as
     `bal.evaluation.comparison_table` and `learning_curves` take them; acquired, start: rows of the pool by set-up.
+    stopped: the evaluation with which each seed ended, E - 1 without a rule; metrics behind it are NaN, rows PADDING.
     """
 
     labels: Int[np.ndarray, "E"]
     metrics: dict[str, dict[str, Float[np.ndarray, "S E"]]]
     acquired: dict[str, Int[np.ndarray, "S R B"]]
     start: dict[str, Int[np.ndarray, "S S0"]]
+    stopped: dict[str, Int[np.ndarray, "S"]] = {}  # noqa: RUF012 - never written to
 
 
 def study(
@@ -55,6 +60,7 @@ def study(
     console: Any = None,
     on_progress: Callable[[str, str, int], None] | None = None,
     baseline: str | None = BASELINE,
+    stop: StoppingRule | None = None,
 ) -> dict[str, Curves]:
     """Run every set-up on every task for the same seeds, or read back what is on record.
 
@@ -84,6 +90,8 @@ def study(
       on_progress: called with task, set-up and number of seeds on record, whenever that changes.
       baseline: name of the set-up that is added if there is none; None = none is, where each cell of a `bal.sweep` runs
         one set-up, and random is another cell.
+      stop: a rule of `bal.evaluation`; curves end where it stops a seed, and the reason is printed. Seeds run one after
+        the other stop there; compiled ones run on, so that other rules can be tried on the same record.
 
     Returns:
       `Curves` by task.
@@ -108,6 +116,7 @@ def study(
     ['random', 'variance']
     """
     check_count("num_seeds", num_seeds)
+    check_rule(stop)
     if not tasks or not setups:
         raise ValueError("a study needs at least one task and one set-up, by name: {'digits': Task(...)}")
     for setup in setups.values():
@@ -137,9 +146,12 @@ def study(
                 config = in_words(name, setup, seed, options or {})
                 with open_record(root, task_name, config, task_digest(task, axes), fresh) as record:
                     words = _origin(record)
-                    run_remaining(record, keys, task, setup, axes, seeds_per_call, partial(shown, name))
-                    told[name] = [record.rounds(number)[: setup.num_rounds + 1] for number in range(num_seeds)]
-                say(name, f"{record.path}{words}")
+                    run_remaining(record, keys, task, setup, axes, seeds_per_call, partial(shown, name), stop)
+                    prices = (one_seed(task, seed_axes(axes, task), s).pool.cost for s in range(num_seeds))
+                    ends = [where_stopped(stop, record, s, setup.num_rounds, p) for s, p in enumerate(prices)]
+                    last = [setup.num_rounds if end is None else end["round"] for end in ends]
+                    told[name] = [record.rounds(seed)[: end + 1] for seed, end in enumerate(last)]
+                say(name, f"{record.path}{words}{_why(ends)}")
         found[task_name] = _curves(told)
     return found
 
@@ -180,13 +192,26 @@ def _present() -> str:
     return written_by([environment()])
 
 
+def _why(ends: list[dict[str, Any] | None]) -> str:
+    """How many seeds stopped, and why the first of them did."""
+    reasons = [end["reason"] for end in ends if end is not None]
+    return f"; {len(reasons)} of {len(ends)} seeds stopped early ({reasons[0]})" if reasons else ""
+
+
 def _curves(told: dict[str, list[list[dict[str, Any]]]]) -> Curves:
     """From the events of every seed by set-up."""
-    gather = lambda seeds, part: np.array([[part(event) for event in events] for events in seeds])
-    labels = {name: gather(seeds, lambda event: event["counts"]["training"]) for name, seeds in told.items()}
-    counts = next(iter(labels.values()))[0]
+    length = max(len(events) for seeds in told.values() for events in seeds)
+
+    def gather(seeds: list, part: Callable, padding: Any, length: int = length) -> np.ndarray:
+        values = [[np.asarray(part(event)) for event in events] for events in seeds]
+        like = next((row[0] for row in values if row), np.zeros(0))
+        rows = [[*row, *[np.full_like(like, padding)] * (length - len(row))] for row in values]
+        return np.array(rows).reshape(len(seeds), length, *like.shape)
+
+    labels = {name: gather(seeds, lambda event: event["counts"]["training"], -1) for name, seeds in told.items()}
+    counts = np.max([found.max(0) for found in labels.values()], 0)
     for name, found in labels.items():
-        if not (found.shape[1:] == counts.shape and (found == counts).all()):
+        if not ((found == counts) | (found < 0)).all():
             raise ValueError(
                 f"the set-ups have other numbers of labels ({name}: {found[0].tolist()}, not {counts.tolist()}), and "
                 "such curves cannot be compared; give all one batch size, and see `valid` for rows that were not picked"
@@ -194,9 +219,10 @@ def _curves(told: dict[str, list[list[dict[str, Any]]]]) -> Curves:
     metrics: dict[str, dict[str, np.ndarray]] = {}
     for name, seeds in told.items():
         for metric in seeds[0][0]["metrics"]:
-            values = gather(seeds, lambda event, metric=metric: event["metrics"][metric])
+            values = gather(seeds, lambda event, metric=metric: float(event["metrics"][metric]), np.nan)
             metrics.setdefault(metric, {})[name] = values
-    rows = lambda seeds: gather(seeds, lambda event: event["acquired"]).astype(int)  # also where there are none
-    acquired = {name: rows([events[1:] for events in seeds]) for name, seeds in told.items()}
-    start = {name: rows([events[:1] for events in seeds])[:, 0] for name, seeds in told.items()}
-    return Curves(counts, metrics, acquired, start)
+    rows = lambda event: np.asarray(event["acquired"], int)
+    acquired = {name: gather([s[1:] for s in seeds], rows, PADDING, length - 1) for name, seeds in told.items()}
+    start = {name: gather([s[:1] for s in seeds], rows, PADDING, 1)[:, 0] for name, seeds in told.items()}
+    stopped = {name: np.array([len(events) - 1 for events in seeds]) for name, seeds in told.items()}
+    return Curves(counts, metrics, acquired, start, stopped)

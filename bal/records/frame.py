@@ -80,7 +80,8 @@ def _took(path: Path) -> dict[tuple[int, int | None], dict[str, Any]]:
 
 def _picked(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """One entry for each valid pick of a round, or one that says that there was none."""
-    number, info = len(event["acquired"]), dict(flat(event.get("info", {}), "info"))
+    event = event | {"info": {name: value for name, value in event.get("info", {}).items() if name != "measured"}}
+    number, info = len(event["acquired"]), dict(flat(event["info"], "info"))
     each = {name: value for name, value in info.items() if isinstance(value, list) and len(value) == number}
     if "info.log_q" in each:  # where it was before schema 3
         each["log_q"] = each.pop("info.log_q")

@@ -1,0 +1,81 @@
+"""Slices that became worse: McNemar's test by hand and scipy, intervals, verdicts."""
+
+from math import comb
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from bal.evaluation import paired_difference
+from bal.evaluation.protocol import silent_regressions
+
+ALL = {"first": np.arange(200) < 60, "rest": np.arange(200) >= 60}
+
+
+def test_mcnemar_is_the_binomial_of_the_rows_that_differ():
+    before, after = np.ones(200), np.ones(200)
+    after[:9], before[9:12] = 0, 0  # nine became wrong, three right
+    found = silent_regressions(before, after, ALL)["first"]
+    by_hand = 2 * sum(comb(12, k) for k in range(4)) / 2**12
+    assert found.p_value == pytest.approx(by_hand)
+    assert found.p_value == pytest.approx(scipy.stats.binomtest(3, 12).pvalue)
+    assert (found.num_rows, found.before, found.after) == (60, 57 / 60, 51 / 60)
+
+
+def test_a_slice_that_drops_is_found_while_the_average_rises():
+    before = np.tile([1.0, 0.0], 100)
+    after = before.copy()
+    after[61:160:2], after[:60:4] = 1, 0
+    found = silent_regressions(before, after, ALL)
+    assert found["all"].after > found["all"].before
+    assert [found[name].verdict for name in ("all", "first", "rest")] == ["better", "worse", "better"]
+    assert found["first"].high < 0
+    assert found["first"].adjusted_p >= found["first"].p_value
+
+
+def test_few_rows_exclude_nothing_and_equal_models_all():
+    before = np.tile([1.0, 1.0, 0.0, 1.0], 50)
+    after = before.copy()
+    after[[0, 1]], after[[2, 6]] = 0, 1
+    found = silent_regressions(before, after, ALL)
+    assert found["first"].verdict == "a drop beyond 0.01 cannot be excluded"
+    assert found["rest"].verdict == "no drop beyond 0.01"
+    assert (found["rest"].low, found["rest"].high, found["rest"].p_value) == (0.0, 0.0, 1.0)
+    assert silent_regressions(before, after, ALL, tolerance=0.2)["first"].verdict == "no drop beyond 0.2"
+
+
+def test_real_scores_by_a_paired_bootstrap_and_sign_flips():
+    """Both are those of `paired_difference`, which is tested against scipy, up to resampling."""
+    rng = np.random.default_rng(0)
+    before = rng.normal(size=200)
+    after = before + 0.15 + rng.normal(size=200)
+    found = silent_regressions(before, after, ALL)["first"]
+    known = paired_difference(after[:60], before[:60])
+    assert [found.low, found.high] == pytest.approx([known.low, known.high], abs=0.02)
+    assert found.p_value == pytest.approx(known.p_value, abs=0.02)
+
+
+def test_false_alarms_are_rare():
+    """Two models alike, four slices: a verdict "worse" or "better" anywhere in at most 5 % of the audits."""
+    rng, alarms = np.random.default_rng(1), 0
+    slices = {str(i): np.arange(80) % 4 == i for i in range(4)}
+    for _ in range(60):
+        before, after = rng.random((2, 80)) < 0.8
+        found = silent_regressions(before, after, slices)
+        alarms += any(one.verdict in ("worse", "better") for one in found.values())
+    assert alarms <= 6  # binomial of 60 and .05: above in 3 % of the seeds
+
+
+def test_refusals():
+    ones = np.ones(4)
+    for slices, text in [
+        ({"all": ones > 0}, "none named 'all'"),
+        ({"a": ones < 0}, "at least one of them true"),
+        ({"a": ones}, "truth values"),
+    ]:
+        with pytest.raises(Exception, match=text if "truth" not in text else "truth values|Type-check"):
+            silent_regressions(ones, ones, slices)
+    with pytest.raises(ValueError, match="one finite score"):
+        silent_regressions(ones, ones * np.nan, {})
+    with pytest.raises(ValueError, match="expected tolerance >= 0"):
+        silent_regressions(ones, ones, {}, tolerance=-1)
