@@ -217,7 +217,8 @@ def _check_host(posterior: Posterior, pool: Pool, given: PyTree, labeled: Labele
     predictions = posterior.predict(jax.tree.map(np.asarray, some))
     answered = np.asarray(labeled.weight) > 0
     rows = np.asarray(labeled.indices)[answered] if given is None else np.flatnonzero(np.asarray(pool.present))
-    check_answers(predictions, labeled.y[answered] if given is None else take(given, rows), rows)
+    some_of = lambda leaf: np.asarray(leaf)[answered]  # by JAX each number of answers would be a program of its own
+    check_answers(predictions, jax.tree.map(some_of, labeled.y) if given is None else take(given, rows), rows)
     check_predictions(predictions, num_rows(some))
 
 
