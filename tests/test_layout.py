@@ -78,7 +78,9 @@ def test_heavy_libraries_stay_in_their_places(library):
             assert part(path) in allowed, f"{path} imports {library}"
 
 
-@pytest.mark.parametrize("name", ["bal", "bal.records", "bal.datasets", "bal.evaluation", "bal.sweep", "bal.cli.parsing"])
+@pytest.mark.parametrize(
+    "name", ["bal", "bal.records", "bal.datasets", "bal.evaluation", "bal.sweep", "bal.cli.parsing"]
+)
 def test_light_parts_do_not_import_jax(name):
     code = f"import sys, {name}; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

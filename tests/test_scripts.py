@@ -54,7 +54,10 @@ SMALL = {
     "accelerator.py": "--sizes tiny --only bald k_center digits products float64",
 }
 """Every benchmark, with options for a run of seconds."""
-OTHERS = {"fuzz_selectors.py": "--arrays 1 --selectors best --dtypes float32"}
+OTHERS = {
+    "fuzz_selectors.py": "--arrays 1 --selectors best --dtypes float32",
+    "external.py": "--exams wdbc --seeds 2 --labels 22 --workers 1",  # its set comes with scikit-learn
+}
 """Scripts that are no study."""
 
 
@@ -151,7 +154,9 @@ def test_all_parts_of_the_accelerator(run):
     assert " 0 wrong" in result.stdout
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "external.py")) for name in OTHERS]
+)
 def test_other_scripts(name, study):
     result = study(name, OTHERS[name])
     assert result.returncode == 0, result.stdout + result.stderr
@@ -214,6 +219,8 @@ NONSENSE = [
     ("conv.py", "--num-members 0"),
     ("benchmarks.posteriors", "--rows 0"),
     ("whole_loop.py", "--seeds 0"),
+    ("external.py", "--seeds 1"),
+    ("external.py", "--labels 20"),
 ]
 REFUSE = """
 import importlib, json, sys
