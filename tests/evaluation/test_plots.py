@@ -137,6 +137,18 @@ def test_time_split_stacks_parts():
         figures.time_split({"a": {"fit": -1.0}})
 
 
+def test_seconds_of_records_are_counted_once():
+    """Two seeds in one program, of two picks a round; and one that was run round by round."""
+    lines = [("a", 0, 0, np.nan, 6.0, 2), ("a", 0, 1, np.nan, 6.0, 2), ("a", 0, 1, np.nan, 6.0, 2)]
+    lines += [("a", 1, number, np.nan, 6.0, 2) for number in (0, 1)]
+    lines += [("b", 0, 0, 1.0, np.nan, np.nan), ("b", 0, 1, 3.0, np.nan, np.nan), ("b", 0, 1, 3.0, np.nan, np.nan)]
+    columns = dict(zip(("sha", "seed", "round", "times.fit", "call.run", "call.seeds"), map(np.array, zip(*lines))))
+    frame = columns | {"config.strategy": np.where(columns["sha"] == "a", "bald", "random"), "name": np.full(8, "t")}
+    assert figures.seconds_of(frame) == {"bald": {"run": 3.0}, "random": {"fit": 4.0}}
+    both = figures.seconds_of(frame | {"name": np.where(columns["sha"] == "a", "t", "u")})
+    assert set(both) == {"t: bald", "u: random"}
+
+
 def test_ranks_stand_where_they_are():
     random = np.random.default_rng(0)
     results = {

@@ -7,7 +7,7 @@ reliability     are the confidences right
 overlaps        do the strategies ask for the same rows
 picked_images   what was asked for, as pictures
 picked_map      what was asked for, on a map
-time_split      where do the seconds go
+time_split      where do the seconds go (`seconds_of` a frame of records)
 rank_diagram    who comes first over many data sets, and who cannot be told apart
 """
 
@@ -16,7 +16,7 @@ from bal.evaluation.figures.curves import curve_bands, differences
 from bal.evaluation.figures.matrices import overlaps, penalties
 from bal.evaluation.figures.picks import picked_images, picked_map
 from bal.evaluation.figures.ranks import rank_diagram
-from bal.evaluation.figures.times import time_split
+from bal.evaluation.figures.times import seconds_of, time_split
 from bal.evaluation.plots import save
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "rank_diagram",
     "reliability",
     "save",
+    "seconds_of",
     "time_split",
 ]
