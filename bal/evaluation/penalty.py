@@ -8,7 +8,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from bal.evaluation.statistics import RESAMPLES, holm
+from bal.evaluation.statistics import holm, sign_flips
 
 
 class PenaltyMatrix(NamedTuple):
@@ -108,21 +108,7 @@ def _p_values(differences: Float[np.ndarray, "P S E"], permutation: bool, seed: 
     p = np.where(size > 0, 0.0, 1.0)  # equal differences: Student's t is infinite
     tested = (np.ptp(columns, axis=1) > 1e-12 * size) if not permutation else size > 0
     if tested.any() and permutation:
-        p[tested] = _sign_flips(columns[tested], seed)
+        p[tested] = sign_flips(columns[tested], seed)
     elif tested.any():
         p[tested] = scipy.stats.ttest_1samp(columns[tested], 0, axis=1)[1]
     return p.reshape(differences.shape[0], differences.shape[2])
-
-
-def _sign_flips(columns: Float[np.ndarray, "H S"], seed: int) -> Float[np.ndarray, "H"]:
-    test = scipy.stats.permutation_test(
-        (columns,),
-        np.mean,
-        permutation_type="samples",
-        n_resamples=RESAMPLES,
-        axis=1,
-        vectorized=True,
-        batch=max(1, 2_000_000 // columns.size),
-        rng=np.random.default_rng(seed),
-    )
-    return np.asarray(test.pvalue)

@@ -7,7 +7,7 @@ import scipy.stats
 from jaxtyping import Float
 
 from bal.evaluation.results import Results, stacked_results
-from bal.evaluation.statistics import holm
+from bal.evaluation.statistics import holm, sign_flips
 
 
 class CriticalDifference(NamedTuple):
@@ -84,14 +84,14 @@ def critical_difference(results: Results, level: float = 0.05, higher_is_better:
 
 
 def _wilcoxon(means: Float[np.ndarray, "A T"]) -> Float[np.ndarray, "A A"]:
-    """Holm-adjusted over all pairs; 1 for a pair without any difference."""
+    """Holm-adjusted over all pairs: exact up to 13 tasks, where scipy's own takes seconds a pair once values tie."""
     first, second = np.triu_indices(len(means), 1)
-    p = np.array(
-        [
-            scipy.stats.wilcoxon(means[i], means[j])[1] if (means[i] != means[j]).any() else 1.0
-            for i, j in zip(first, second, strict=True)
-        ]
-    )
+    gaps = means[first] - means[second]
+    if gaps.shape[1] <= 13:
+        size = np.abs(gaps)
+        p = sign_flips(np.sign(gaps) * (scipy.stats.rankdata(size, axis=1) - (size == 0).sum(axis=1, keepdims=True)))
+    else:
+        p = np.array([scipy.stats.wilcoxon(gap)[1] if gap.any() else 1.0 for gap in gaps])
     adjusted = np.ones((len(means), len(means)))
     adjusted[first, second] = adjusted[second, first] = holm(p)
     return adjusted

@@ -68,7 +68,9 @@ def paired_difference(
             rng=np.random.default_rng(seed),
         ).confidence_interval
         low, high = float(interval.low), float(interval.high)
-    return PairedDifference(mean, low, high, _sign_flip(differences, seed), len(differences), confidence)
+    return PairedDifference(
+        mean, low, high, float(sign_flips(differences[None], seed)[0]), len(differences), confidence
+    )
 
 
 def verdict(
@@ -214,12 +216,22 @@ def by_seed(values: Float[np.ndarray, "S"], baseline: Float[np.ndarray, "S"]) ->
     return differences
 
 
-def _sign_flip(differences: np.ndarray, seed: int) -> float:
+def sign_flips(columns: Float[np.ndarray, "H S"], seed: int = 0) -> Float[np.ndarray, "H"]:
+    """Two-sided p-values of zero mean in each row: the share of sign patterns with a mean as far out as the row's own.
+
+    All ``2^S`` patterns up to 13 seeds, 9,999 random ones beyond.
+
+    >>> sign_flips(np.array([[1.0, 2.0, 3.0], [1.0, -2.0, 3.0]])).tolist()
+    [0.25, 0.75]
+    """
     test = scipy.stats.permutation_test(
-        (differences,),
+        (columns,),
         np.mean,
         permutation_type="samples",
         n_resamples=RESAMPLES,
+        axis=1,
+        vectorized=True,
+        batch=max(1, 2_000_000 // columns.size),
         rng=np.random.default_rng(seed),
     )
-    return float(test.pvalue)
+    return np.asarray(test.pvalue)
