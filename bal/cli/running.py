@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bal.cli import parsing
 from bal.cli.commands import Status
+from bal.records import CorruptRecordError
 from bal.sweep import store
 from bal.sweep.cells import as_values, of_values
 from bal.sweep.functions import config_of, function_of, name_of
@@ -103,7 +104,7 @@ def status(command: Status, console: Console) -> int:
     """All cells under a folder; 1 if some failed."""
     if not Path(command.root).is_dir():
         raise ValueError(f"{command.root} is not a folder; pass the folder of records")
-    found = [(cell, store.known(cell)) for cell in store.cells(command.root)]
+    found = [(cell, _known(cell)) for cell in store.cells(command.root)]
     if not found:
         console.print(f"no sweep under {command.root}; bal report {command.root} reads its records", markup=False)
         return 0
@@ -127,6 +128,13 @@ def status(command: Status, console: Console) -> int:
             text = f"\nRun them again: bal sweep {name} --root {shlex.quote(str(command.root))} --resume"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
+
+
+def _known(cell: Cell) -> Outcome:
+    try:
+        return store.known(cell)
+    except CorruptRecordError as error:
+        return Outcome("failed", error=str(error))
 
 
 def _since(cell: Cell, outcome: Outcome, whole: bool) -> str:

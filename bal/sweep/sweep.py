@@ -82,6 +82,7 @@ def sweep(
     >>> [(outcome.state, outcome.summary) for outcome in found]
     [('done', {'square': 4}), ('done', {'square': 9})]
     """
+    root = Path(root).absolute()  # workers may be in other folders
     places = _places(root, run, cells, workers)
     for cell in places:
         store.declare(cell)
@@ -98,7 +99,7 @@ def sweep(
         told(0, "on record")
         if len(ends) < len(distinct):
             missing = [cell for path, cell in distinct.items() if path not in ends]
-            at_work = stack.enter_context(opened(engine, workers, Path(root) / CELLS, options or {}))
+            at_work = stack.enter_context(opened(engine, workers, root / CELLS, options or {}))
             _run_all(missing, at_work, since, ends, told, places)
     return [ends[cell.path] for cell in places]
 
@@ -171,7 +172,7 @@ def in_words(cell: Cell, others: Sequence[Cell] = ()) -> str:
     return " ".join(f"{name}={cell.values[name]}" for name in varied or cell.values)
 
 
-def _places(root: str | Path, run: Run, cells: Sequence[Any], workers: int | None) -> list[Cell]:
+def _places(root: Path, run: Run, cells: Sequence[Any], workers: int | None) -> list[Cell]:
     """Where the cells are, checked."""
     name, kind = name_of(run), config_of(run)
     if not cells:
@@ -219,4 +220,4 @@ def _pause(futures: list[Any]) -> None:
 
 def _folders() -> list[str]:
     """Where this process looks for modules; the folder of a script among them."""
-    return [folder or os.getcwd() for folder in sys.path]
+    return [os.path.abspath(folder) for folder in sys.path]

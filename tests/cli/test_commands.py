@@ -93,6 +93,9 @@ def test_status(typed, tmp_path):
     assert "failed\n  number=-1\n    ValueError: expected" in text
     assert "Traceback" not in text
     assert "Traceback" in typed("status", "runs", "--traceback")[1]
+    (file,) = [cell.path / "done.json" for cell in store.cells("runs") if cell.values == {"number": 2}]
+    file.write_text(file.read_text().replace("4", "5"))
+    assert "does not match its own checksum" in typed("status", "runs")[1]
     (tmp_path / "empty").mkdir()
     assert typed("status", "empty")[:2] == (0, "no sweep under empty; bal report empty reads its records\n")
 
@@ -216,6 +219,25 @@ def test_export(typed, tmp_path):
     if find_spec("polars") is None:
         assert typed("export", "runs", "picks.parquet")[0] == 2
         assert not Path("picks.parquet").exists()
+
+
+@pytest.mark.slow
+def test_the_ready_cell_is_run_and_replayed(typed, monkeypatch):
+    """A program to compile, and its rounds once more."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    sizes = "--members 2 --hidden 4 --steps 3 --rounds 1 --seeds 2 --pool-size 60 --test-size 30 --batch-size 3"
+    code, text, errors = typed("run", "experiments.study:run", "--strategy", "bald", *sizes.split())
+    assert (code, errors) == (0, "")
+    assert "labels: 23\n" in text
+    (path,) = Path("runs/digits").iterdir()
+    code, text, _ = typed("replay", path, "experiments.study:problem", "--seed", "1")
+    picks = load("runs")
+    own = picks["row"][(picks["seed"] == 1) & (picks["round"] == 1)].tolist()
+    assert code == 0
+    assert f"round   1: picks {own}\n" in text
+    code, text, _ = typed("replay", path, "experiments.study:problem", "--query", "entropy")
+    assert code == 0
+    assert "recorded" in text
 
 
 SLOW = """

@@ -1,5 +1,6 @@
 """Each cell exactly once: by processes that race, that are killed, and of which cells make an end."""
 
+import contextlib
 import json
 import os
 import signal
@@ -202,6 +203,23 @@ def test_an_engine_is_what_has_submit(engine, tmp_path):
     ends = sweep(tmp_path, run, grid(Cell(), number=range(5)), engine=engine, console=QUIET)
     assert [end.summary["number"] for end in ends] == list(range(5))
     assert set(begun(tmp_path)[0].values()) == {1}
+
+
+class Away(Later):
+    """An engine whose workers are in another folder."""
+
+    def submit(self, function, *arguments):
+        with contextlib.chdir("/"):
+            return Promise(lambda found: found, (function(*arguments),))
+
+
+def test_a_folder_is_the_same_for_workers_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    (end,) = sweep("runs", run, [Cell(1)], engine=Away(), console=QUIET)
+    assert end.state == "done"
+    assert begun(tmp_path / "runs") == ({1: 1}, {1: 1})
+    assert store.known(store.cells("runs")[0]) == end
 
 
 needs = lambda library: pytest.mark.skipif(find_spec(library) is None, reason=f"needs {library}")
