@@ -22,15 +22,15 @@ def _studies(command: Report, console: Console) -> int:
     found = {study.title: study for study in studies(command.root)}
     if not found:
         raise ValueError(f"no study under {command.root} has a metric that all of its strategies have; see bal status")
-    from bal.evaluation import report as page_of
-    from bal.evaluation import write_report
-
     metric = command.metric or _usual(found)
     names = dict.fromkeys(name for study in found.values() for name in study.metrics)
     if metric not in names:
         raise ValueError(f"no study under {command.root} has the metric {metric}; on record are {', '.join(names)}")
     told, why = _comparable(found, metric, command.baseline)
     if told:
+        from bal.evaluation import report as page_of
+        from bal.evaluation import write_report
+
         better = None if command.lower_is_better is None else not command.lower_is_better
         options: dict[str, Any] = {"baseline": command.baseline, "higher_is_better": better, "target": command.target}
         page = page_of(told, metric, title=f"Studies under {command.root}", **options)

@@ -14,7 +14,7 @@ import pytest
 
 from bal.cli import main, parsing
 from bal.cli.commands import COMMANDS, Sweep
-from bal.records import load, open_record
+from bal.records import governance, load, open_record
 from bal.sweep import store
 from bal.sweep.examples import Square
 from bal.sweep.studies import studies
@@ -204,6 +204,16 @@ def test_a_report_of_what_cannot_be_compared(typed):
     assert (code, text) == (1, "digits: not on the page, for accuracy of bald was not measured\n")
     code, _, errors = typed("report", "runs", "--metric", "luck")
     assert (code, errors) == (2, "bal: no study under runs has the metric luck; on record are accuracy\n")
+
+
+def test_governance(typed):
+    record("runs", "random", 1)
+    code, text, _ = typed("report", "runs", "--governance")
+    (path,) = Path("runs/digits").iterdir()
+    assert (code, text) == (0, f"page: report/governance-digits-{path.name}.md\n")
+    assert Path(f"report/governance-digits-{path.name}.md").read_text(encoding="utf-8") == governance(path)
+    Path("empty").mkdir()
+    assert "no record under empty" in typed("report", "empty", "--governance")[2]
 
 
 def test_export(typed, tmp_path):
