@@ -37,12 +37,16 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 LONG_EXAMPLES = {  # half a second of compilation to three, of what other default tests call
-    *("learners.epinet.epinet", "learners.gp.classification.gp_classification"),
+    *("learners.ensemble.tapped_members", "learners.epinet.epinet", "learners.gp.classification.gp_classification"),
     *("learners.gp.hyperparameters.maximum_likelihood", "learners.gp.pathwise.gp_regression_draws"),
-    *("learners.gp.softmax.gp_softmax", "learners.gp.sparse.sparse_gp", "learners.heads.neural_linear.neural_linear"),
-    *("learners.heads.softmax.bayesian_softmax", "learners.laplace.learner.laplace", "learners.sampled.mile.mile"),
-    *("learners.sampled.program.from_numpyro", "learners.sampled.weights.mcmc", "selection.cover.typiclust.typiclust"),
-    *("selection.information.batchbald.batchbald", "selection.information.labelings.batch_information"),
+    *("learners.gp.softmax.gp_softmax", "learners.gp.sparse.sparse_gp", "learners.heads.linear.normal_inverse_gamma"),
+    *("learners.heads.neural_linear.neural_linear", "learners.heads.softmax.bayesian_softmax"),
+    *("learners.laplace.learner.laplace", "learners.likelihood.mixture_density", "learners.sampled.mile.mile"),
+    *("learners.sampled.program.from_numpyro", "learners.sampled.weights.mcmc", "selection.cover.badge.badge"),
+    *("selection.cover.k_means.k_means", "selection.cover.k_medoids.k_medoids", "selection.cover.kmeans_pp.kmeans_pp"),
+    *("selection.cover.typiclust.typiclust", "selection.errors.with_standard_errors"),
+    *("selection.information.batchbald.batchbald", "selection.information.epig_batch.epig_batch"),
+    *("selection.information.labelings.batch_information", "selection.sparse.frank_wolfe.frank_wolfe"),
     *("selection.sparse.iht.sparse_iht", "selection.variance.bait.bait"),
 }
 

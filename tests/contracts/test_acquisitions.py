@@ -66,7 +66,24 @@ def hard_scores(name, num_rows, dtype):
     return np.asarray(scores)
 
 
-SIZES = [(ROWS, "float32"), (LARGE, "float32"), pytest.param(LARGE, "float64", marks=pytest.mark.slow)]
+MANY = MAPPED | {
+    "b_qbc",
+    "consensus_kl",
+    "corrected_bald",
+    "epig_by_entropies",
+    "expected_error_reduction",
+    "houlsby_bald",
+}
+MANY |= {"hyperparameter_bald", "jepig", "margin", "predictive_entropy", "probit_epig", "straddle", "vote_entropy"}
+"""By default of many rows too: what adds up over draws, classes and targets in every way that scores do."""
+
+
+def of_sizes(*sizes):
+    """Every function at every size: float64, and many rows of those that are like others, are slow."""
+    is_slow = lambda name, num_rows, dtype: dtype == "float64" or (num_rows == LARGE and name not in MANY)
+    every = [(name, *size) for name in NAMES for size in sizes]
+    params = [pytest.param(*one, marks=[pytest.mark.slow] * is_slow(*one)) for one in every]
+    return pytest.mark.parametrize(("name", "num_rows", "dtype"), params, scope="module")
 
 
 def rows(inputs, picked):
@@ -138,6 +155,7 @@ def test_float32_against_float64(name):
     close(hard_scores(name, ROWS, "float32")[ordinary], hard_scores(name, ROWS, "float64")[ordinary], 1e-5)
 
 
+@pytest.mark.parametrize("name", marked(MANY), scope="module")
 def test_many_rows_score_as_few(name):
     few = hard_scores(name, ROWS, "float32")
     close(few, hard_scores(name, LARGE, "float32")[:ROWS])
@@ -149,14 +167,14 @@ def test_internal_blocks_join(rows):
     close(bald(inputs)[-3:], bald(inputs[-3:]))
 
 
-@pytest.mark.parametrize(("num_rows", "dtype"), SIZES)
+@of_sizes((ROWS, "float32"), (LARGE, "float32"), (LARGE, "float64"))
 def test_nan_and_infinity_score_nan_and_nothing_else_does(name, num_rows, dtype):
     scores, broken = hard_scores(name, num_rows, dtype), hard(ACQUISITIONS[name].inputs)[1][:num_rows]
     assert np.isnan(scores[broken]).all(), "a prediction of NaN or infinity must not become a number"
     assert np.isfinite(scores[~broken]).all()
 
 
-@pytest.mark.parametrize(("num_rows", "dtype"), SIZES[1:])
+@of_sizes((LARGE, "float32"), (LARGE, "float64"))
 def test_equal_rows_tie_wherever_they_stand(name, num_rows, dtype):
     twins = hard_scores(name, num_rows, dtype)[list(TWINS)]
     assert (twins == twins[0]).all()

@@ -147,6 +147,7 @@ def padded():
     return data(x, y, weight)
 
 
+@pytest.mark.slow  # rows of weight 0 change nothing: tests/contracts; where a kernel has no value: below
 def test_padding_changes_nothing():
     model = process(rbf(), NOISE, constant())
     learner = gp_regression(model)
@@ -182,6 +183,7 @@ def test_no_labels_give_the_prior():
     agree(found.variance, np.full((5, 1), VARIANCE))
 
 
+@pytest.mark.slow  # weights of labels: test_gp_classification.py and test_gp_units.py
 def test_weight_two_is_the_label_twice():
     model = process(rbf(), NOISE, constant())
     learner = gp_regression(model)

@@ -89,6 +89,7 @@ def test_few_rows_are_not_exact_and_padding_changes_nothing():
     assert np.abs(compact[0].mean - exact.mean).max() > 1e-3
 
 
+@pytest.mark.slow  # the bound is that of plain inverses, below; all rows are exact, above
 def test_bound_grows_to_the_evidence():
     evidence = float(jax.jit(log_posterior(model(), data()))(split(model())[0]))
     bounds = [bound(size, data())[0] for size in (1, 5, 20)]

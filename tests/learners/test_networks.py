@@ -25,6 +25,9 @@ COMPILED = {
 SHAPES = {"few channels": ((2, 7, 6, 1), (3, 2, 1, 5)), "many channels": ((2, 7, 6, 9), (3, 2, 9, 5))}
 
 networks = pytest.mark.parametrize("name", NETWORKS)
+few_by_default = pytest.mark.parametrize(
+    "shape", [SHAPES["few channels"], pytest.param(SHAPES["many channels"], marks=pytest.mark.slow)], ids=SHAPES.keys()
+)
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 
 
@@ -73,7 +76,7 @@ def test_gradients_equal_those_of_the_convolution_primitive(shape):
     assert max(jax.tree.map(relative_error, got, want)) < 1e-6
 
 
-@shapes
+@few_by_default
 def test_conv_under_vmap_scan_and_forward_mode(shape):
     x, w = images_and_weights(shape)
     weights = np.stack([w, 2 * w, -w])
@@ -94,7 +97,7 @@ def test_conv_under_vmap_scan_and_forward_mode(shape):
         assert relative_error(got, want) < 1e-6
 
 
-@shapes
+@few_by_default
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
 def test_each_platform_gets_its_own_form_only(shape, platform):
     step = jax.jit(jax.grad(lambda w, x: jnp.sum(conv(x, w) ** 2)))
