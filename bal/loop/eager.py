@@ -19,7 +19,7 @@ from bal.loop.checks import check_key, check_predictions, check_record
 from bal.loop.clock import Clock, call, peak_memory, timed
 from bal.loop.compiled import Log
 from bal.loop.doors import CHECKED_ROWS, check_answers, check_metrics, check_task, predicted, warn_of_oddities
-from bal.loop.events import check_measured, events_log, known_of, round_event
+from bal.loop.events import check_measured, events_log, known_of, num_draws_of, round_event
 from bal.loop.identity import check_recorded, run_identity, same_run
 from bal.loop.round import LABEL, Carry, acquire, begin, capacity_of, first_rows, fit, record_answers, round_key
 from bal.loop.stopping import check_rule, note_stop, reason_after, stop_event, where_stopped
@@ -97,7 +97,7 @@ def run_eager(
     carry, picks, next_round = resumed or (carry, first, 0)
     picks_like, metrics, clock = None, {}, Clock()
     part, acquiring = call if record is None else clock.part, "query" if over.place == "device" else "select"
-    known = None if record is None and on_round is None else known_of(task, setup, y)
+    known = None if record is None and on_round is None else known_of(task, setup, num_draws_of(task, setup, y))
     for number in range(next_round, num_rounds + 1):
         y = y if number == 0 else _reveal(key, task, setup, check, picks, events, number, y)
         key_round = jax.random.fold_in(key, number)

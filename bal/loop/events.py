@@ -35,7 +35,7 @@ class Known(NamedTuple):
         """The inputs of some rows as bytes, to see which are the same."""
         if not len(indices):
             return np.zeros((0, 0), np.uint8)
-        leaves = jax.tree.leaves(take(jax.tree.map(host_view, self.x), indices))
+        leaves = jax.tree.leaves(take(self.x, indices))
         as_bytes = lambda leaf: np.frombuffer(np.asarray(leaf).tobytes(), np.uint8).reshape(len(indices), -1)
         return np.concatenate([as_bytes(leaf) for leaf in leaves], 1)
 
@@ -46,15 +46,22 @@ class Known(NamedTuple):
         return 0 if all(stage.rows is None and stage.context is None for stage in self.query.stages) else None
 
 
-def known_of(task: Task, setup: Setup, y_like: Any) -> Known:
-    """What is known of a seed; `y_like` holds labels of any rows, for shape and type only."""
-    cost, num_draws = np.asarray(task.pool.cost), None
-    if over_of(setup.learner, setup.over).place != "host":
-        one = jax.ShapeDtypeStruct((1, *y_like.shape[1:]), y_like.dtype)
-        shapes = predicted(setup.learner, task.pool.x, one)[1]
-        num_draws = shapes.shape[1] if hasattr(shapes, "shape") and len(shapes.shape) == 3 else None
+def num_draws_of(task: Task, setup: Setup, y_like: Any) -> int | None:
+    """K of predictions ``[N, K, C]``, traced; `y_like` holds labels of any rows, for shape and type only."""
+    if over_of(setup.learner, setup.over).place == "host":
+        return None
+    one = jax.ShapeDtypeStruct((1, *y_like.shape[1:]), y_like.dtype)
+    shapes = predicted(setup.learner, task.pool.x, one)[1]
+    return shapes.shape[1] if hasattr(shapes, "shape") and len(shapes.shape) == 3 else None
+
+
+def known_of(task: Task, setup: Setup, num_draws: int | None) -> Known:
+    """What is known of a seed."""
+    cost = np.asarray(task.pool.cost)
     num_present = int(np.asarray(task.pool.present).sum())
-    return Known(task.pool.x, cost if (cost != 1).any() else None, num_present, num_draws, setup.query)
+    return Known(
+        jax.tree.map(host_view, task.pool.x), cost if (cost != 1).any() else None, num_present, num_draws, setup.query
+    )
 
 
 def round_event(
@@ -66,8 +73,10 @@ def round_event(
     training: Any,
     num_start: int,
     known: Known | None = None,
+    rows: np.ndarray | None = None,
 ) -> dict:
-    """One event of kind "round", from arrays. `y` are labels of any kind that leads with the picks."""
+    """One event of kind "round", from arrays. `y` are labels of any kind that leads with the picks; `rows` are the
+    inputs of these, where they are `known` already."""
     info: dict[str, Any] = {name: np.asarray(value) for name, value in picks.info.items()}
     training, indices = int(training), np.asarray(picks.indices)
     scores, valid = np.asarray(picks.scores), np.asarray(picks.valid)
@@ -76,7 +85,8 @@ def round_event(
         scored = None if number == 0 else known.scored(training - int(valid.sum()))
         told |= {} if scored is None else {"scored": scored}
         told |= {} if known.cost is None else {"cost": known.cost[np.minimum(indices, len(known.cost) - 1)]}
-        told["diagnostics"] = diagnostics(scores, valid, np.asarray(y), known.rows(indices), known.num_draws, info)
+        rows = known.rows(indices) if rows is None else rows
+        told["diagnostics"] = diagnostics(scores, valid, np.asarray(y), rows, known.num_draws, info)
     arrays = {name: np.asarray(value) for name, value in metrics.items() if np.ndim(value)}
     if arrays:
         info["measured"] = arrays
@@ -125,18 +135,21 @@ def check_measured(events: list[dict], metrics: dict) -> None:
 def log_events(log: Log, seed: int, known: Known | None = None) -> list[dict]:
     """The events of one seed's log (an unbatched `Log`)."""
     log = jax.tree.map(np.asarray, log)
-    num_start = int(log.num_training[0])
+    num_start, num_first = int(log.num_training[0]), len(log.start)
+    rows = None if known is None else known.rows(np.concatenate([log.start, log.indices.ravel()]))
     events = []
     for number, training in enumerate(log.num_training):
         if number == 0:
-            picks, y = given_start(log.start), log.y_start
+            picks, y, place = given_start(log.start), log.y_start, slice(0, num_first)
         else:
             one = lambda leaf, number=number: leaf[number - 1]
             log_q = None if log.log_q is None else one(log.log_q)
             picks = Selection(one(log.indices), one(log.scores), one(log.valid), log_q, jax.tree.map(one, log.info))
-            y = one(log.y)
+            y, size = one(log.y), log.indices.shape[1]
+            place = slice(num_first + (number - 1) * size, num_first + number * size)
         metrics = {name: values[number] for name, values in log.metrics.items()}
-        events.append(round_event(seed, number, picks, y, metrics, training, num_start, known))
+        own = None if rows is None else rows[place]
+        events.append(round_event(seed, number, picks, y, metrics, training, num_start, known, own))
     return events
 
 

@@ -19,7 +19,7 @@ from bal.loop.clock import peak_memory
 from bal.loop.compiled import Log, run
 from bal.loop.devices import warn_of_one_device
 from bal.loop.doors import check_task, seed_axes, warn_of_oddities
-from bal.loop.events import known_of
+from bal.loop.events import known_of, num_draws_of
 from bal.loop.finished import identities, num_finished, one_seed, read_back, write_down
 from bal.loop.oracles import check_told, check_traced, stored_as
 from bal.pool.over import over_of
@@ -186,7 +186,7 @@ def run_seeds(
         )
     asked, per_seed = callable(task.oracle), seed_axes(axes, task)
     one = OneSeed(setup, check_traced(task, setup, axes) if asked else None)
-    logs, own, mapped = [], [], over_seeds(one, (keys, task), (0, axes), mesh)
+    num_draws, logs, own, mapped = None, [], [], over_seeds(one, (keys, task), (0, axes), mesh)
     if record is not None:
         own = identities(keys, task, setup, per_seed)
         skip = num_finished(record, own, setup.num_rounds)
@@ -217,7 +217,9 @@ def run_seeds(
             if asked:
                 check_told(done, task, setup, axes)
             if record is not None:
-                known = lambda seed, y=done.y_start[0]: known_of(one_seed(task, per_seed, seed), setup, y)
+                if first == skip:
+                    num_draws = num_draws_of(one_seed(task, per_seed, 0), setup, done.y_start[0])
+                known = lambda seed, num_draws=num_draws: known_of(one_seed(task, per_seed, seed), setup, num_draws)
                 write_down(record, own, done, first, known)
                 seeds = list(range(first, first + len(done.start)))
                 times = {"compile": ready - begun if first == skip else 0.0, "run": time.perf_counter() - started}

@@ -1,11 +1,12 @@
 """What a batch of picks looks like, in a few numbers: whether scores told rows apart, and what was picked."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-_QUANTILES = {"score_min": 0.0, "score_q25": 0.25, "score_median": 0.5, "score_q75": 0.75, "score_max": 1.0}
+_QUANTILES = ("score_min", "score_q25", "score_median", "score_q75", "score_max")
 
 
 def diagnostics(
@@ -45,9 +46,9 @@ def diagnostics(
     finite = np.asarray(scores, np.float64)[valid]
     finite = finite[np.isfinite(finite)]
     if len(finite):
-        found |= {name: float(np.quantile(finite, q)) for name, q in _QUANTILES.items()}
-        _, counts = np.unique(finite, return_counts=True)
-        found["tied"] = int(counts[counts > 1].sum())
+        places = np.linspace(0, len(finite) - 1, len(_QUANTILES))
+        found |= dict(zip(_QUANTILES, np.interp(places, np.arange(len(finite)), np.sort(finite)).tolist(), strict=True))
+        found["tied"] = sum(count for count in Counter(finite.tolist()).values() if count > 1)
         if num_draws is not None and num_draws > 1:
             found["score_over_log_draws"] = float(finite.mean() / np.log(num_draws))
     if np.ndim(info.get("num_tied", [])) == 0:
@@ -58,8 +59,8 @@ def diagnostics(
         distinct = {row.tobytes() for row in np.asarray(rows)[valid]}
         found["duplicates"] = int(valid.sum()) - len(distinct)
     if labels is not None and np.ndim(labels) == 1 and np.asarray(labels).dtype.kind in "iu" and valid.any():
-        classes, counts = np.unique(np.asarray(labels)[valid], return_counts=True)
-        shares = counts / counts.sum()
-        found["classes"] = {str(name): count for name, count in zip(classes.tolist(), counts.tolist())}
-        found["entropy"] = float(abs(-(shares * np.log(shares)).sum()))
+        counts = dict(sorted(Counter(np.asarray(labels)[valid].tolist()).items()))
+        shares = np.array([*counts.values()]) / valid.sum()
+        found["classes"] = {str(name): count for name, count in counts.items()}
+        found["entropy"] = float(abs((shares * np.log(shares)).sum()))
     return found
