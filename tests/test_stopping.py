@@ -210,16 +210,16 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("killed_after", [0, 1, 2])
-def test_killed_before_the_stop_it_stops_there_all_the_same(killed_after, log, tmp_path):
-    """Killed under no rule: the picks that await their labels are among what the rule sees when it is called again."""
+@pytest.mark.parametrize(("killed_after", "under"), [(0, None), (1, None), (2, None), (2, RULES["budget"])])
+def test_killed_before_the_stop_it_stops_there_all_the_same(killed_after, under, log, tmp_path):
+    """Under no rule the picks that await their labels are among what it sees when called again; or as it stops."""
 
     def kill(event):
         if event["round"] == killed_after:
             raise Killed
 
     with open_record(tmp_path, "run", {}) as record, pytest.raises(Killed):
-        run_eager(KEY, TASK, SETUP, record, on_round=kill)
+        run_eager(KEY, TASK, SETUP, record, on_round=kill, stop=under)
     with open_record(tmp_path, "run", {}) as record:
         same_first(run_eager(KEY, TASK, SETUP, record, stop=RULES["budget"]), log, 2)
         assert [event["round"] for event in record.events if event["kind"] == "stop"] == [2]

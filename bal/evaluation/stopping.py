@@ -175,8 +175,8 @@ def recall_reached(target: float = 0.95, confidence: float = 0.95, relevant: int
     def rule(history: History) -> str | None:
         look = len(history.labels)
         level = (1 - confidence) / (look * (look + 1))
-        known = history.answered
-        if not (known & np.isfinite(history.log_q)).sum() >= 2 and look <= 2:
+        known, drawn = history.answered, np.isfinite(history.log_q)
+        if drawn.any() and (known & drawn).sum() < 2:
             return None  # nothing was drawn and labeled yet
         found = estimated_recall(history.y[known] == relevant, history.log_q[known], confidence=1 - 2 * level)
         if not found.low >= target:

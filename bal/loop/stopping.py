@@ -27,23 +27,7 @@ def reason_after(stop: StoppingRule | None, events: list[dict], picks: Any, cost
     """
     if stop is None:
         return None
-    asked = _told(picks)
-    start, *rounds = events
-    values = {name: np.array([measured(event)[name] for event in events]) for name in measured(start)}
-    stack = lambda name: np.array([event[name] for event in (*rounds, asked)])
-    labels = [event["labels"] for event in rounds]
-    log = SimpleNamespace(
-        start=np.asarray(start["acquired"], int),
-        y_start=np.asarray(start["labels"]),
-        indices=stack("acquired"),
-        scores=stack("scores"),
-        valid=stack("valid"),
-        log_q=None if _log_q(asked) is None else np.array([_log_q(event) for event in (*rounds, asked)]),
-        y=np.array(labels) if labels else np.zeros((0, *stack("valid").shape[1:]), np.asarray(start["labels"]).dtype),
-        metrics=values,
-        num_training=np.array([event["counts"]["training"] for event in events]),
-    )
-    return reason_to_stop(stop, history(log, len(rounds), np.asarray(cost)))
+    return reason_to_stop(stop, history(_log(events, picks), len(events) - 1, np.asarray(cost)))
 
 
 def stop_event(seed: int, number: int, reason: str, picks: Any) -> dict[str, Any]:
@@ -59,11 +43,12 @@ def where_stopped(
         return None
     events = record.rounds(seed)[: num_rounds + 1]
     ends = [event for event in record.events if event["kind"] == "stop" and event.get("seed") == seed]
-    for number in range(min(len(events), num_rounds)):
-        behind = events[number + 1 : number + 2] or [event for event in ends if event["round"] == number]
-        reason = reason_after(stop, events[: number + 1], behind[-1], cost) if behind else None
+    end = next((event for event in ends if event["round"] == len(events) - 1), None)
+    log = _log(events, end) if events else None
+    for number in range(0 if log is None else min(len(log.indices), num_rounds)):
+        reason = reason_to_stop(stop, history(log, number, np.asarray(cost)))
         if reason is not None:
-            return stop_event(seed, number, reason, behind[-1])
+            return stop_event(seed, number, reason, [*events[1:], end][number])
     return None
 
 
@@ -123,6 +108,28 @@ def campaign_history(asks: tuple[Asked, ...], book: Book, price: float) -> Histo
         y=np.array([log.y[standing[row]] if row in standing else np.zeros_like(log.y[0]) for row in rows]),
         answered=np.isin(rows, list(standing)),
         price=price,
+    )
+
+
+def _log(events: list[dict], picks: Any) -> SimpleNamespace:
+    """The rounds of one seed, and picks that await their labels if there are any, as `history` takes them."""
+    start, *rounds = events
+    asked = rounds if picks is None else [*rounds, _told(picks)]
+    size = len(_told(asked[0])["acquired"]) if asked else 0
+    stack = lambda name, kind: np.array([event[name] for event in asked], kind).reshape(len(asked), size)
+    y_start = np.asarray(start["labels"])
+    y = np.array([event["labels"] for event in rounds]) if rounds else np.zeros((0, size, *y_start.shape[1:]))
+    drawn = bool(asked) and _log_q(asked[-1]) is not None
+    return SimpleNamespace(
+        start=np.asarray(start["acquired"], int),
+        y_start=y_start,
+        indices=stack("acquired", int),
+        scores=stack("scores", float),
+        valid=stack("valid", bool),
+        log_q=np.array([_log_q(event) for event in asked], float) if drawn else None,
+        y=y if rounds else y.astype(y_start.dtype),
+        metrics={name: np.array([measured(event)[name] for event in events]) for name in measured(start)},
+        num_training=np.array([event["counts"]["training"] for event in events]),
     )
 
 

@@ -37,7 +37,7 @@ def contamination(
     compared value by value, NaN equal to NaN; near are two rows whose Euclidean distance, of columns in units of their
     standard deviation, is at most `near` (0.05) times the median distance of two rows drawn at random.
 
-    Every pair is compared: exact, in blocks, quadratic in the rows. 10,000 texts against 10,000 take a minute or so.
+    Every pair is compared, in blocks: exact, and quadratic in the rows.
 
     Use it when a test set is built, before anything is measured on it; and when a pool comes from where the test came
     from. A near twin is to be looked at, not to be believed: two forms of one letter are near.

@@ -81,7 +81,7 @@ def silent_regressions(
         sure = adjusted <= 1 - confidence + 1e-12
         if sure and (high < 0 or low > 0):
             verdict = "worse" if high < 0 else "better"
-        elif low < -tolerance:
+        elif not low >= -tolerance:  # also where the interval is not defined
             verdict = f"a drop beyond {tolerance:g} cannot be excluded"
         else:
             verdict = f"no drop beyond {tolerance:g}"
