@@ -56,6 +56,7 @@ SMALL = {
 """Every benchmark, with options for a run of seconds."""
 OTHERS = {
     "fuzz_selectors.py": "--arrays 1 --selectors best --dtypes float32",
+    "reliability.py": "--quick",
     "external.py": "--exams wdbc --seeds 2 --labels 22 --workers 1",  # its set comes with scikit-learn
 }
 """Scripts that are no study."""
@@ -155,7 +156,7 @@ def test_all_parts_of_the_accelerator(run):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "external.py")) for name in OTHERS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "fuzz_selectors.py")) for name in OTHERS]
 )
 def test_other_scripts(name, study):
     result = study(name, OTHERS[name])
@@ -221,6 +222,7 @@ NONSENSE = [
     ("whole_loop.py", "--seeds 0"),
     ("external.py", "--seeds 1"),
     ("external.py", "--labels 20"),
+    ("reliability.py", "--kills 0"),
 ]
 REFUSE = """
 import importlib, json, sys
