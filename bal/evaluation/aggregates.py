@@ -64,6 +64,9 @@ def aggregate(
     few seeds, where the plain ones cover too seldom. The interval speaks of new seeds on *these* tasks, not of new
     tasks.
 
+    Simulated, a nominal 95% covers 95% to 97% of the time from 10 seeds on if values are normal, 93% at 5 seeds of a
+    single task; plain percentiles 94% and 89%. Where values are skewed (exponential) it takes 20 seeds.
+
     Use it when strategies were run on several data sets, with values of one scale: see `normalized_scores`.
 
     Args:

@@ -40,6 +40,9 @@ def sup_t_band(
     A point at which all seeds agree has no width and asks for none: the start, in a difference of two strategies.
     Pointwise intervals (`mean_interval`) leave the true curve *somewhere* far more often than they say.
 
+    Simulated, a nominal 95% covers all of 10 points in 94% to 96% of studies from 5 seeds on if values are normal, and
+    in 88% at 8 seeds if they are skewed (exponential).
+
     Use it when a curve is drawn, or when it is to be said from where to where two curves differ: hand
     ``values - baseline`` of paired seeds, and look where the band leaves out zero.
 
