@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
         _leave()
     except BrokenPipeError:  # as of ``bal status | head``
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 130
+    return 1
 
 
 def _main(words: list[str]) -> int:

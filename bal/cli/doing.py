@@ -14,6 +14,8 @@ def do(command: Any, refused: Callable[[BaseException], int]) -> int:
 
     try:
         return _doer(command)(command, Console())
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, ImportError, OSError, CorruptRecordError, RecordLockedError) as error:
         return refused(error)
     except SystemExit as error:  # tyro has explained what it refuses

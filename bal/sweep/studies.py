@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,15 +44,12 @@ def studies(root: str | Path) -> list[Studied]:
     for run in runs:
         groups[run.name, run.fingerprint, json.dumps(run.shared, sort_keys=True)][run.strategy].append(run)
     found = []
-    for (name, *_), of_strategy in groups.items():
+    for title, of_strategy in zip(_titles(runs, list(groups)), groups.values()):
         own = {}
         for strategy, alike in of_strategy.items():
             for run in alike:
                 own[strategy if len(alike) == 1 else f"{strategy} ({run.sha[:6]})"] = run
-        other = [run.shared for run in runs if run.name == name]
-        shared = next(iter(own.values())).shared
-        differs = {key: value for key, value in shared.items() if any(one.get(key) != value for one in other)}
-        study = _paired(_title(name, differs), own)
+        study = _paired(title, own)
         if study is not None:
             found.append(study)
     return sorted(found, key=lambda study: study.title)
@@ -97,11 +95,27 @@ def _readable(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def _title(name: str, differs: dict[str, Any]) -> str:
-    """The name of a task, with what sets the study apart from others of the task."""
-    last = {key.split(".")[-1]: value for key, value in differs.items() if value not in (None, "")}
-    words = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in last.items()]
-    return ", ".join([name, *words])
+def _titles(runs: list[_Recorded], groups: list[tuple]) -> list[str]:
+    """The name of the task of each study, with what sets it apart from others of the task, as short as may be."""
+    shared = [(name, json.loads(text)) for name, _, text in groups]
+    differing = [_differing(own, [run.shared for run in runs if run.name == name]) for name, own in shared]
+    brief = [_title(name, own, lambda text: text.split("(")[0]) for (name, _), own in zip(shared, differing)]
+    whole = [_title(name, own, str) for (name, _), own in zip(shared, differing)]
+    titles = [short if brief.count(short) == 1 else long for short, long in zip(brief, whole)]
+    marked = [f"{title} (data {fingerprint[:6]})" for title, (_, fingerprint, _) in zip(titles, groups)]
+    return [title if titles.count(title) == 1 else mark for title, mark in zip(titles, marked)]
+
+
+def _differing(own: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is not the same in all others, by the last part of its name; the shortest text where several have that."""
+    varied = {key: value for key, value in own.items() if any(one.get(key) != value for one in others)}
+    told = sorted(varied.items(), key=lambda item: -len(str(item[1])))
+    return {key.split(".")[-1]: value for key, value in told if value not in (None, "")}
+
+
+def _title(name: str, differing: dict[str, Any], say: Callable[[str], str]) -> str:
+    words = {key: f"{value:g}" if isinstance(value, float) else say(str(value)) for key, value in differing.items()}
+    return f"{name} ({', '.join(f'{key}={words[key]}' for key in sorted(words))})" if words else name
 
 
 def _paired(title: str, runs: dict[str, _Recorded]) -> Studied | None:

@@ -154,10 +154,10 @@ def test_options_of_an_engine():
     assert found == {"timeout_min": 60, "slurm_partition": "gpu", "processes": False, "name": "a b", "address": "a=b"}
 
 
-def record(root, strategy, seeds, options=(), rise=0.1):
+def record(root, strategy, seeds, options=(), rise=0.1, fingerprint="data"):
     """A study's record as `bal.study` writes it, with accuracies that are known."""
     config = {"strategy": strategy, "query": strategy, "methods": strategy, **dict(options)}
-    with open_record(root, "digits", config, "data") as one:
+    with open_record(root, "digits", config, fingerprint) as one:
         for seed in range(seeds):
             for number in range(3):
                 start = {"acquired": 2, "training": 2 * number + 2, "start": 2, "validation": 0}
@@ -172,13 +172,28 @@ def test_studies_of_records(tmp_path):
     record(tmp_path, "bald", 2, rise=0.2)
     record(tmp_path, "random", 2, {"width": 8})
     wide, narrow = sorted(studies(tmp_path), key=lambda study: len(study.metrics["accuracy"]))
-    assert (wide.title, narrow.title) == ("digits, width=8", "digits")
+    assert (wide.title, narrow.title) == ("digits (width=8)", "digits")
     assert narrow.labels.tolist() == [2, 4, 6]
     np.testing.assert_allclose(narrow.metrics["accuracy"]["bald"], [[0.5, 0.7, 0.9], [0.51, 0.71, 0.91]])
     assert narrow.metrics["accuracy"]["random"].shape == (2, 3)  # paired
     assert narrow.acquired["bald"].tolist() == 2 * [[[2, 3], [4, 5]]]
     assert narrow.left_out == ["random: 1 of 3 seeds, which not all strategies have finished"]
     assert wide.left_out == []
+
+
+def test_titles_tell_studies_apart_and_are_short(tmp_path):
+    titles = lambda name: [study.title for study in studies(tmp_path / name)]
+    for learner in ("ensemble(members=3)", "laplace(members=3)"):
+        record(tmp_path / "brief", "random", 1, {"learner": learner})
+        record(tmp_path / "cells", "random", 1, {"learner": learner, "cell": {"learner": learner[:3]}})
+    assert titles("brief") == ["digits (learner=ensemble)", "digits (learner=laplace)"]
+    assert titles("cells") == ["digits (learner=ens)", "digits (learner=lap)"]
+    for members in (3, 4):
+        record(tmp_path / "alike", "random", 1, {"learner": f"ensemble(members={members})"})
+    assert titles("alike") == ["digits (learner=ensemble(members=3))", "digits (learner=ensemble(members=4))"]
+    record(tmp_path / "data", "random", 1)
+    record(tmp_path / "data", "random", 1, fingerprint="other")
+    assert titles("data") == ["digits (data data)", "digits (data other)"]
 
 
 @pytest.mark.slow
@@ -191,7 +206,7 @@ def test_report(typed):
     assert (code, errors) == (0, "")
     assert "bald" in text
     assert "page: report/report.html\npage: report/report.md\n" in text
-    assert text.endswith("digits, width=8: not on the page, for one seed can be compared with nothing\n")
+    assert text.endswith("digits (width=8): not on the page, for one seed can be compared with nothing\n")
     assert not any(ord(letter) < 32 and letter != "\n" for letter in text)
     assert "bald" in Path("report/report.html").read_text(encoding="utf-8")
 
