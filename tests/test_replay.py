@@ -1,16 +1,18 @@
 """Picks made again from a record: they agree with those of the run, not with forged ones, and answer for others."""
 
+import campaigns
 import numpy as np
 import pytest
 from problem import CENTERS, CLASSES, KEY, MOVING, POOL, SETUP, TASK, X, Y
 
-from bal.acquisition import bald, margin
+from bal.acquisition import bald, epistemic_variance, margin
 from bal.learners import from_functions
 from bal.loop import replay, run_eager, seed_keys
+from bal.pool import make_pool
 from bal.query import by_score, remembered
 from bal.records import open_record
-from bal.selection import softmax
-from bal.typing import Task
+from bal.selection import best, softmax
+from bal.typing import Setup, Task
 
 BLIND = Task(POOL, None)
 WATCHED = SETUP._replace(learner=MOVING, query=remembered(by_score(bald), num_candidates=9))
@@ -139,7 +141,7 @@ def test_what_cannot_be_made_again_is_refused(eager, changes, message):
 
 def test_records_that_are_of_no_run_are_refused(eager, tmp_path):
     campaign = forged(tmp_path, [{"kind": "tell", "rows": [1], "labels": [0]}], "campaign")
-    with pytest.raises(ValueError, match="holds a campaign"):
+    with pytest.raises(ValueError, match="does not say of which rows and methods it is"):
         replay(campaign, BLIND, WATCHED)
     with pytest.raises(ValueError, match="does not say of which rows and methods it is"):
         replay(forged(tmp_path, eager.rounds(), "old"), BLIND, WATCHED)
@@ -167,3 +169,62 @@ def test_a_model_on_the_host_is_made_again(tmp_path):
     found = replay(record.path, BLIND, setup)
     assert found.agrees
     assert [len(again.picks) for again in found.rounds] == [2, 2, 2]
+
+
+MORE = np.concatenate([campaigns.X, campaigns.X[:2] + 1])
+LABELED = Setup(campaigns.COUNTING, campaigns.QUERY, 1, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def labeled(tmp_path_factory):
+    """A campaign in which everything happens: a fit that hangs on the one before, a query with a memory."""
+    with open_record(tmp_path_factory.mktemp("replay"), "labels", {}) as record:
+        campaign = campaigns.open_campaign(record, capacity=30, pool_capacity=len(MORE))
+        rows = campaigns.told(campaign, 3)
+        rows += campaigns.told(campaign, 2)
+        skipped = campaign.ask(2)
+        campaign.skip(skipped[:1])
+        campaign.add(MORE[campaigns.N :])
+        campaign.tell([campaigns.N], [0.25], annotator="Ann")
+        campaign.correct(rows[:1], [0.5])
+        campaign.withdraw(rows[3:4])
+        campaign.ask(2)
+        campaign.tell(skipped[1:], [1.5])
+        campaign.ask(1)
+    return record
+
+
+def test_the_asks_of_a_campaign_are_made_again(labeled):
+    task = Task(make_pool(MORE), None)
+    found = replay(labeled.path, task, LABELED)
+    asks = [event for event in labeled.events if event["kind"] == "ask"]
+    assert found.agrees
+    assert [again.picks.tolist() for again in found.rounds] == [event["rows"] for event in asks]
+    assert len(asks) == 5
+    (last,) = replay(labeled.path, task, LABELED, rounds=4).rounds
+    assert (last.round, last.picks.tolist()) == (4, asks[4]["rows"])
+    other = replay(labeled.path, task, LABELED, query=by_score(epistemic_variance, lowest))
+    assert [again.round for again in other.rounds] == [1, 2, 3, 4], "the first was drawn"
+    assert not any(again.num_shared for again in other.rounds)
+
+
+def lowest(key, candidates, batch_size):
+    return best(key, candidates._replace(rows=-candidates.rows), batch_size)
+
+
+def test_a_campaign_of_other_rows_or_methods_is_not_made_again(labeled):
+    changed = MORE.copy()
+    changed[campaigns.N + 1, 0] = np.nextafter(changed[campaigns.N + 1, 0], 9)
+    with pytest.raises(ValueError, match="the inputs of rows 300 to 301 are not those of the record"):
+        replay(labeled.path, Task(make_pool(changed), None), LABELED)
+    with pytest.raises(ValueError, match="the costs of rows 0 to 299 are not"):
+        replay(labeled.path, Task(make_pool(MORE, cost=np.full(len(MORE), 2.0)), None), LABELED)
+    with pytest.raises(ValueError, match="made by another query"):
+        replay(labeled.path, Task(make_pool(MORE), None), LABELED._replace(query=by_score(epistemic_variance)))
+    swapped = [dict(event) for event in labeled.events]
+    ask = next(event for event in swapped if event["kind"] == "ask" and event["queries"] == 1)
+    told = next(event for event in swapped if event["kind"] == "tell" and event["rows"] == ask["rows"])
+    ask["rows"] = told["rows"] = [17, 18]
+    swapped = swapped[: swapped.index(told) + 1]
+    found = replay(forged(labeled.path.parents[1], swapped, "swapped"), Task(make_pool(MORE), None), LABELED)
+    assert [again.agrees for again in found.rounds] == [True, False]

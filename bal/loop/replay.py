@@ -12,6 +12,7 @@ from bal.learners.settings import check_count
 from bal.loop.doors import arrays_of, check_answers, check_is_setup, check_is_task, check_setup, predicted
 from bal.loop.eager import nothing, run_parts
 from bal.loop.identity import check_recorded, check_same, run_identity
+from bal.loop.replay_asks import asks_again
 from bal.loop.round import Carry, begin, first_rows, record_answers
 from bal.pool.over import over_of, take
 from bal.records.reading import CAMPAIGN_KINDS, read_record
@@ -92,7 +93,8 @@ def replay(
     the time is that of the run without its evaluations.
 
     Args:
-      record_path: folder of a record of `run_eager`, `run_seeds` or `study`: `path` of what `open_record` returns.
+      record_path: folder of a record of `run_eager`, `run_seeds`, `study` or `Campaign`: `path` of what `open_record`
+        returns. The asks of a campaign are its rounds, each made again from what had been told by then.
       task: the data of the run. Its pool must be that of the record, to the last bit; its oracle may be None, and an
         array of labels is compared with those on record. The test set is not looked at.
       setup: how it was learned; `evaluate` is not called.
@@ -106,8 +108,7 @@ def replay(
 
     Raises:
       ValueError: other rows, costs, batch size, learner or (without `query`) query than the record says; labels that
-        are not those on record; no such seed or round; the record of a campaign, or of a version that did not write
-        down whose it was.
+        are not those on record; no such seed or round; a record of a version that did not write down whose it was.
       CorruptRecordError: a record whose files were changed.
       FileNotFoundError: a folder that is no record.
 
@@ -132,7 +133,10 @@ def replay(
     over = over_of(setup.learner, setup.over)
     check_setup(setup.learner, setup.query if query is None else query, over)
     task = arrays_of(task, over)
-    opened, events = _on_record(record_path, seed)
+    kept = read_record(Path(record_path)).events
+    if any(event["kind"] in CAMPAIGN_KINDS for event in kept):
+        return _asked(kept, task, setup, rounds, query)
+    opened, events = _on_record(kept, record_path, seed)
     wanted = _wanted(rounds, len(events), query)
     key = jax.random.wrap_key_data(jax.device_put(np.array(opened["key"], np.uint32)))
     first = first_rows(key, task, setup)
@@ -155,11 +159,25 @@ def replay(
     return Replay(seed, tuple(found))
 
 
-def _on_record(path: str | Path, seed: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _asked(
+    events: list[dict[str, Any]], task: Task, setup: Setup, rounds: int | Iterable[int] | None, query: Query | None
+) -> Replay:
+    """The asks of a campaign as rounds."""
+    found = []
+    for number, (event, picks, is_queried) in enumerate(asks_again(events, task, setup, query)):
+        if is_queried or query is None or rounds is not None:
+            told = {"round": number, "acquired": event["rows"], "valid": [True] * len(event["rows"])}
+            found.append(_compared(told | {"scores": event["scores"]}, picks))
+    if rounds is not None:
+        wanted = _wanted(rounds, len(found), query)
+        found = [again for again in found if again.round in wanted]
+    return Replay(0, tuple(found))
+
+
+def _on_record(
+    events: list[dict[str, Any]], path: str | Path, seed: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What the run said of itself, and its rounds."""
-    events = read_record(Path(path)).events
-    if any(event["kind"] in CAMPAIGN_KINDS for event in events):
-        raise ValueError(f"{path} holds a campaign, whose labels came when they came; replay takes a run's record")
     own = [event for event in events if event["kind"] == "round" and event["seed"] == seed]
     opened = [event["run"] for event in events if event["kind"] == "open" and event.get("seed") == seed]
     if not own:

@@ -59,7 +59,7 @@ def answers(path: str | Path) -> dict[str, Any]:
 
 
 _FIRST = ("row", "score", "label", "annotator", "weight", "cost", "at", "state")
-_EMPTY = dict.fromkeys((*_FIRST, "id")) | {"weight": 0.0, "state": "pending"}
+_EMPTY = dict.fromkeys((*_FIRST, "log_q", "id")) | {"weight": 0.0, "state": "pending"}
 
 
 def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
@@ -67,6 +67,7 @@ def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     places: dict[int, list[dict[str, Any]]] = {}  # by row, those that are pending, skipped or answered
     scores: dict[int, float] = {}
+    log_q: dict[int, float] = {}
     classes = None
     for number, event in enumerate(events):
         kind, where = event["kind"], f"event {number} in {path}"
@@ -77,11 +78,13 @@ def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
         rows = _rows(event, where)
         if kind == "ask":
             scores |= dict(zip(rows, _aligned(event, "scores", rows, where)))
+            log_q |= dict(zip(rows, (event.get("told") or {}).get("log_q") or ()))
         labels = _aligned(event, "labels", rows, where) if kind in ("tell", "correct") else [None] * len(rows)
         ids = _aligned(event, "ids", rows, where) if "ids" in event else [None] * len(rows)
         for place, row in enumerate(rows):
             held = places.setdefault(row, [])
             new = {"row": row, "id": ids[place], "score": scores.get(row), "label": labels[place]}
+            new["log_q"] = log_q.get(row)
             if kind in ("ask", "tell"):
                 line = next((line for line in held if line["state"] in ("pending", "skipped")), None)
                 if line is None:

@@ -144,6 +144,14 @@ def test_every_pick_has_a_line(tmp_path):
     np.testing.assert_array_equal(columns["round"], [math.nan] * 4 + [0, 0])
 
 
+def test_the_probability_of_an_ask_goes_with_its_rows(tmp_path):
+    told = {"labels": 2, "spent": 2.0, "log_q": [-1.5, -0.5], "metrics": {}}
+    asks = [{"kind": "ask", "rows": [4, 9], "scores": [0.5, 0.25], "told": told}]
+    asks += [{"kind": "ask", "rows": [2], "scores": [1.0], "told": told | {"log_q": None}}]
+    leave(tmp_path, [*asks, {"kind": "tell", "rows": [9], "labels": [1]}])
+    np.testing.assert_array_equal(load(tmp_path)["log_q"], [-1.5, -0.5, math.nan])
+
+
 def test_a_round_without_a_pick_has_a_line_for_its_metrics(tmp_path):
     none = make_round(1, valid=[False] * 3, metrics={"accuracy": 0.75})
     leave(tmp_path, [make_round(0, acquired=[], scores=[], valid=[], labels=[]), none, make_round(2)])
