@@ -152,9 +152,8 @@ def _caption(comparisons: Mapping[str, Comparison]) -> str:
     if not differences:
         return "only the baseline: nothing to compare"
     num_seeds, confidence, num_tests = differences[0].num_seeds, differences[0].confidence, len(differences)
-    lines = [
-        f"{num_seeds} paired seeds, {100 * confidence:g}% intervals; p adjusted for {num_tests} comparisons (Holm)"
-    ]
+    tests = f"{num_tests} comparison" + "s" * (num_tests != 1)
+    lines = [f"{num_seeds} paired seeds, {100 * confidence:g}% intervals; p adjusted for {tests} (Holm)"]
     if num_seeds < FEW_SEEDS:
         lines.append(f"intervals unreliable: fewer than {FEW_SEEDS} seeds")
     smallest = lambda seeds: num_tests * smallest_p_value(seeds)

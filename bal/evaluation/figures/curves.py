@@ -57,7 +57,7 @@ def curve_bands(
             if len(values) > 2:
                 band = sup_t_band(values, bounds)
                 for end in (band.low, band.high):
-                    axis.plot(counts, end, color=styles[name]["color"], linewidth=0.4)
+                    axis.plot(counts, end, color=styles[name]["color"], linewidth=0.4, alpha=0.6)
         axis.grid(alpha=0.3)
         beside(figure, BANDS.format(seeds=seeds) if seeds > 2 else None)
     return figure

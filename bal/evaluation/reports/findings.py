@@ -145,7 +145,15 @@ def target_table(question: Question, answer: Answer) -> list[Block]:
         )
         low, middle, high = (shown(censored_quantile(first, q)) for q in (0.25, 0.5, 0.75))
         never = int(np.isinf(first).sum())
-        rows.append((name, middle, f"{low} .. {high}", shown(censored_quantile(stays, 0.5)), f"{never} of {num_seeds}"))
+        rows.append(
+            (
+                name,
+                middle,
+                low if low == high else f"{low} .. {high}",
+                shown(censored_quantile(stays, 0.5)),
+                f"{never} of {num_seeds}",
+            )
+        )
     words = (
         f"Labels to {question.metric} {question.target:g}: median and quartiles over seeds. A seed that does not "
         f"arrive within {budget:g} labels counts as more, and is not left out. The first crossing of a noisy curve is "
