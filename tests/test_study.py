@@ -97,6 +97,8 @@ def test_a_study_is_read_back_without_running(whole, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "bald: on record, 3 of 3 seeds" in printed
     assert printed.count(", recorded by bal") == 3
+    alone = study(folder, {"own": of_seed}, {"bald": SETUPS["bald"]}, 3, console=QUIET, baseline=None)["own"]
+    assert list(alone.acquired) == ["bald"]
 
 
 def test_a_study_grows_and_goes_on_inside_a_setup(whole, tmp_path):

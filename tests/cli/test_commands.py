@@ -177,7 +177,9 @@ def test_studies_of_records(tmp_path):
     np.testing.assert_allclose(narrow.metrics["accuracy"]["bald"], [[0.5, 0.7, 0.9], [0.51, 0.71, 0.91]])
     assert narrow.metrics["accuracy"]["random"].shape == (2, 3)  # paired
     assert narrow.acquired["bald"].tolist() == 2 * [[[2, 3], [4, 5]]]
-    assert narrow.left_out == ["random: 1 of 3 seeds, which not all strategies have finished"]
+    assert narrow.left_out == [
+        "random: 1 of 3 seeds, of which not all strategies have all rounds: not finished, or stopped by a rule"
+    ]
     assert wide.left_out == []
 
 
