@@ -124,8 +124,8 @@ def _paired(title: str, runs: dict[str, _Recorded]) -> Studied | None:
     whole = {name: {seed for seed, found in run.rounds.items() if len(found) == length} for name, run in runs.items()}
     seeds = sorted(set.intersection(*whole.values()))
     left_out = [
-        f"{name}: {len(run.rounds) - len(seeds)} of {len(run.rounds)} seeds, of which not all strategies have all rounds: "
-        "not finished, or stopped by a rule"
+        f"{name}: {len(run.rounds) - len(seeds)} of {len(run.rounds)} seeds, "
+        "of which not all strategies have all rounds: not finished, or stopped by a rule"
         for name, run in runs.items()
         if len(run.rounds) > len(seeds)
     ]
