@@ -21,7 +21,7 @@ from bal.loop.round import seed_keys
 from bal.loop.stacked import stacked, task_digest
 from bal.loop.stopping import check_rule, where_stopped
 from bal.method import brief
-from bal.records import Record, open_record
+from bal.records import Record, Tracker, open_record
 from bal.records.environment import environment
 from bal.records.writers import written_by
 from bal.selection import random_uniform
@@ -61,6 +61,7 @@ def study(
     on_progress: Callable[[str, str, int], None] | None = None,
     baseline: str | None = BASELINE,
     stop: StoppingRule | None = None,
+    tracker: Callable[[Record], Tracker] | None = None,
 ) -> dict[str, Curves]:
     """Run every set-up on every task for the same seeds, or read back what is on record.
 
@@ -92,6 +93,7 @@ def study(
         one set-up, and random is another cell.
       stop: a rule of `bal.evaluation`; curves end where it stops a seed, and the reason is printed. Seeds run one after
         the other stop there; compiled ones run on, so that other rules can be tried on the same record.
+      tracker: from a record that is not finished, a tracker to be told beside it (`bal.records.tensorboard`, say).
 
     Returns:
       `Curves` by task.
@@ -146,6 +148,8 @@ def study(
                 config = in_words(name, setup, seed, options or {})
                 with open_record(root, task_name, config, task_digest(task, axes), fresh) as record:
                     words = _origin(record)
+                    if tracker is not None and not record.done:
+                        record.track(tracker(record))
                     run_remaining(record, keys, task, setup, axes, seeds_per_call, partial(shown, name), stop)
                     prices = (one_seed(task, seed_axes(axes, task), s).pool.cost for s in range(num_seeds))
                     ends = [where_stopped(stop, record, s, setup.num_rounds, p) for s, p in enumerate(prices)]

@@ -74,12 +74,14 @@ from bal.records.reading import acquired, chain
 from bal.records.record import Record
 from bal.records.tables import table
 from bal.records.timings import timings
+from bal.records.trackers import Tracker, mlflow, tensorboard, wandb
 
 __all__ = [
     "CorruptRecordError",
     "LogReport",
     "Record",
     "RecordLockedError",
+    "Tracker",
     "acquired",
     "answers",
     "chain",
@@ -87,9 +89,12 @@ __all__ = [
     "governance",
     "identity",
     "load",
+    "mlflow",
     "open_record",
     "read_events",
     "table",
+    "tensorboard",
     "timings",
+    "wandb",
     "write_parquet",
 ]

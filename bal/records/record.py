@@ -23,6 +23,7 @@ from bal.records.recovery import STATE, recover
 from bal.records.rounds import advance, check_events
 from bal.records.state import pack, unpack
 from bal.records.timings import write_timing
+from bal.records.trackers import Watched
 from bal.records.writers import changes, load_writers, sign, sign_state, written_by
 
 
@@ -40,6 +41,7 @@ class Record:
     def __init__(self, path: Path, contents: Contents, held: Any):
         self.path = path
         self._mutex = threading.RLock()
+        self._config, self._watched = contents.config, Watched()
         self._take(contents, held)
 
     def _take(self, contents: Contents, held: Any) -> None:
@@ -111,6 +113,31 @@ class Record:
                 self._chain = chain
                 self._events += taken
                 advance(self._progress, added)
+            for event in taken:
+                if event["kind"] == "round":
+                    self._watched.told("on_round", event)
+
+    def track(self, tracker: Any) -> None:
+        """Tell a `bal.records.Tracker` too: what the record stands for now, each round from now on as
+        soon as it is on disk, and the summary. A tracker that fails is warned of, once; the record goes on without it.
+
+        Raises:
+          TypeError: what lacks one of the three methods.
+
+        >>> import tempfile
+        >>> from bal.records import open_record
+        >>> class Printed:
+        ...     def on_start(self, config): print(config)
+        ...     def on_round(self, event): print(event["metrics"])
+        ...     def on_end(self, summary): print(summary)
+        >>> with open_record(tempfile.mkdtemp(), "demo", {"batch_size": 3}) as record:
+        ...     record.track(Printed())
+        ...     record.finish({"accuracy": 0.9})
+        {'batch_size': 3}
+        {'accuracy': 0.9}
+        """
+        with self._mutex:
+            self._watched.add(tracker, self._config)
 
     def time(self, entry: dict[str, Any]) -> None:
         """Note what something took, in a file beside the log (see `bal.records.timings`); never read to go on."""
@@ -153,6 +180,7 @@ class Record:
             with self._writing():
                 files.replace(self.path / DONE, seal({"log_sha256": found, "summary": summary}))
                 self.summary = summary
+            self._watched.told("on_end", summary)
 
     def reopen(self) -> None:
         """Make a finished record grow: everything is verified and kept, and the record is unfinished again.
