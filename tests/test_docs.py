@@ -21,13 +21,14 @@ LIMITS = {
     "resume": 4,
     "own-table": 8,
     "labels": 4,
+    "active-testing": 8,
     "sweeps": 26,
     "stopping": 8,
     "few-samples": 6,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
-SLOW = {"laboratory", "own-model", "study", "sweeps", "stopping", "few-samples"}
+SLOW = {"active-testing", "laboratory", "own-model", "study", "sweeps", "stopping", "few-samples"}
 """A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
 two; runs to their stop; a thousand trainings."""
 

@@ -1,5 +1,7 @@
 """Arrays in, arrays out: metrics, learning curves, statistics over paired seeds, tables, plots. Imports no JAX.
 
+Estimates from labels that were chosen are in `bal.evaluation.active`.
+
 The `evaluate` of a set-up is `classification` or `regression`, their longer reports, or `remaining_entropy`.
 
 The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.

@@ -26,14 +26,14 @@ from bal.evaluation.active.items import Items, ability, expected_accuracy, fit_i
 from bal.evaluation.active.models import Leaders, leaders
 from bal.evaluation.active.strata import equal_strata, neyman_allocation, stratified
 from bal.evaluation.active.surrogate import surrogate_estimate
-from bal.evaluation.active.unbiased import Estimate, labels_until, lure, lure_weights, residual_lure
+from bal.evaluation.active.unbiased import MeanEstimate, labels_until, lure, lure_weights, residual_lure
 
 __all__ = [
     "Beliefs",
     "Draw",
-    "Estimate",
     "Items",
     "Leaders",
+    "MeanEstimate",
     "ability",
     "active_inference",
     "class_beliefs",

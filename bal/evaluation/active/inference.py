@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Bool, Float, Shaped
 
-from bal.evaluation.active.unbiased import Estimate
+from bal.evaluation.active.unbiased import MeanEstimate
 
 
 def active_inference(
@@ -15,7 +15,7 @@ def active_inference(
     predictions: Float[Any, "*#R N"],
     labeled: Bool[Any, "*R N"],
     confidence: float = 0.95,
-) -> Estimate:
+) -> MeanEstimate:
     """Mean of the *population* that N rows are a sample of, from those rows of them that were labeled by coins.
 
     The mean over rows of ``p_n + (v_n - p_n) labeled_n / pi_n`` and the normal interval of a mean of N independent
@@ -56,4 +56,4 @@ def active_inference(
     terms = predictions + np.where(labeled, values - predictions, 0.0) / inclusion
     mean, error = terms.mean(-1), terms.std(-1, ddof=1) / np.sqrt(terms.shape[-1])
     half = scipy.stats.norm.ppf(0.5 + confidence / 2) * error
-    return Estimate(*map(np.asarray, (mean, error, mean - half, mean + half)))
+    return MeanEstimate(*map(np.asarray, (mean, error, mean - half, mean + half)))

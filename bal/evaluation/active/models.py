@@ -38,7 +38,7 @@ def leaders(
       confidence: that the best model is among the contenders.
 
     Raises:
-      ValueError: as `lure`; fewer than 2 models.
+      ValueError: as `lure`; fewer than 2 models; a confidence outside [0.5, 1).
 
     >>> uniform = -np.log(np.arange(20, 10, -1.0))
     >>> losses = np.stack([np.arange(10.0) % 3, np.arange(10.0) % 3 + 1, np.arange(10.0) % 2], -1)
@@ -53,14 +53,14 @@ def leaders(
     num_models = len(losses)
     if num_models < 2:
         raise ValueError(f"expected the losses of 2 models at least on the last axis, got {num_models}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie in (0, 1), for instance 0.95, got {confidence}")
+    if not 0.5 <= confidence < 1:
+        raise ValueError(f"confidence must lie in [0.5, 1), for instance 0.95, got {confidence}")
     means = np.stack([lure(log_q, loss, num_rows).mean[..., -1] for loss in losses], -1)
-    two_sided = 1 - 2 * (1 - confidence) / (num_models - 1) if num_models > 2 or confidence > 0.5 else confidence
+    level = max(1 - 2 * (1 - confidence) / (num_models - 1), 1e-9)  # of the two-sided interval with that lower end
     ruled_out = np.zeros(means.shape, bool)
     for one in range(num_models):
         for other in range(num_models):
             if one != other and (losses[one] != losses[other]).any():
-                apart = lure(log_q, losses[one] - losses[other], num_rows, two_sided)
+                apart = lure(log_q, losses[one] - losses[other], num_rows, level)
                 ruled_out[..., one] |= apart.low[..., -1] > 0
     return Leaders(means, np.asarray(means.argmin(-1)), ~ruled_out)

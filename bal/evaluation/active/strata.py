@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from bal.evaluation.active.unbiased import Estimate, with_interval
+from bal.evaluation.active.unbiased import MeanEstimate, with_interval
 
 
 def equal_strata(scores: Float[Any, "N"], num_strata: int) -> Int[np.ndarray, "N"]:
@@ -74,7 +74,7 @@ def neyman_allocation(
 
 def stratified(
     values: Shaped[Any, "*R M"], strata: Int[Any, "*R M"], sizes: Int[Any, "H"], confidence: float = 0.95
-) -> Estimate:
+) -> MeanEstimate:
     """Mean over all rows from labels drawn uniformly within each of H strata: unbiased.
 
     ``sum of N_h / N mean_h``, with variance ``sum (N_h / N)² s_h² / n_h (1 - n_h / N_h)`` and a t interval with the

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float, Int, Shaped
 
-from bal.evaluation.active.unbiased import Estimate, checked_indices
+from bal.evaluation.active.unbiased import MeanEstimate, checked_indices
 
 
 def surrogate_estimate(
@@ -15,7 +15,7 @@ def surrogate_estimate(
     indices: Int[Any, "M"],
     variances: Float[Any, "K N"] | None = None,
     confidence: float = 0.95,
-) -> Estimate:
+) -> MeanEstimate:
     """ASE: the mean over all rows of what is known of M of them and what a surrogate expects of the others.
 
     ``(sum of values + sum over the other rows of the mean of K draws) / N``. Its error is the surrogate's: it needs no
@@ -57,4 +57,4 @@ def surrogate_estimate(
     mean = (values.sum() + sums.mean()) / len(other)
     error = np.sqrt(sums.var(ddof=1 if len(sums) > 1 else 0) + noise) / len(other)
     half = scipy.stats.norm.ppf(0.5 + confidence / 2) * error
-    return Estimate(*map(np.asarray, (mean, error, mean - half, mean + half)))
+    return MeanEstimate(*map(np.asarray, (mean, error, mean - half, mean + half)))

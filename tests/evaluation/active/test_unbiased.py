@@ -9,10 +9,10 @@ import pytest
 
 from bal.acquisition import bald
 from bal.datasets import digits
-from bal.evaluation.active import draw, labels_until, lure, lure_weights, residual_lure
+from bal.evaluation.active import MeanEstimate, draw, labels_until, lure, lure_weights, residual_lure
 from bal.loop import run_seeds, seed_keys
 from bal.query import by_score
-from bal.records import open_record
+from bal.records import load, open_record
 from bal.selection import power
 from bal.strategies import random
 from bal.typing import Setup
@@ -186,6 +186,10 @@ def test_the_log_q_on_record_is_what_it_takes(query, tmp_path):
         run_seeds(keys, problem.TASK, setup, record=record)
     with open_record(tmp_path, "active", {}) as record:
         log = run_seeds(keys, problem.TASK, setup, record=record).log
+    frame = load(tmp_path)
+    drawn = np.isfinite(frame["log_q"]) & (frame["log_q"] < 0)
+    np.testing.assert_allclose(frame["log_q"][drawn].reshape(20, -1), log.log_q.reshape(20, -1))
+    np.testing.assert_array_equal(frame["row"][drawn].reshape(20, -1), log.indices.reshape(20, -1))
     start, indices = np.asarray(log.start), np.asarray(log.indices).reshape(20, -1)
     y = np.asarray(problem.Y)
     for what in (y == 1, np.arange(problem.N) / 40.0):
@@ -219,5 +223,7 @@ def test_positions_and_predictions_are_checked():
         residual_lure(log_q, values, np.array([1.0, np.nan, 1, 1]), np.array([1, 2]))
     with pytest.raises(ValueError, match="confidence"):
         lure(log_q, values, 4, confidence=1.0)
+    with pytest.raises(ValueError, match="after each label"):
+        labels_until(MeanEstimate(*np.zeros((4, 1)))._replace(mean=np.array(1.0)), 0.1)
     with pytest.raises(ValueError, match="half_width"):
         labels_until(lure(log_q, values, 4), 0.0)
