@@ -1,22 +1,31 @@
-"""Picks made again from a record: they agree with those of the run, not with forged ones, and answer for others."""
+"""Picks made again from a record: they agree with those of the run, not with forged ones, and answer for others; and
+what drivers tell of a round beside its picks, and the seconds of its parts."""
+
+import time
 
 import campaigns
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from problem import CENTERS, CLASSES, KEY, MOVING, POOL, SETUP, TASK, X, Y
+from problem import CENTERS, CLASSES, KEY, MOVING, POOL, SETUP, TASK, X, Y, by_numpy
 
 from bal.acquisition import bald, epistemic_variance, margin
 from bal.learners import from_functions
-from bal.loop import replay, run_eager, seed_keys
+from bal.loop import replay, run_eager, run_seeds, seed_keys
+from bal.loop.clock import Clock, call, timed
+from bal.loop.events import Known
 from bal.pool import make_pool
 from bal.query import by_score, remembered
-from bal.records import open_record
-from bal.selection import best, softmax
-from bal.typing import Setup, Task
+from bal.records import load, open_record, timings
+from bal.selection import best, random_uniform, softmax
+from bal.typing import Query, Setup, Stage, Task
 
 BLIND = Task(POOL, None)
 WATCHED = SETUP._replace(learner=MOVING, query=remembered(by_score(bald), num_candidates=9))
-DRAWN = SETUP._replace(learner=CENTERS, query=by_score(bald, softmax(0.5)), num_initial=0, evaluate=None)
+DRAWN = SETUP._replace(learner=CENTERS, query=by_score(bald, softmax(0.5)), num_initial=0)
+PRICED = POOL._replace(cost=POOL.cost.at[::2].set(2.5), x=POOL.x.at[20:].set(POOL.x[:20]))
+COPIES = Task(PRICED, None)
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +37,15 @@ def eager(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def seeds(tmp_path_factory):
-    """The prior chooses first; picks are drawn."""
-    with open_record(tmp_path_factory.mktemp("replay"), "seeds", {}) as record:
-        for seed, key in enumerate(seed_keys(0, 2)):
-            run_eager(key, TASK, DRAWN, record, seed)
-    return record
+def told(tmp_path_factory):
+    """The prior chooses first, picks are drawn; round by round and compiled. Half of the rows are copies of others."""
+    task, folder = TASK._replace(pool=PRICED), tmp_path_factory.mktemp("told")
+    with open_record(folder, "eager", {}) as eager:
+        run_eager(KEY, task, DRAWN, eager)
+        run_eager(seed_keys(0, 1)[0], task, DRAWN, eager, 1)
+    with open_record(folder, "seeds", {}) as seeds:
+        run_seeds(KEY[None], task, DRAWN, record=seeds)
+    return folder, eager, seeds
 
 
 def test_a_run_is_made_again_from_its_record_alone(eager):
@@ -49,17 +61,19 @@ def test_a_run_is_made_again_from_its_record_alone(eager):
     assert str(some) == "seed 0\n" + "\n".join(f"round   {n}: picks {eager.rounds()[n]['acquired']}" for n in (1, 4))
 
 
-def test_each_seed_of_a_record_is_made_again(seeds):
-    """Its draws hang on the keys on record."""
-    both = [replay(seeds.path, BLIND, DRAWN, seed) for seed in (0, 1)]
+def test_each_seed_of_a_record_is_made_again(told):
+    """Its draws hang on the keys on record; so do those of a compiled seed."""
+    _, eager, seeds = told
+    both = [replay(eager.path, COPIES, DRAWN, seed) for seed in (0, 1)]
     assert [found.agrees for found in both] == [True, True]
-    assert [again.picks.tolist() for again in both[1].rounds] == [event["acquired"] for event in seeds.rounds(1)]
+    assert [again.picks.tolist() for again in both[1].rounds] == [event["acquired"] for event in eager.rounds(1)]
     assert both[0].rounds[1].picks.tolist() != both[1].rounds[1].picks.tolist()
+    assert replay(seeds.path, COPIES, DRAWN).agrees
 
 
 def by_hand(rows, labels):
     """The two rows of least margin between the likeliest classes, going by distance to the mean of each class."""
-    x, means, rows = np.asarray(X, np.float64), np.zeros((CLASSES, 2)), np.array(rows, int)
+    x, means, rows = np.asarray(PRICED.x, np.float64), np.zeros((CLASSES, 2)), np.array(rows, int)
     for c in range(CLASSES):
         own = x[rows[np.array(labels, int) == c]]
         means[c] = own.sum(0) / (1 + len(own))
@@ -74,11 +88,12 @@ def by_hand(rows, labels):
     return np.argsort(gap, kind="stable")[:2].tolist()
 
 
-def test_another_query_is_asked_on_the_labels_of_the_record(seeds):
-    found = replay(seeds.path, BLIND, DRAWN, 1, query=by_score(margin))
+def test_another_query_is_asked_on_the_labels_of_the_record(told):
+    _, eager, _ = told
+    found = replay(eager.path, COPIES, DRAWN, 1, query=by_score(margin))
     assert [again.round for again in found.rounds] == [1, 2, 3, 4]
     rows, labels = [], []
-    for event, again in zip(seeds.rounds(1), found.rounds):
+    for event, again in zip(eager.rounds(1), found.rounds):
         rows, labels = rows + event["acquired"], labels + event["labels"]
         assert again.picks.tolist() == by_hand(rows, labels)
     assert [again.num_shared for again in found.rounds] == [
@@ -148,11 +163,13 @@ def test_records_that_are_of_no_run_are_refused(eager, tmp_path):
 
 
 def nearest(x, y):
+    time.sleep(0.01)
     return x, y
 
 
 def votes(model, x):
     """Two draws a row: soft labels of all rows by closeness, for two widths."""
+    time.sleep(0.02)
     rows, y = model
     widths = np.array([0.3, 1.0])[None, :, None]
     near = np.exp(-((x[:, None] - rows) ** 2).sum(-1)[:, None, :] * widths) @ y + 0.1 * np.arange(1, CLASSES + 1)
@@ -160,15 +177,21 @@ def votes(model, x):
 
 
 def test_a_model_on_the_host_is_made_again(tmp_path):
-    """And labels that are distributions."""
+    """And labels that are distributions. What runs apart is timed apart."""
     soft = np.eye(CLASSES, dtype=np.float32)[np.asarray(Y)]
     learner = from_functions(nearest, votes)
-    setup = SETUP._replace(learner=learner, query=by_score(bald), num_initial=2, evaluate=None, num_rounds=2)
+    setup = SETUP._replace(learner=learner, query=by_score(bald), num_initial=2, evaluate=by_numpy, num_rounds=2)
     with open_record(tmp_path, "soft", {}) as record:
-        run_eager(KEY, Task(POOL, soft), setup, record)
+        run_eager(KEY, Task(POOL, soft, TASK.test), setup, record)
     found = replay(record.path, BLIND, setup)
     assert found.agrees
     assert [len(again.picks) for again in found.rounds] == [2, 2, 2]
+    first, _, last = (entry["times"] for entry in timings(record.path))
+    assert set(first) == {"compile", "fit", "evaluate", "predict", "select"}
+    assert set(last) == {"compile", "fit", "evaluate"}
+    assert first["fit"] >= 0.01
+    assert first["predict"] >= 0.04, "the pool, and the rows that are known"
+    assert first["evaluate"] >= 0.02
 
 
 MORE = np.concatenate([campaigns.X, campaigns.X[:2] + 1])
@@ -228,3 +251,89 @@ def test_a_campaign_of_other_rows_or_methods_is_not_made_again(labeled):
     swapped = swapped[: swapped.index(told) + 1]
     found = replay(forged(labeled.path.parents[1], swapped, "swapped"), Task(make_pool(MORE), None), LABELED)
     assert [again.agrees for again in found.rounds] == [True, False]
+
+
+def test_both_drivers_tell_the_same(told):
+    _, eager, seeds = told
+    assert len(eager.rounds()) == 5
+    for one, two in zip(eager.rounds(), seeds.rounds(), strict=True):
+        assert one.keys() == two.keys()
+        for name in ("acquired", "cost", "labels", "counts"):
+            assert one[name] == two[name]
+        assert one.get("scored") == two.get("scored")
+        assert one["diagnostics"].keys() == two["diagnostics"].keys()
+        for name, value in one["diagnostics"].items():
+            assert two["diagnostics"][name] == pytest.approx(value, rel=1e-4)
+        assert two.get("log_q", []) == pytest.approx(one.get("log_q", []), rel=1e-4)
+
+
+def test_what_is_told_is_right(told):
+    _, eager, _ = told
+    start, *rounds = eager.rounds()
+    assert not {"log_q", "scored"} & start.keys(), "nothing was scored yet"
+    assert start["diagnostics"] == {"duplicates": 0}
+    x = np.asarray(PRICED.x)
+    for event in rounds:
+        rows, found = event["acquired"], event["diagnostics"]
+        assert event["cost"] == [2.5 if row % 2 == 0 else 1.0 for row in rows]
+        assert found["classes"] == {
+            str(c): int((np.asarray(Y)[rows] == c).sum()) for c in set(np.asarray(Y)[rows].tolist())
+        }
+        assert found["duplicates"] == len(rows) - len({tuple(x[row]) for row in rows})
+        assert event["scored"] == 40 - 2 * (event["round"] - 1)
+        assert found["score_over_log_draws"] == pytest.approx(np.mean(event["scores"]) / np.log(2))
+        assert len(event["log_q"]) == 2
+        assert "log_q" not in event["info"]
+    assert len(rounds) == 4
+
+
+def test_seconds_are_kept_beside_the_log(told):
+    folder, eager, seeds = told
+    both = timings(eager.path)
+    assert [(entry["seed"], entry["round"]) for entry in both] == [(seed, n) for seed in (0, 1) for n in range(5)]
+    took = both[:5]
+    assert [set(entry["times"]) for entry in took] == [{"compile", "fit", "evaluate", "query"}] * 4 + [
+        {"compile", "fit", "evaluate"}
+    ]
+    assert took[0]["times"]["compile"] > 20 * took[1]["times"]["compile"]
+    assert took[0]["memory"] is None or took[0]["memory"] > 2**20
+    (together,) = timings(seeds.path)
+    assert together["seeds"] == [0]
+    assert together["times"]["compile"] > together["times"]["run"] > 0
+    columns = load(folder)
+    assert np.isfinite(columns["times.fit"][columns["name"] == "eager"]).all()
+    assert (columns["call.seeds"][columns["name"] == "seeds"] == 1).all()
+
+
+def test_parts_and_compilation_are_counted_once():
+    clock = Clock()
+    inner = timed("inner", lambda: time.sleep(0.02))
+    shape = (7, 3)
+
+    def outer():
+        time.sleep(0.01)
+        inner()
+        nested = jax.jit(lambda x: jnp.sort(x).cumsum(0))
+        return jax.jit(lambda x: nested(x) * nested(x + 1))(jnp.ones(shape))
+
+    begun = time.perf_counter()
+    assert clock.part("outer", outer).shape == shape
+    whole = time.perf_counter() - begun
+    found = clock.read()
+    assert found["inner"] >= 0.02
+    assert found["outer"] >= 0.01
+    assert found["compile"] > 0.001
+    assert sum(found.values()) == pytest.approx(whole, abs=0.005)
+    assert clock.read() == {"compile": 0.0}
+    inner()
+    assert call("outer", lambda x: x + 1, 2) == 3
+    assert clock.read() == {"compile": 0.0}, "outside of a part no clock runs"
+
+
+def test_a_random_query_scores_nothing_and_a_shortlist_leaves_it_open():
+    known = Known(X, None, 40, None, by_score(bald))
+    drawn = Stage(None, random_uniform)
+    assert known.scored(7) == 33
+    assert known._replace(query=Query((drawn,))).scored(7) == 0
+    assert known._replace(query=Query((drawn, *by_score(bald).stages))).scored(7) is None
+    assert known._replace(query=remembered(by_score(bald), num_candidates=9)).scored(7) is None

@@ -112,21 +112,11 @@ def replay(
       CorruptRecordError: a record whose files were changed.
       FileNotFoundError: a folder that is no record.
 
-    >>> import tempfile
-    >>> from bal import make_pool, open_record, run_eager, strategies
-    >>> from bal.learners import bayesian_linear
-    >>> x = np.linspace(-1, 1, 30, dtype=np.float32)[:, None]
-    >>> task = Task(make_pool(x), 2 * x[:, 0])
-    >>> setup = Setup(bayesian_linear(noise=0.1, prior=1.0), strategies.variance(), 1, 2, 2)
-    >>> with open_record(tempfile.mkdtemp(), "line", {}) as record:
-    ...     log = run_eager(jax.random.key(0), task, setup, record)
-    >>> print(replay(record.path, Task(task.pool, None), setup))
-    seed 0
-    round   0: picks [16, 18]
-    round   1: picks [0]
-    round   2: picks [29]
-    >>> replay(record.path, task, setup, rounds=2, query=strategies.random()).rounds[0].num_shared
-    0
+    Example (docs/resume.md runs it)::
+
+        again = replay(record.path, Task(pool, None), setup)
+        print(again)  # a line a round
+        replay(record.path, Task(pool, None), setup, rounds=12, query=strategies.bald()).rounds[0].picks
     """
     check_is_task(task)
     check_is_setup(setup)
