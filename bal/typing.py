@@ -31,6 +31,11 @@ PADDING = 2**31 - 1
 """Row id of an empty place in a fixed-capacity log: out of any pool, read with ``mode="clip"``, weight 0."""
 
 
+ABSTAINED = -(2**31)
+"""What an oracle says in place of a label (of all its numbers) when it has none: the question is paid for, the row not
+asked again, and nothing is taught."""
+
+
 class Gaussian(NamedTuple):
     """Predictions of a regression model: K draws of a normal for every row (and output: ``[N, K, P]``, if several).
 
@@ -57,12 +62,14 @@ class Data(NamedTuple):
 
     A pool row that several people answered comes up as often. `y` are class numbers or reals ``[L]``, several outputs
     ``[L, P]``, or soft labels ``[L, C]``, each a distribution over classes. `annotator`: who answered, by number.
+    `row`: the pool row that the answer is about.
     """
 
     x: PyTree
     y: PyTree
     weight: Float[Array, "L"]
     annotator: Int[Array, "L"] | None = None
+    row: Int[Array, "L"] | None = None
 
 
 class Learner(NamedTuple):
@@ -272,7 +279,9 @@ KernelOf = Callable[[Candidates], Kernel]
 """``candidates -> Kernel``: how a rule is told what to compare rows with."""
 
 Oracle = Callable[[PRNGKey, Int[Array, "B"], PyTree], PyTree]
-"""``key, indices, x -> y``: the labels of some rows of the pool, from their ids and inputs (simulators, annotators)."""
+"""``key, indices, x -> y``: the labels of some rows of the pool, from their ids and inputs (simulators, annotators).
+
+An annotator who cannot tell answers `ABSTAINED`."""
 
 
 class Stage(NamedTuple):

@@ -286,6 +286,7 @@ SELECTORS = {
     "batchbald": selector(selection.batchbald(64), draw_candidates),
     "epig_batch": selector(selection.epig_batch(16), targeted_candidates),
     "gaussian_batch": selector(selection.gaussian_batch(), draw_candidates),
+    "budgeted": selector(selection.budgeted(selection.additive, 1000.0), by_score=True),
     "cluster_margin": selector(selection.cluster_margin(6), clustered_candidates),
     "k_medoids": selector(selection.k_medoids(), feature_candidates),
     "probcover": selector(selection.probcover(1.2), distinct_counts),
@@ -404,8 +405,9 @@ def _slopes(x, y=None):
 
 _CHAINS = {"num_draws": 4, "num_chains": 2, "num_warmup": 10, "thin": 2}
 
-PARTS = {  # names of `bal.learners` that are not learners, or not of JAX: tests/learners/test_adapters.py
+PARTS = {  # names of `bal.learners` that are not learners, not of JAX, or taught by annotators: tests/learners/
     *("from_functions", "from_sklearn"),
+    *("Answers", "Asked", "Consensus", "by_consensus", "by_evidence", "dawid_skene", "evidence", "majority_vote"),
     *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mixture_density"),
     *("mlp", "network"),
     *("shrink_and_perturb", "tapped_members", "warm"),

@@ -25,12 +25,13 @@ LIMITS = {
     "sweeps": 26,
     "stopping": 8,
     "few-samples": 6,
+    "annotators": 3,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
-SLOW = {"active-testing", "laboratory", "own-model", "study", "sweeps", "stopping", "few-samples"}
+SLOW = {"active-testing", "annotators", "laboratory", "own-model", "study", "sweeps", "stopping", "few-samples"}
 """A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
-two; runs to their stop; a thousand trainings."""
+two; runs to their stop; a thousand trainings; a crowd."""
 
 
 def blocks(text):
@@ -78,7 +79,7 @@ def test_program(name, tmp_path, monkeypatch, capsys):
 
 def test_every_page_of_a_program_is_held_to_a_length():
     others = {"index", "methods", "posteriors", "verified", "gaussian-processes", "studies", "performance"}
-    others |= {"wrong-input", "evidence", "governance", "reliability"}
+    others |= {"wrong-input", "evidence", "governance"}
     assert {page.stem for page in PAGES} == others | set(LIMITS)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bal.loop import Curves
 from bal.records import acquired, table
+from experiments.annotators import ratio
 from experiments.posterior_report import Result
 from experiments.posterior_report import table as posterior_table
 
@@ -23,6 +24,7 @@ BENCHMARKS = EXPERIMENTS / "benchmarks"
 DATA = Path(os.environ.get("BAL_DATA", "."))
 
 STUDIES = {
+    "annotators.py": "--policies mixed --seeds 2 --rounds 1 --members 2 --steps 5 --batch-size 3 --test-size 1500",
     "digits.py": "--strategies random bald --seeds 2 --rounds 2 --members 2 --steps 5 --test-size 100",
     "mnist.py": "--scale smoke --strategies random --seeds 1",
     "repeated_digits.py": "--strategies random power-bald --seeds 2 --rounds 2 --batch-size 3 --images 60 --copies 1"
@@ -473,6 +475,28 @@ def test_posteriors_of_a_regression(study, tmp_path):
     rows = table(tmp_path / "runs")
     assert ((rows["metrics.rmse"] > 0.3) & (rows["metrics.rmse"] < 2)).all()
     assert ((rows["metrics.coverage"] > 0.3) & (rows["metrics.coverage"] <= 1)).all()
+
+
+def test_annotators(study, tmp_path):
+    result = study("annotators.py", STUDIES["annotators.py"])
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert fits(result.stdout[result.stdout.index("annotators: cost") :]), result.stdout
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [10, 13]
+    assert (tmp_path / re.findall(r"accuracy against cost: (\S+)", result.stdout)[0]).exists()
+
+
+def test_ratios_of_costs_are_those_of_medians_over_paired_seeds():
+    costs = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert ratio(costs, 2 * costs) == (0.5, 0.5, 0.5)
+    late = np.where(costs > 3, np.inf, costs)
+    whole, low, high = ratio(late, costs)
+    assert (whole, high) == (1.0, np.inf)
+    assert low == 1.0
+    never = np.full(5, np.inf)
+    assert ratio(never, costs) == (np.inf, np.inf, np.inf)
+    assert ratio(costs, never) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.slow

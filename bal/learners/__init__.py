@@ -1,6 +1,7 @@
 """Learners: posteriors over functions, each a `bal.typing.Learner` of pure functions."""
 
 from bal.learners.adapters import from_functions, from_sklearn
+from bal.learners.annotators import Answers, Consensus, dawid_skene, majority_vote
 from bal.learners.ensemble import ensemble, tapped_members
 from bal.learners.epinet import epinet
 from bal.learners.heads import bayesian_linear, bayesian_softmax, neural_linear, normal_inverse_gamma
@@ -14,18 +15,26 @@ from bal.learners.sampled import from_numpyro, mcmc, mile
 from bal.learners.shared_weights import batch_ensemble, masksembles
 from bal.learners.snapshot import snapshot
 from bal.learners.swag import swag
+from bal.learners.taught import Asked, by_consensus, by_evidence, evidence
 from bal.learners.vbll import vbll, vbll_regression
 
 __all__ = [
+    "Answers",
+    "Asked",
+    "Consensus",
     "Likelihood",
     "Network",
     "batch_ensemble",
     "bayesian_linear",
     "bayesian_softmax",
+    "by_consensus",
+    "by_evidence",
     "categorical",
     "cold",
+    "dawid_skene",
     "ensemble",
     "epinet",
+    "evidence",
     "from_functions",
     "from_numpyro",
     "from_sklearn",
@@ -34,6 +43,7 @@ __all__ = [
     "laplace",
     "lenet",
     "linear",
+    "majority_vote",
     "masksembles",
     "mc_dropout",
     "mcmc",

@@ -21,6 +21,7 @@ from bal.learners.settings import check_count
 from bal.loop.checks import check_budget, check_distributions, check_labels, check_predictions, check_rows, kind_of
 from bal.loop.round import NO_START, measure
 from bal.pool.arrays import as_rows
+from bal.pool.labeled import has_answer
 from bal.pool.over import dense, num_rows, over_of, take
 from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree, Query, Setup, Stage, Task
 
@@ -164,7 +165,8 @@ def predicted(learner: Learner, x: PyTree, y: PyTree) -> tuple[PyTree, PyTree]:
     like = lambda size: (
         lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
     )
-    data = Data(jax.tree.map(like(1), x), jax.tree.map(like(1), y), jnp.zeros(1), jnp.zeros(1, jnp.int32))
+    who = jnp.zeros(1), jnp.zeros(1, jnp.int32), jnp.zeros(1, jnp.int32)
+    data = Data(jax.tree.map(like(1), x), jax.tree.map(like(1), y), *who)
     state = jax.eval_shape(learner.init, jax.random.key(0), data)
     return state, jax.eval_shape(learner.predict, state, jax.tree.map(like(2), x))
 
@@ -173,7 +175,8 @@ def check_first_prediction(learner: Learner, x: PyTree, y: PyTree) -> None:
     """What the untrained learner predicts for a few rows is normalised, where it is a number at all."""
     some = take(x, np.arange(min(num_rows(x), _FEW)))
     zeros = lambda leaf: np.zeros((1, *leaf.shape[1:]), jax.dtypes.canonicalize_dtype(leaf.dtype))
-    blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), jnp.zeros(1), jnp.zeros(1, jnp.int32))
+    who = jnp.zeros(1), jnp.zeros(1, jnp.int32), jnp.zeros(1, jnp.int32)
+    blank = Data(jax.tree.map(zeros, x), jax.tree.map(zeros, y), *who)
     try:
         predict = _untrained(learner)
     except TypeError:  # made of functions that cannot be hashed
@@ -195,6 +198,8 @@ def check_answers(predictions: Any, y: PyTree, rows: Any) -> PyTree:
     if not hasattr(y, "shape"):
         return y
     values = np.asarray(y)
+    told = has_answer(values)
+    values, rows = values[told], np.asarray(rows)[told] if len(rows) == len(told) else rows
     if isinstance(predictions, Latent) and values.dtype.kind == "f" and np.isin(values, (0.0, 1.0)).all():
         check_labels(values, len(values), None, None, rows)  # 0.0 and 1.0 serve as the two classes
         return y
@@ -225,7 +230,7 @@ def warn_of_oddities(info: dict[str, Array], valid: Any) -> None:
             "more than one draw), and does the acquisition suit the predictions?",
             stacklevel=3,
         )
-    if unusable.any():
+    if unusable.any() and "spent" not in info:  # a budget leaves places empty
         warnings.warn(
             f"in {int(unusable.sum())} of {unusable.size} queries fewer rows could be picked than asked for: the "
             "scores of the others are not numbers, or the pool is exhausted; see `valid` and info['num_nan']",

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, take
-from bal.typing import ANSWERED, PADDING, PENDING, SKIPPED, Data, Labeled, Pool, PyTree
+from bal.typing import ABSTAINED, ANSWERED, PADDING, PENDING, SKIPPED, Data, Labeled, Pool, PyTree
 
 
 @partial(jax.jit, static_argnums=0)
@@ -60,19 +60,36 @@ def answer(
 ) -> Labeled:
     """Append picks with their answers, of weight 1; invalid picks take a place too, as padding.
 
+    A pick on which the oracle abstained is skipped, and paid for.
+
     >>> empty = empty_log(2, np.zeros(1))
     >>> log = jax.jit(answer)(empty, np.array([7]), np.array([True]), np.array([3.5]), np.ones(1), 0)
     >>> log.y.tolist(), is_answered(log).tolist()
     ([3.5, 0.0], [True, False])
     """
     write = lambda buffer, new: _place(buffer, new, log.count)
+    told = has_answer(y)
+    given = lambda leaf: jnp.where(told.reshape(-1, *(1,) * (leaf.ndim - 1)), leaf, jnp.zeros((), leaf.dtype))
     return ask(log, indices, valid)._replace(
-        y=jax.tree.map(write, log.y, y),
-        weight=write(log.weight, valid),
+        y=jax.tree.map(lambda buffer, new: write(buffer, given(jnp.asarray(new))), log.y, y),
+        weight=write(log.weight, valid & told),
         cost=write(log.cost, jnp.where(valid, cost, 0.0)),
         time=write(log.time, jnp.broadcast_to(jnp.asarray(time, jnp.int32), indices.shape)),
-        status=write(log.status, jnp.where(valid, ANSWERED, PENDING)),
+        status=write(log.status, jnp.where(valid, jnp.where(told, ANSWERED, SKIPPED), PENDING)),
     )
+
+
+def has_answer(y: PyTree) -> Any:
+    """Which labels ``[B]`` are any: not `ABSTAINED` throughout. In numpy for numpy's arrays.
+
+    >>> has_answer(np.array([3, ABSTAINED])).tolist()
+    [True, False]
+    """
+    found = False
+    for leaf in jax.tree.leaves(y):
+        held = leaf.dtype.kind == "f" or (leaf.dtype.kind == "i" and leaf.dtype.itemsize >= 4)  # else it cannot be said
+        found = found | ((leaf != ABSTAINED).any(tuple(range(1, leaf.ndim))) if held else np.ones(len(leaf), bool))
+    return found
 
 
 def is_answered(log: Labeled) -> Any:
@@ -121,7 +138,7 @@ def _waiting(present: Array, log: Labeled) -> Array:
 
 def training_set(log: Labeled, pool: Pool) -> Data:
     """What `fit` may see: every answer with its row, weight and annotator, padded to the log's capacity."""
-    return Data(x=take(pool.x, log.indices), y=log.y, weight=log.weight, annotator=log.annotator)
+    return Data(take(pool.x, log.indices), log.y, log.weight, log.annotator, log.indices)
 
 
 def num_answered(log: Labeled) -> Int[Array, ""]:

@@ -34,15 +34,19 @@ from bal.query.targets import (
     target_rows,
     targets,
 )
+from bal.query.whom import Annotator, answer_scores, ask_whom, noisy_annotator, questions, split_questions
 from bal.typing import Query, Stage
 
 __all__ = [
+    "Annotator",
     "Functionals",
     "Query",
     "Remembered",
     "Stage",
     "Targets",
     "alc_scores",
+    "answer_scores",
+    "ask_whom",
     "by_score",
     "class_prior",
     "embeddings",
@@ -58,6 +62,7 @@ __all__ = [
     "key_context",
     "last_layer_gradients",
     "layer_gradients",
+    "noisy_annotator",
     "pool_fisher",
     "pool_rows",
     "pool_sums",
@@ -65,6 +70,7 @@ __all__ = [
     "posterior_context",
     "predictions",
     "propose",
+    "questions",
     "remembered",
     "run_query",
     "sampled_targets",
@@ -73,6 +79,7 @@ __all__ = [
     "scored_features",
     "sketched",
     "sparse_rows",
+    "split_questions",
     "target_rows",
     "targets",
 ]

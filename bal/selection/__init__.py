@@ -1,6 +1,7 @@
 """Selectors: candidates in, a batch of picks out."""
 
 from bal.selection.arrays import select
+from bal.selection.budget import additive, budgeted, one_per_group
 from bal.selection.cover.badge import badge
 from bal.selection.cover.cluster_margin import average_linkage, cluster_margin
 from bal.selection.cover.confident_coreset import confident_coreset
@@ -60,12 +61,14 @@ __all__ = [
     "ScoredFeatures",
     "SparseRows",
     "TargetRows",
+    "additive",
     "average_linkage",
     "badge",
     "bait",
     "batch_information",
     "batchbald",
     "best",
+    "budgeted",
     "cluster_margin",
     "confident_coreset",
     "epig_batch",
@@ -90,6 +93,7 @@ __all__ = [
     "max_det",
     "max_diag",
     "mutual_information",
+    "one_per_group",
     "per_cost",
     "power",
     "probcover",

@@ -67,6 +67,8 @@ def is_selector(function):
     if not inspect.isfunction(function):
         return False
     signature = inspect.signature(function)
+    if signature.return_annotation is selection.Greedy:  # a rule
+        return False
     return signature.return_annotation == Select or list(signature.parameters) == ["key", "candidates", "batch_size"]
 
 

@@ -18,11 +18,13 @@ class Greedy(NamedTuple):
     state: before the first pick; only what changes belongs in it.
     score: ``state -> [n]``, the gain of each row now (log weights when the rule draws).
     update: ``state, position -> state`` after a pick.
+    allows: ``state -> [n]``, which of the eligible rows may be picked now; None = all.
     """
 
     state: Any
     score: Callable[[Any], Float[Array, "n"]]
     update: Callable[[Any, Array], Any]
+    allows: Callable[[Any], Bool[Array, "n"]] | None = None
 
 
 Rule = Callable[[PRNGKey, Candidates, int], Greedy]
@@ -58,7 +60,7 @@ def pick_greedily(
     def pick(carry: tuple, step: Array) -> tuple:
         state, available, more = carry
         scores = rule.score(state)
-        masked = mask_scores(scores, available)
+        masked = mask_scores(scores, available if rule.allows is None else available & rule.allows(state))
         if key_draw is None:
             position, log_q = first_argmax(masked), jnp.zeros((), masked.dtype)
         else:
