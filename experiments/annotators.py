@@ -40,7 +40,7 @@ from bal import make_pool, open_record, seed_keys, use_all_cores
 from bal.datasets import digits
 from bal.evaluation import censored_quantile, classification, values_at
 from bal.evaluation.bootstrap import percentile_interval, stratified_distribution
-from bal.evaluation.plots import beside, canvas, draw_curve, save, strategy_styles
+from bal.evaluation.plots import beside, canvas, draw_curve, save
 from bal.learners import by_evidence, dawid_skene, ensemble, evidence, linear
 from bal.loop.progress import progress
 from bal.loop.remaining import run_remaining
@@ -236,11 +236,13 @@ def report(found: dict[str, Found], config: Config, console: Console) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with canvas() as figure:
         axis = figure.add_subplot(xlabel="cost", ylabel="test accuracy", title="", xscale="log")
-        styles = strategy_styles(found)
-        for name, one in found.items():
+        for number, (name, one) in enumerate(found.items()):
+            style = {"color": f"C{number}", "linestyle": ("-", "--", ":")[number % 3]}
             budgets = np.geomspace(one.spent[:, 0].max() * 1.0001, one.spent[:, -1].min() * 0.9999, 60)
-            draw_curve(axis, budgets, values_at(one.spent, one.accuracy, budgets), name, styles[name], (0, 1))
+            draw_curve(axis, budgets, values_at(one.spent, one.accuracy, budgets), name, style, (0, 1))
         axis.axhline(config.target, color="0.5", linewidth=0.8)
+        axis.set_xticks([1, 2, 5, 10, 20, 50, 100], labels=["1", "2", "5", "10", "20", "50", "100"])
+        axis.set_xticks([], minor=True)
         axis.grid(alpha=0.3)
         beside(figure, f"mean of {config.seeds} seeds")
     save(figure, path)

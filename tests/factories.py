@@ -70,6 +70,7 @@ SCALE = dist.LogNormal(0.0, 1.0)
 rbf = lambda lengthscale=0.5: gp.process(gpjax.kernels.RBF(lengthscale=lengthscale), noise=0.1)
 matern = lambda: gp.process(gpjax.kernels.Matern32(lengthscale=0.5), noise=0.1)
 binary = lambda lengthscale=0.5: gp.process(gpjax.kernels.RBF(lengthscale=lengthscale))
+vote = lambda annotators=2: learners.majority_vote(2, annotators)
 net = lambda width=4: learners.mlp((width,), num_outputs=2)
 bald = acquisition.bald
 embeddings = query.embeddings
@@ -111,6 +112,18 @@ FACTORIES = {
         "sketch": Made(lambda: kernels.sketch(4), lambda: kernels.sketch(5)),
     },
     learners: {
+        "by_consensus": Made(
+            lambda: learners.by_consensus(learners.ensemble(net(), 2), vote()),
+            lambda: learners.by_consensus(learners.ensemble(net(), 2), vote(3)),
+        ),
+        "by_evidence": Made(
+            lambda: learners.by_evidence(learners.ensemble(net(), 2, likelihood=learners.evidence), vote()),
+            lambda: learners.by_evidence(learners.ensemble(net(), 2), vote()),
+        ),
+        "dawid_skene": Made(
+            lambda: learners.dawid_skene([np.eye(2)]), lambda: learners.dawid_skene([np.eye(2)], [np.inf])
+        ),
+        "majority_vote": Made(vote, lambda: vote(3)),
         "ensemble": Made(
             lambda: learners.ensemble(net(), 3, optimizer=optax.adam(1e-3), likelihood=learners.gaussian()),
             lambda: learners.ensemble(net(), 3, optimizer=optax.adam(1e-3), bootstrap=True),
@@ -168,6 +181,7 @@ FACTORIES = {
         "by_score": Made(
             lambda: query.by_score(bald, selection.power(1.0)), lambda: query.by_score(bald, selection.power(2.0))
         ),
+        "ask_whom": Made(lambda: query.ask_whom(3, 1.0, 2), lambda: query.ask_whom(3, 1.0, 2, query.targets(X))),
         "class_prior": Made(
             lambda: query.class_prior(jnp.array([0.5, 0.5]), query.pool_targets(8)),
             lambda: query.class_prior(jnp.array([0.5, 0.25, 0.25]), query.pool_targets(8)),
@@ -239,6 +253,10 @@ FACTORIES = {
         "max_diag": Made(selection.max_diag, lambda: selection.max_diag(kernels.gradient)),
         "mutual_information": Made(
             lambda: selection.mutual_information(_noisy), lambda: selection.mutual_information(kernels.linear)
+        ),
+        "one_per_group": Made(
+            lambda: selection.one_per_group(selection.additive, [0, 1]),
+            lambda: selection.one_per_group(selection.additive, [0, 0]),
         ),
         "per_cost": Made(
             lambda: selection.per_cost(selection.best), lambda: selection.per_cost(selection.softmax(1.0))

@@ -22,7 +22,7 @@ from bal.pool.over import num_rows, take
 from bal.query.rows import predict
 from bal.query.targets import Targets, check_targets
 from bal.selection.budget import additive, budgeted, one_per_group
-from bal.typing import ABSTAINED, Oracle, Pool, Posterior, PRNGKey, PyTree, Query, Stage, Task, Values
+from bal.typing import ABSTAINED, Pool, Posterior, PRNGKey, PyTree, Query, Stage, Task, Values
 
 
 class Annotator(NamedTuple):
@@ -92,7 +92,7 @@ def split_questions(indices: Int[Any, "*shape"], num_rows: int) -> tuple[Any, An
     return indices % num_rows, indices // num_rows
 
 
-def noisy_annotator(labels: Values, confusion: Values) -> Oracle:
+def noisy_annotator(labels: Values, confusion: Values) -> Partial:
     """An oracle that errs: the answer to a row of class c is drawn from ``confusion[c]``, for runs of every kind.
 
     The draw hangs on the key of the round and the row. Where the confusion has one column more than there are classes
