@@ -196,7 +196,7 @@ def machine_curves(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     dataset = breast_cancer() if cell.data == "wdbc" else uci_classification(TABLES[cell.data])
     learner = from_functions(fitter(cell.learns, cell.asks), probabilities)
     query = strategies.random() if cell.asks == "random" else Query((Stage(uncertainty, best),))
-    curves = []
+    curves, labels = [], np.zeros(0)
     for seed in range(cell.first, cell.first + cell.seeds):
         parts = standardize(split(dataset, seed, round(0.4 * len(dataset.y))))[0]
         rounds = (len(parts.y) if cell.labels is None else cell.labels) - 20
@@ -204,8 +204,9 @@ def machine_curves(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
         log = run_eager(
             seed_keys(0, seed + 1)[seed], Task(make_pool(parts.x), parts.y, (parts.x_test, parts.y_test)), setup
         )
+        labels = np.asarray(log.num_training)
         curves.append(np.asarray(log.metrics["accuracy"]))
-    return np.asarray(log.num_training), np.stack(curves)
+    return labels, np.stack(curves)
 
 
 def network_accuracy(posterior: Posterior, test: PyTree) -> dict[str, jax.Array]:
@@ -342,7 +343,7 @@ def main(config: Config) -> None:
     at_least(config, 22, "labels")
     at_least(config, 1, "workers")
     console = Console()
-    cells = {exam: cells_of(exam, config) for exam in config.exams}
+    cells: dict[Exam, list[Cell]] = {exam: cells_of(exam, config) for exam in config.exams}
     every = [cell for some in cells.values() for cell in some]
     outcomes = dict(zip(every, sweep(config.runs / "external", run, every, workers=config.workers, console=console)))
     table = Table("quantity", "published", "ours", "verdict", title="other people's exams", box=SIMPLE_HEAD)

@@ -44,9 +44,9 @@ from experiments.options import at_least
 
 TESTS = Path(__file__).parent.parent / "tests"
 sys.path[:0] = [str(TESTS / "records"), str(TESTS / "sweep")]
-import record_cases  # noqa: E402
-import trivial_cells  # noqa: E402
-from record_cases import CONFIG, continue_run, make_round  # noqa: E402
+import record_cases  # noqa: E402  # pyright: ignore[reportMissingImports]
+import trivial_cells  # noqa: E402  # pyright: ignore[reportMissingImports]
+from record_cases import CONFIG, continue_run, make_round  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 PROCESSES, CELLS = 8, 64
 

@@ -48,7 +48,15 @@ class ReplayedRound(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """The rounds of one seed, made again; printed, a line a round."""
+    """The rounds of one seed, made again; printed, a line a round.
+
+    >>> picked = ReplayedRound(1, np.array([7, 3]), np.array([0.9, 0.5]), np.array([7, 4]), np.array([0.9, 0.5]))
+    >>> print(Replay(0, (picked,)))
+    seed 0
+    round   1: picks [7, 3], recorded [7, 4]  <- differs
+    >>> picked.agrees, picked.num_shared
+    (False, 1)
+    """
 
     seed: int
     rounds: tuple[ReplayedRound, ...]
@@ -88,6 +96,9 @@ def replay(
     picked? Its memory, where it has one, is that of a query that watched from the start; a batch never enters the
     training set.
 
+    ``replay(record.path, task, setup, rounds=12, query=strategies.bald())`` is what BALD would have asked at round 12;
+    docs/resume.md runs such programs.
+
     Use it to check a record that you were given, a new version of a library, another machine; or to compare strategies
     at one and the same state. Learners are fitted from the first round on, since a fit may depend on the one before:
     the time is that of the run without its evaluations.
@@ -111,12 +122,6 @@ def replay(
         are not those on record; no such seed or round; a record of a version that did not write down whose it was.
       CorruptRecordError: a record whose files were changed.
       FileNotFoundError: a folder that is no record.
-
-    Example (docs/resume.md runs it)::
-
-        again = replay(record.path, Task(pool, None), setup)
-        print(again)  # a line a round
-        replay(record.path, Task(pool, None), setup, rounds=12, query=strategies.bald()).rounds[0].picks
     """
     check_is_task(task)
     check_is_setup(setup)
