@@ -3,12 +3,12 @@
     python experiments/external.py                        # needs uci_classification.npz in BAL_DATA
     python experiments/external.py --exams sonar --seeds 15
 
-Exams "sonar", "wdbc", "pima" and "pairs" are of Zhan et al. 2022 and Lu et al. 2023 (re-benchmarking pool-based active
-learning): 40 % of the rows are the test, 20 rows drawn at random are labeled at the start, then one a step until the
-pool is empty; features are standardized; an SVM (RBF kernel, gamma 1/D, C 1) learns. Asked at random, or where the
-decision value of a machine is least certain: in "sonar", "wdbc" and "pima" of the SVM itself, in "pairs" (Sonar) of an
-SVM, a random forest or a logistic regression (C 0.1), while another of the three learns. Areas are trapezoids over the
-number of labels, divided by last - first + 1, of test accuracy.
+Exams "sonar", "wdbc", "pima" and "pairs" are of Lu et al. 2023 (re-benchmarking pool-based active learning): 40 % of
+the rows are the test, 20 rows drawn at random are labeled at the start, then one a step until the pool is empty;
+features are standardized; an SVM (RBF kernel, gamma 1/D, C 1) learns. Asked at random, or where the decision value of a
+machine is least certain: in "sonar", "wdbc" and "pima" of the SVM itself, in "pairs" (Sonar) of an SVM, a random forest
+or a logistic regression (C 0.1), while another of the three learns. Areas are trapezoids over the number of labels,
+divided by last - first + 1, of test accuracy.
 
 Exam "dna" is of Werner et al. 2024 (CDALBench): one label a class at the start and one a step to 300, a network of 24
 and 12 hidden units trained on from step to step by SGD (rate 0.0338, minibatches of 64, weight decay 1.8e-6), 50 runs;

@@ -350,3 +350,23 @@ def test_seeds_that_are_stopped_are_on_record(tmp_path):
             run_seeds(seed_keys(0, 3), TASK, SETUP, record=record, seeds_per_call=2, on_seeds=stop)
         assert len(record.rounds(1)) == 3
         assert caught.value.runs.log.indices.shape == (2, 2, 2)
+
+
+def test_a_tracker_hears_what_is_run_and_nothing_of_what_is_read_back(tmp_path):
+    told = []
+
+    class Sink:
+        def on_start(self, config):
+            told.append(config["strategy"])
+
+        def on_round(self, event):
+            told.append((event["seed"], event["round"]))
+
+        def on_end(self, summary):
+            told.append(summary)
+
+    again = lambda: study(tmp_path, {"t": TASK}, {"random": SETUP}, 2, console=QUIET, tracker=lambda record: Sink())
+    again()
+    assert told == ["random", *((seed, number) for seed in (0, 1) for number in (0, 1, 2)), {"num_seeds": 2}]
+    again()
+    assert len(told) == 8

@@ -26,11 +26,13 @@ ON_RECORD = [0, 0]
 
 
 def run(command: Any, console: Console) -> int:
-    """One cell, in this process; 0 if it is done, 1 if it failed."""
+    """One cell, in this process; 0 if it is done, 1 if it failed, 2 if it refused its settings."""
     function = function_of(command.function)
     config: Any = command.config
     (outcome,) = sweep(command.root, function, [config], engine="here", console=Console(quiet=True))
     cell = store.place(command.root, name_of(function), as_values(config))
+    if outcome.state == "failed" and outcome.error.startswith("SystemExit: "):  # how scripts refuse, in one sentence
+        raise ValueError(outcome.error.removeprefix("SystemExit: "))
     if outcome.state == "failed":
         print(store.traceback_of(cell) or outcome.error, file=sys.stderr)
         return 1

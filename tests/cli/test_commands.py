@@ -52,6 +52,11 @@ def test_help_explains_itself(typed):
     assert typed()[0] == 0
 
 
+def test_settings_that_a_cell_refuses_are_refused_in_its_sentence(typed, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "sweep")
+    assert typed("run", "trivial_cells:run", "--what", "exit") == (2, "", "bal: --rounds must be at least 1\n")
+
+
 def test_settings_of_a_function_are_options(typed):
     code, text, _ = typed("sweep", SQUARE, "--help")
     assert code == 0
