@@ -1,0 +1,1 @@
+"""Bridges to other libraries: their strategies, estimators, data and files."""

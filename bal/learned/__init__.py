@@ -1,0 +1,1 @@
+"""Selection that is itself learned: rankers of sets, bandits over strategies, policies."""

@@ -1,0 +1,1 @@
+"""Pairs and preferences: which two items should be compared next."""
