@@ -16,6 +16,7 @@ records       what a run leaves on disk
 sweep         many cells, by many processes or machines; `grid` makes the cells
 cli           the command `bal`: run, sweep, status, report, replay, export
 datasets      loaders of real data, and of one's own tables
+stream        rows that come one at a time: rules, budgets, `run_stream`, `StreamCampaign`
 
 Nothing heavy is imported here: a part such as `bal.strategies`, or a name such as `bal.run_seeds`, is looked up when it
 is first used.
@@ -37,7 +38,7 @@ _WHERE = {
 
 _PARTS = (
     *("acquisition", "cli", "datasets", "evaluation", "kernels", "learners", "loop", "method", "numerics", "pool"),
-    *("query", "records", "selection", "strategies", "sweep", "typing"),
+    *("query", "records", "selection", "strategies", "stream", "sweep", "typing"),
 )
 
 
