@@ -62,7 +62,8 @@ class Data(NamedTuple):
 
     A pool row that several people answered comes up as often. `y` are class numbers or reals ``[L]``, several outputs
     ``[L, P]``, or soft labels ``[L, C]``, each a distribution over classes. `annotator`: who answered, by number.
-    `row`: the pool row that the answer is about.
+    `row`: the pool row that the answer is about. `unlabeled`: the pool, of a learner that asks for it
+    (`Learner.unlabeled`); rows that are not present in it do not exist.
     """
 
     x: PyTree
@@ -70,6 +71,7 @@ class Data(NamedTuple):
     weight: Float[Array, "L"]
     annotator: Int[Array, "L"] | None = None
     row: Int[Array, "L"] | None = None
+    unlabeled: "Pool | None" = None
 
 
 class Learner(NamedTuple):
@@ -84,6 +86,7 @@ class Learner(NamedTuple):
     kernel: ``state, row, row -> scalar``, posterior covariance of two embedded rows.
     host: True = plain Python on numpy arrays, which JAX cannot trace; `fit` then starts cold, whatever the state.
     condition: as `fit`, for more data under what the last fit chose (hyper-parameters, units); None = `fit` does it.
+    unlabeled: True = `fit` also learns from inputs without labels, and is handed the pool as ``data.unlabeled``.
     """
 
     init: Callable[..., PyTree]
@@ -93,6 +96,7 @@ class Learner(NamedTuple):
     kernel: Callable[..., Array] | None = None
     host: bool = False
     condition: Callable[..., PyTree] | None = None
+    unlabeled: bool = False
 
     __repr__ = brief_repr
 

@@ -405,8 +405,9 @@ def _slopes(x, y=None):
 
 _CHAINS = {"num_draws": 4, "num_chains": 2, "num_warmup": 10, "thin": 2}
 
-PARTS = {  # names of `bal.learners` that are not learners, not of JAX, or taught by annotators: tests/learners/
+PARTS = {  # names of `bal.learners` not learners, not of JAX, or taught by annotators or a pool: tests/learners/
     *("from_functions", "from_sklearn"),
+    *("fixmatch", "hide", "in_turn", "jitter", "shift"),
     *("Answers", "Asked", "Consensus", "by_consensus", "by_evidence", "dawid_skene", "evidence", "majority_vote"),
     *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mixture_density"),
     *("mlp", "network"),

@@ -128,6 +128,10 @@ FACTORIES = {
             lambda: learners.ensemble(net(), 3, optimizer=optax.adam(1e-3), likelihood=learners.gaussian()),
             lambda: learners.ensemble(net(), 3, optimizer=optax.adam(1e-3), bootstrap=True),
         ),
+        "fixmatch": Made(
+            lambda: learners.fixmatch(net(), 3, strong=learners.jitter(0.1)),
+            lambda: learners.fixmatch(net(), 3, strong=learners.jitter(0.2)),
+        ),
         "from_functions": Made(
             lambda: learners.from_functions(fit, classify), lambda: learners.from_functions(fit, classify, classify)
         ),
@@ -135,6 +139,13 @@ FACTORIES = {
             lambda: learners.from_sklearn(FOREST, num_classes=3),
             lambda: learners.from_sklearn(FOREST, num_classes=3, by_member=True),
         ),
+        "hide": Made(lambda: learners.hide(0.1), lambda: learners.hide(0.2)),
+        "in_turn": Made(
+            lambda: learners.in_turn(learners.jitter(0.1), learners.hide(0.1)),
+            lambda: learners.in_turn(learners.hide(0.1), learners.jitter(0.1)),
+        ),
+        "jitter": Made(lambda: learners.jitter(0.1), lambda: learners.jitter(0.2)),
+        "shift": Made(lambda: learners.shift(1), lambda: learners.shift(2)),
         "gal_cnn": Made(lambda: learners.gal_cnn(), lambda: learners.gal_cnn(hidden=16)),
         "gaussian": Made(lambda: learners.gaussian(), lambda: learners.gaussian(0.1)),
         "mixture_density": Made(lambda: learners.mixture_density(2), lambda: learners.mixture_density(3)),

@@ -2,8 +2,10 @@
 
 from bal.learners.adapters import from_functions, from_sklearn
 from bal.learners.annotators import Answers, Consensus, dawid_skene, majority_vote
+from bal.learners.augmentation import hide, in_turn, jitter, shift
 from bal.learners.ensemble import ensemble, tapped_members
 from bal.learners.epinet import epinet
+from bal.learners.fixmatch import fixmatch
 from bal.learners.heads import bayesian_linear, bayesian_softmax, neural_linear, normal_inverse_gamma
 from bal.learners.laplace import laplace
 from bal.learners.likelihood import Likelihood, categorical, gaussian, mixture_density
@@ -35,11 +37,15 @@ __all__ = [
     "ensemble",
     "epinet",
     "evidence",
+    "fixmatch",
     "from_functions",
     "from_numpyro",
     "from_sklearn",
     "gal_cnn",
     "gaussian",
+    "hide",
+    "in_turn",
+    "jitter",
     "laplace",
     "lenet",
     "linear",
@@ -54,6 +60,7 @@ __all__ = [
     "network",
     "neural_linear",
     "normal_inverse_gamma",
+    "shift",
     "shrink_and_perturb",
     "snapshot",
     "swag",

@@ -26,11 +26,11 @@ from bal.loop.growing import grown, open_pool
 from bal.loop.labels import label_kind
 from bal.loop.opening import open_event, reopen
 from bal.loop.proposing import check_box, propose_batch, scoring_stage
-from bal.loop.round import PROPOSE, Carry, begin, draw_start
+from bal.loop.round import PROPOSE, Carry, begin, draw_start, training_data
 from bal.loop.stopping import Asked, asked, campaign_history, check_rule, last_reason
 from bal.pool.arrays import as_rows
 from bal.pool.asked import Book, advance
-from bal.pool.labeled import holds_row, is_answered, is_pending, training_set
+from bal.pool.labeled import holds_row, is_answered, is_pending
 from bal.pool.over import dense, num_rows, over_of, take
 from bal.query.synthesis import Proposal
 from bal.typing import SKIPPED, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
@@ -148,7 +148,7 @@ class Campaign:
         self._test, self._stop, self._stopped = test, stop, None
         carry = begin(key, learner._replace(init=self._parts.init), query, pool, kind.like(), capacity)
         if soft and over.place != "host":  # a likelihood of class numbers says so here, not at the first fit
-            jax.eval_shape(learner.fit, key, carry.state, training_set(carry.labeled, pool))
+            jax.eval_shape(learner.fit, key, carry.state, training_data(learner, carry.labeled, pool))
         book = Book(jax.tree.map(np.asarray, carry.labeled))
         self._now = _Now(pool, n, own, book, carry.state, carry.memory, None)
         self._fitted: tuple[_Now, Carry] | None = None

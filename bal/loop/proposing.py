@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bal.loop.round import Carry
+from bal.loop.round import Carry, training_data
 from bal.pool.arrays import as_rows
-from bal.pool.labeled import training_set
 from bal.query.about_targets import variance_drop
 from bal.query.synthesis import Proposal, propose
 from bal.selection.variance.integrated_variance import TargetRows
@@ -78,7 +77,7 @@ def propose_batch(
     Ginsbourger, Le Riche and Carraro 2010, "Kriging Is Well-Suited to Parallelize Optimization".
     """
     climb, believe = _climb(stage, over), _believe(learner)
-    data, state, found = training_set(carry.labeled, pool), carry.state, []
+    data, state, found = training_data(learner, carry.labeled, pool), carry.state, []
     for number in range(size):
         key_climb, key_fit, key_context = jax.random.split(jax.random.fold_in(key, number), 3)
         if number:

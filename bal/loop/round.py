@@ -23,6 +23,7 @@ from bal.query.funnel import run_query
 from bal.selection import random_uniform
 from bal.typing import (
     Candidates,
+    Data,
     Labeled,
     Learner,
     Pool,
@@ -73,7 +74,13 @@ def _folded(key: PRNGKey, number: int) -> Array:
 
 def fit(key: PRNGKey, learner: Learner, pool: Pool, labeled: Labeled, state: PyTree) -> PyTree:
     """The first half of a round. `key` is ``fold_in(key, round)``."""
-    return learner.fit(jax.random.fold_in(key, FIT), state, training_set(labeled, pool))
+    return learner.fit(jax.random.fold_in(key, FIT), state, training_data(learner, labeled, pool))
+
+
+def training_data(learner: Learner, labeled: Labeled, pool: Pool) -> Data:
+    """What `fit` is handed: all answers, and the pool if the learner asks for it."""
+    data = training_set(labeled, pool)
+    return data._replace(unlabeled=pool) if learner.unlabeled else data
 
 
 def acquire(key: PRNGKey, setup: Setup, pool: Pool, carry: Carry) -> tuple[Selection, PyTree]:
