@@ -127,6 +127,7 @@ ACQUISITIONS = {
     "expected_entropy": Acquisition(acquisition.expected_entropy, "log_probs", zero, log_c),
     "least_confidence": Acquisition(acquisition.least_confidence, "log_probs", zero, lambda k, c: 1 - 1 / c),
     "margin": Acquisition(acquisition.margin, "log_probs", lambda k, c: -1.0, zero),
+    "log_margin": Acquisition(acquisition.log_margin, "log_probs", lambda k, c: -1000.0, zero),
     "mean_std": Acquisition(acquisition.mean_std, "log_probs", zero, lambda k, c: 0.5),
     "robust_bald": Acquisition(acquisition.robust_bald(0.5), "log_probs", zero, log_min),
     "predictive_entropy": Acquisition(acquisition.predictive_entropy, "log_probs", zero, log_c),
@@ -175,6 +176,12 @@ def candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates
     scores = jax.device_put(np.random.default_rng(seed).uniform(0.1, 1.0, n).astype(np.float32))
     eligible = jax.device_put(np.ones(n, bool) if eligible is None else eligible)
     return Candidates(scores, positions(n), eligible, ones(n))
+
+
+def negative_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows that are negative scores, as of `log_margin`."""
+    some = candidates(seed, n, eligible)
+    return some._replace(rows=-some.rows)
 
 
 def feature_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
@@ -307,6 +314,9 @@ SELECTORS = {
     "frank_wolfe_kernel": selector(selection.frank_wolfe_kernel(jnp.dot), pool_candidates),
     "sparse_greedy": selector(selection.sparse_greedy(), sparse_candidates),
     "sparse_iht": selector(selection.sparse_iht(), sparse_candidates),
+    "inverse_gap": selector(
+        selection.inverse_gap(5.0), negative_candidates, deterministic=False, draws_by_position=True
+    ),
     "softmax": selector(selection.softmax(2.0), deterministic=False),
     "softrank": selector(selection.softrank(1.0), deterministic=False),
     "with_standard_errors": selector(selection.with_standard_errors(acquisition.bald), draw_candidates),
@@ -501,6 +511,7 @@ LEARNERS = {
         learners.batch_ensemble(learners.mlp((16,), num_outputs=CLASSES), 3, **_small(restart=learners.warm))
     ),
     "masksembles": Case(learners.masksembles(learners.mlp((16,), num_outputs=CLASSES), 3, **_small())),
+    "neuronal": Case(learners.neuronal(CLASSES, width=8, **_small(optimizer=optax.adam(1e-2)))),
     "epinet": Case(learners.epinet(learners.mlp((16,), num_outputs=CLASSES), 4, **_small())),
     "snapshot": Case(
         learners.snapshot(learners.mlp((16,), num_outputs=CLASSES), 3, **_small(restart=learners.shrink_and_perturb()))

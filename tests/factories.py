@@ -253,6 +253,7 @@ FACTORIES = {
             lambda: selection.integrated_variance(kernels.noisy(kernels.linear, 0.1)),
             lambda: selection.integrated_variance(kernels.noisy(kernels.linear, 0.2)),
         ),
+        "inverse_gap": Made(selection.inverse_gap, lambda: selection.inverse_gap(mu=100.0)),
         "k_center": Made(selection.k_center, lambda: selection.k_center(kernels.gradient)),
         "k_medoids": Made(selection.k_medoids, lambda: selection.k_medoids(3)),
         "kmeans_pp": Made(selection.kmeans_pp, lambda: selection.kmeans_pp(kernels.gradient)),

@@ -85,6 +85,17 @@ def margin(log_probs) -> np.ndarray:
     return by_row(of_row, log_probs)
 
 
+def log_margin(log_probs) -> np.ndarray:
+    """log p̄_c of the second largest minus that of the largest, a log of 0 being -1000."""
+
+    def of_row(row):
+        largest, second = sorted(consensus(row), reverse=True)[:2]
+        log = lambda p: max(math.log(p), -1000.0) if p > 0 else -1000.0
+        return log(second) - log(largest)
+
+    return by_row(of_row, log_probs)
+
+
 def mean_std(log_probs) -> np.ndarray:
     """mean_c sqrt(mean_k (p_kc - p̄_c)²)."""
 

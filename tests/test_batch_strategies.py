@@ -52,6 +52,7 @@ RECIPES = {  # what makes the query, and the learners that it is for
     "max_det": (strategies.max_det, DRAWS),
     "mean_std": (strategies.mean_std, DRAWS),
     "mutual_information": (strategies.mutual_information, ("process",)),
+    "neuronal_p": (lambda: strategies.neuronal_p(num_instances=10), DRAWS),
     "power_bald": (strategies.power_bald, DRAWS),
     "probcover": (lambda: strategies.probcover(0.5), DRAWS),
     "random": (strategies.random, ("classifier",)),

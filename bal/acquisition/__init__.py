@@ -13,6 +13,7 @@ from bal.acquisition.gaussian import epistemic_variance, gaussian_bald, gaussian
 from bal.acquisition.heuristics import (
     consensus_kl,
     least_confidence,
+    log_margin,
     margin,
     mean_std,
     variation_ratio,
@@ -52,6 +53,7 @@ __all__ = [
     "hyperparameter_bald",
     "jepig",
     "least_confidence",
+    "log_margin",
     "margin",
     "mean_std",
     "mixture_bald",

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.information import bald
 from bal.acquisition.kinds import check_log_probs
-from bal.numerics import centered_draws, defined, in_row_blocks, mean_log_probs
+from bal.numerics import LOG_FLOOR, at_least, centered_draws, defined, in_row_blocks, mean_log_probs
 
 
 def least_confidence(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -103,10 +103,26 @@ def margin(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
     """
     check_log_probs("margin", log_probs)
     probs = jnp.exp(mean_log_probs(log_probs))
-    first = probs.max(-1)
-    is_first = jnp.cumsum(probs == first[:, None], -1) == 1
-    is_first &= probs == first[:, None]
-    return defined(jnp.where(is_first, -jnp.inf, probs).max(-1) - first, probs.sum(-1))
+    first, second = _two_largest(probs)
+    return defined(second - first, probs.sum(-1))
+
+
+def log_margin(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
+    """Minus the log odds of the likeliest class against the second, ``log p̄_second - log p̄_first``; at most 0.
+
+    Where ``p = softmax(-f)`` for scores f of classes it is minus the gap between the two smallest scores. The log of 0
+    counts as -1000.
+
+    >>> import numpy as np
+    >>> round(jax.jit(log_margin)(np.log([[[0.8, 0.1, 0.1]]])).item(), 4)
+    -2.0794
+
+    Ban et al. 2024, "Neural Active Learning Beyond Bandits", of scores that are losses.
+    """
+    check_log_probs("log_margin", log_probs)
+    logs = at_least(mean_log_probs(log_probs), LOG_FLOOR)
+    first, second = _two_largest(logs)
+    return defined(second - first, logs.sum(-1))
 
 
 def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
@@ -127,6 +143,13 @@ def mean_std(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:
         return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), variance).mean(0)
 
     return in_row_blocks(block, log_probs)
+
+
+def _two_largest(x: Float[Array, "N C"]) -> tuple[Float[Array, "N"], Float[Array, "N"]]:
+    first = x.max(-1)
+    is_first = jnp.cumsum(x == first[:, None], -1) == 1
+    is_first &= x == first[:, None]
+    return first, jnp.where(is_first, -jnp.inf, x).max(-1)
 
 
 def _vote_shares(log_probs: Float[Array, "N K C"]) -> Float[Array, "N C"]:

@@ -12,6 +12,7 @@ from bal.learners.likelihood import Likelihood, categorical, gaussian, mixture_d
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
+from bal.learners.neuronal import neuronal
 from bal.learners.restart import cold, shrink_and_perturb, warm
 from bal.learners.sampled import from_numpyro, mcmc, mile
 from bal.learners.shared_weights import batch_ensemble, masksembles
@@ -59,6 +60,7 @@ __all__ = [
     "mlp",
     "network",
     "neural_linear",
+    "neuronal",
     "normal_inverse_gamma",
     "shift",
     "shrink_and_perturb",

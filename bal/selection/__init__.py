@@ -18,6 +18,7 @@ from bal.selection.information.batchbald import batchbald
 from bal.selection.information.epig_batch import epig_batch
 from bal.selection.information.gaussian_batch import gaussian_batch
 from bal.selection.information.labelings import BatchInformation, batch_information
+from bal.selection.inverse_gap import inverse_gap
 from bal.selection.ranking import best, per_cost, random_uniform, shortlist
 from bal.selection.rules.greedy import Greedy, greedy
 from bal.selection.sparse.features import (
@@ -80,6 +81,7 @@ __all__ = [
     "greedy",
     "head_rows",
     "integrated_variance",
+    "inverse_gap",
     "k_center",
     "k_means",
     "k_medoids",

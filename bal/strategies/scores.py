@@ -145,6 +145,30 @@ def softrank_bald(beta: float = 1.0) -> Query:
 
 
 @method
+def neuronal_p(gamma: float = 1000.0, mu: float | None = None, num_instances: int | None = None) -> Query:
+    """Rows drawn by how close their two likeliest classes are, `bal.selection.inverse_gap` of the gap in log odds.
+
+    The pool form of NeurONAL, with `bal.learners.neuronal`, whose scores of classes have that gap; any classifier will
+    do. A round of the paper draws one label of B instances: `num_instances` at random from the pool, and batches of 1.
+
+    Use it when `margin` is wanted with a chance for every row, and the probabilities of the picks on record.
+
+    Args:
+      gamma, mu: of `inverse_gap`; the paper has μ = Q for Q labels, which must be at least B.
+      num_instances: rows drawn at random that it chooses from; None = the whole pool, for which picks have `log_q`.
+
+    >>> neuronal_p(num_instances=100)
+    neuronal_p(gamma=1000.0, num_instances=100)
+
+    Ban, Agarwal, Wu, Cheng, Weldemariam, Tong and He 2024, "Neural Active Learning Beyond Bandits".
+    """
+    drawn = by_score(acquisition.log_margin, selection.inverse_gap(gamma, mu))
+    if num_instances is None:
+        return drawn
+    return Query((Stage(None, selection.shortlist(num_instances, selection.random_uniform)), *drawn.stages))
+
+
+@method
 def variance(select: Select = selection.best) -> Query:
     """The rows where the function of a regression is least known: `bal.acquisition.epistemic_variance`.
 

@@ -13,6 +13,7 @@ from tests import oracles
 from tests.acquisition.inputs import INPUTS, spread_out
 
 least_confidence = jax.jit(acquisition.least_confidence)
+log_margin = jax.jit(acquisition.log_margin)
 margin = jax.jit(acquisition.margin)
 mean_std = jax.jit(acquisition.mean_std)
 predictive_entropy = jax.jit(acquisition.predictive_entropy)
@@ -24,6 +25,7 @@ PAIRS = [
     (least_confidence, oracles.least_confidence),
     (variation_ratio, oracles.least_confidence),
     (vote_variation_ratio, oracles.vote_variation_ratio),
+    (log_margin, oracles.log_margin),
     (margin, oracles.margin),
     (mean_std, oracles.mean_std),
     (vote_entropy, oracles.vote_entropy),

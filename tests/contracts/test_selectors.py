@@ -22,8 +22,9 @@ LARGE = 2000
 SLOW = {"k_medoids", "probcover", "typiclust", "mutual_information"}
 """All pairs of rows, or an inverse of them: 600 rows for these, above the 499 from which reductions may drop NaN."""
 LONG = {
-    *("bait", "batchbald", "confident_coreset", "epig_batch", "frank_wolfe_kernel", "greedy_draw", "k_medoids"),
-    *("mutual_information", "probcover", "softmax", "softrank", "sparse_iht", "typiclust", "with_standard_errors"),
+    *("bait", "batchbald", "confident_coreset", "epig_batch", "frank_wolfe_kernel", "greedy_draw"),
+    *("inverse_gap", "k_medoids", "mutual_information", "probcover", "softmax", "softrank", "sparse_iht"),
+    *("typiclust", "with_standard_errors"),
 }
 """The longest to compile once more, for a large pool; variants of other rows, or with default tests of their own."""
 MAPPED = {"best", "k_center", "max_det", "power", "sparse_greedy", "transformed"}
