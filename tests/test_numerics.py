@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from bal import numerics
+from bal.numerics import information
 
 HELPERS = {
     "entropy": jax.jit(lambda x: numerics.entropy(x[:, 0])),
     "logmeanexp": jax.jit(lambda x: numerics.logmeanexp(x, 1)),
     "mean_log_probs": jax.jit(numerics.mean_log_probs),
     "mean_divergence_of_draws": jax.jit(numerics.mean_divergence_of_draws),
+    "the same for a GPU": jax.jit(information._mean_divergence_by_draws),
     "xlogx": jax.jit(numerics.xlogx),
     "at_least": jax.jit(lambda x: numerics.at_least(jnp.exp(x).sum(-1), 0.5)),
     "at_most": jax.jit(lambda x: numerics.at_most(jnp.exp(x).sum(-1), 0.5)),
@@ -38,12 +40,27 @@ def test_nan_stays_in_its_row(name, num_rows, dtype):
     assert np.flatnonzero(broken).tolist() == [2, 5, num_rows - 3]
 
 
-@pytest.mark.parametrize("name", ["entropy", "logmeanexp", "mean_log_probs", "mean_divergence_of_draws"])
+@pytest.mark.parametrize(
+    "name", ["entropy", "logmeanexp", "mean_log_probs", "mean_divergence_of_draws", "the same for a GPU"]
+)
 def test_an_infinite_log_probability_is_nobodys(name):
     inputs = log_probs(24, "float32")
     inputs[5, 0, 1] = np.inf
     found = np.asarray(HELPERS[name](jnp.asarray(inputs))).reshape(24, -1)
     assert np.flatnonzero(np.isnan(found).any(1)).tolist() == [5]
+
+
+def test_a_gpu_computes_the_same_divergence_in_its_own_way(monkeypatch):
+    draws = np.random.default_rng(2).dirichlet(np.full(4, 0.1), size=(99, 20)).astype(np.float32)
+    with np.errstate(divide="ignore"):
+        x = np.log(np.concatenate([draws, np.repeat(draws[:, :1], 20, 1)]))  # zeros among them, and equal draws
+    found, plain = HELPERS["the same for a GPU"](x), HELPERS["mean_divergence_of_draws"](x)
+    np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-7)
+    assert (np.asarray(found[99:]) == 0).all()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    for platform, barriers in (("cuda", 1), ("cpu", 0), ("tpu", 0)):
+        program = jax.jit(lambda x: numerics.mean_divergence_of_draws(x)).trace(x).lower(lowering_platforms=(platform,))
+        assert program.as_text().count("optimization_barrier") == barriers
 
 
 @pytest.mark.parametrize("num_draws", [3, 49])

@@ -162,7 +162,7 @@ def draw(rows: list[Row], device: str, path: Path) -> None:
     left.barh([row.name for row in shown], [row.share or 0 for row in shown], color=colors)
     left.set(xlabel="share: blue of the copy bandwidth, orange of the float32 matrix rate", title=device)
     left.tick_params(axis="y", labelsize="small")
-    for start, label in (("digits", "digits study"), ("GP", "GP regression")):
+    for start, label in (("digits", "digits study"), ("small", "with small networks"), ("GP", "GP regression")):
         some = [row for row in rows if row.name.startswith(start)]
         by_seeds = [(row.rate * row.seconds, row.seconds) for row in some if row.rate and row.seconds]
         if by_seeds:

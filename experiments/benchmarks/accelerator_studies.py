@@ -73,20 +73,28 @@ def accuracy(posterior: Posterior, test: tuple) -> dict[str, jax.Array]:
 
 
 def digits_works(sizes: Sizes, platform: str) -> list[Work]:
-    """The study of `whole_loop.py`: ten members, rounds of five by BALD, evaluated on all rows; by number of seeds."""
+    """The study of `whole_loop.py`, ten members of width 128, by number of seeds; then one of the README's networks,
+    five of width 64, at the first number and at 256 or the last."""
+    ends = tuple(dict.fromkeys((sizes.seeds[0], min(256, sizes.seeds[-1]))))
+    small = [work._replace(name=f"small {work.name}") for work in _digits(sizes, platform, ends, 64, 5)]
+    return _digits(sizes, platform, sizes.seeds, WIDTH, MEMBERS) + small
+
+
+def _digits(sizes: Sizes, platform: str, seeds: tuple[int, ...], width: int, members: int) -> list[Work]:
+    """Rounds of five by BALD, evaluated on all rows."""
     x, y, _ = digits_data()
-    learner = ensemble(mlp((WIDTH,), CLASSES), MEMBERS, num_steps=sizes.steps, minibatch_size=MINIBATCH)
+    learner = ensemble(mlp((width,), CLASSES), members, num_steps=sizes.steps, minibatch_size=MINIBATCH)
     query = by_score(bald, best)
     setup = Setup(learner, query, BATCH, sizes.rounds, num_initial=10, evaluate=accuracy)
     study = over_seeds(partial(run, setup=setup), platform)
-    weights = x.shape[1] * WIDTH + WIDTH * CLASSES
-    by_seed = 6.0 * weights * MINIBATCH * sizes.steps * MEMBERS * (sizes.rounds + 1)
+    weights = x.shape[1] * width + width * CLASSES
+    by_seed = 6.0 * weights * MINIBATCH * sizes.steps * members * (sizes.rounds + 1)
 
     def arguments(num_seeds: int) -> tuple:
         pool = make_pool(jnp.asarray(x))
         return seed_keys(0, num_seeds), Task(pool, jnp.asarray(y), (pool.x, jnp.asarray(y)))
 
-    growths = [1.0, *(after / before for before, after in itertools.pairwise(sizes.seeds))]
+    growths = [1.0, *(min(after / before, 16.0) for before, after in itertools.pairwise(seeds))]
     return [
         Work(
             f"digits, {num_seeds} seed{'s' * (num_seeds > 1)}",
@@ -98,7 +106,7 @@ def digits_works(sizes: Sizes, platform: str) -> list[Work]:
             flops=by_seed * num_seeds,
             growth=growth,
         )
-        for num_seeds, growth in zip(sizes.seeds, growths)
+        for num_seeds, growth in zip(seeds, growths)
     ]
 
 
