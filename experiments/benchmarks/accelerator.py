@@ -10,9 +10,9 @@ which no time is left, says so and the others go on. Times are least ones of war
 
 Needs jax, flax, optax, numpy, scipy and jaxtyping; gpjax for the rows of Gaussian processes, matplotlib for the
 picture, scikit-learn for the real digits. Writes accelerator.json and accelerator.png into a folder. Aims: BALD at 0.5
-of the copy or more, rules at 0.5 of their passes, 256 seeds in at most 8 times the time of one, an ensemble of 64
-members at width 512 at 0.3 of the float32 rate or more; docs/performance.md has what was reached on which card, and
-what keeps the rest from it. On a CPU it runs at small sizes and measures little: see whole_loop.py there.
+of the copy or more, rules at 0.5 of their passes, 256 seeds of small networks in at most 8 times the time of one, an
+ensemble of 64 members at width 512 at 0.3 of the float32 rate or more; docs/performance.md has what was reached on
+which card, and what keeps the rest from it. On a CPU it runs at small sizes and measures little: see whole_loop.py there.
 """
 
 import argparse
