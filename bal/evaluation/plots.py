@@ -22,7 +22,7 @@ from bal.evaluation.statistics import Bounds, mean_interval
 BLUE, CYAN, TEAL, ORANGE, RED, MAGENTA = "#0077BB", "#33BBEE", "#009988", "#EE7733", "#CC3311", "#EE3377"
 COLORS = [BLUE, ORANGE, TEAL, RED, MAGENTA, CYAN, "#332288"]
 LINE_STYLES = ("solid", "dashed", "dotted", "dashdot")
-MARKERS = "os^Dv<>"
+MARKERS = "os^Dv<>pP"  # nine: those of one color differ
 MOST = len(COLORS) * len(LINE_STYLES)
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 
@@ -184,7 +184,8 @@ def draw_curve(
     style: Mapping[str, Any],
     bounds: Bounds = UNBOUNDED,
 ) -> None:
-    """One curve of `learning_curves` on an axis of matplotlib, whose ticks become whole numbers of labels."""
+    """One curve of `learning_curves` on an axis of matplotlib, whose ticks become whole numbers of labels where it is
+    linear."""
     from matplotlib.ticker import MaxNLocator
 
     mean, low, high = mean_interval(values, bounds)
@@ -194,7 +195,8 @@ def draw_curve(
         axis.plot(labels, values.T, color=style["color"], linestyle=style["linestyle"], linewidth=0.3)
     if len(values) > 2:
         axis.fill_between(labels, low, high, color=style["color"], alpha=0.15, linewidth=0)
-    axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    if axis.get_xscale() == "linear":
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def band_title(curves: Mapping[str, np.ndarray]) -> str:

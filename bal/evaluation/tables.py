@@ -1,5 +1,6 @@
 """The table that ends a study: one row a strategy, and in words whether it beats the baseline."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -119,8 +120,9 @@ def comparison_table(
             no_wrap=column != "strategy",
             overflow="fold",
         )
+    digits = decimals(*(item.area for item in comparisons.values()))
     for name, item in comparisons.items():
-        cells = _cells(name, item, float(labels[-1]))
+        cells = _cells(name, item, float(labels[-1]), digits)
         table.add_row(*map(rich.markup.escape, cells))
     return table
 
@@ -134,13 +136,23 @@ def p_words(p: float) -> str:
     return "p < .001" if p < 0.001 else f"p {p:.3f}"
 
 
-def _cells(name: str, item: Comparison, budget: float) -> list[str]:
+def decimals(*values: float) -> int:
+    """How many decimals show three digits of the largest value; at least three.
+
+    >>> decimals(0.9, 0.01), decimals(0.0042), decimals(0.0)
+    (3, 5, 3)
+    """
+    size = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return 3 + max(0, -math.floor(math.log10(10 * size))) if size > 0 else 3
+
+
+def _cells(name: str, item: Comparison, budget: float, digits: int) -> list[str]:
     difference = ""
     if item.difference is not None:
         mean, low, high, *_ = item.difference
         p = "untested" if item.adjusted_p is None else p_words(item.adjusted_p)
-        difference = f"{mean:+.3f} ({p})\n[{low:+.3f}, {high:+.3f}]"
-    cells = [name, f"{item.final:.3f}", f"{item.area:.3f}", difference]
+        difference = f"{mean:+.{digits}f} ({p})\n[{low:+.{digits}f}, {high:+.{digits}f}]"
+    cells = [name, f"{item.final:.{digits}f}", f"{item.area:.{digits}f}", difference]
     if item.labels_to_target is not None:
         reached = np.isfinite(item.labels_to_target)
         cells.append(f"{item.labels_to_target:g}" if reached else f"> {budget:g}")

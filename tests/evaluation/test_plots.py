@@ -9,6 +9,7 @@ import scipy.stats
 
 from bal.evaluation import critical_difference, ece, figures, mean_interval, penalty_matrix, query_overlap, sup_t_band
 from bal.evaluation.figures.calibration import confidence_bins
+from bal.evaluation.plots import PALETTE, draw_curve, strategy_styles
 
 LABELS = np.arange(10, 60, 10)
 PEEKING = "greedy oracle (peeks)"
@@ -165,6 +166,21 @@ def test_ranks_stand_where_they_are():
     for (low, high), group in zip(bars, found.groups, strict=True):
         assert (low + 0.04, high - 0.04) == pytest.approx((place[group[0]], place[group[-1]]))
     assert set("abcd") < {text.get_text() for text in axis.texts}
+
+
+def test_no_two_strategies_share_color_and_marker():
+    styles = strategy_styles(PALETTE[:28])
+    assert len({(style["color"], style["marker"]) for style in styles.values()}) == 28
+
+
+def test_a_logarithmic_axis_keeps_its_ticks(curves):
+    from matplotlib.figure import Figure
+
+    axis = Figure().subplots()
+    axis.set_xscale("log")
+    before = type(axis.xaxis.get_major_locator())
+    draw_curve(axis, LABELS, curves["bald"], "bald", strategy_styles(["bald"])["bald"])
+    assert type(axis.xaxis.get_major_locator()) is before
 
 
 def test_a_reference_has_a_look_of_its_own(curves):

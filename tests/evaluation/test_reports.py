@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import warnings
@@ -27,6 +28,15 @@ def render(table, width):
     with console.capture() as captured:
         console.print(table)
     return captured.get()
+
+
+def test_small_values_keep_three_digits():
+    small = {name: values / 1000 for name, values in study().items()}
+    (large,), (tiny,) = ([render(comparison_table(LABELS, curves), 120)] for curves in (study(), small))
+    digits = [float(number) for number in re.findall(r"[+-]?[0-9]+[.][0-9]+", large)]
+    shown = [float(number) for number in re.findall(r"[+-]?[0-9]+[.][0-9]{5,}", tiny)]
+    assert len(shown) >= len(digits) / 2
+    assert {f"{abs(number) * 1000:.3f}" for number in shown} <= {f"{abs(number):.3f}" for number in digits}
 
 
 def test_compare_pairs_seeds_and_orients_words():

@@ -13,7 +13,7 @@ from bal.evaluation.planning import detectable_difference
 from bal.evaluation.references import headroom, peeks
 from bal.evaluation.reports.document import Block, Grid, Picture, Points, Words
 from bal.evaluation.statistics import FEW_SEEDS, holm, judgment, mean_interval
-from bal.evaluation.tables import PEEKING, Comparison, compare, p_words
+from bal.evaluation.tables import PEEKING, Comparison, compare, decimals, p_words
 
 POWER = 0.8
 LOSSES = frozenset({"nll", "joint_nll", "brier", "ece", "adaptive_ece", "classwise_ece", "rmse", "crps"})
@@ -83,13 +83,16 @@ def in_words(question: Question, answer: Answer) -> Points:
 def _sentence(question: Question, answer: Answer, name: str, row: Comparison) -> str:
     assert row.difference is not None and row.adjusted_p is not None  # noqa: PT018
     mean, low, high, *_ = row.difference
-    numbers = f"{mean:+.3f} in area, 95% interval [{low:+.3f}, {high:+.3f}], {p_words(row.adjusted_p)}"
+    digits = decimals(*(other.area for other in answer.rows.values()))
+    interval = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    numbers = f"{mean:+.{digits}f} in area, 95% interval {interval}, {p_words(row.adjusted_p)}"
     sentence = f"{row.judgment} ({numbers})."
     smallest = detectable(question, answer, name)
     if row.judgment.startswith("not"):
         sentence += (
             f" That is no proof that they are equal: with these {row.difference.num_seeds} seeds a true difference of "
-            f"{smallest:.3f} would have been found in {100 * POWER:.0f} of 100 studies, and a smaller one more rarely."
+            f"{smallest:.{digits}f} would have been found in {100 * POWER:.0f} of 100 studies, and a smaller one more "
+            "rarely."
         )
     elif row.judgment.startswith("too few"):
         sentence += " The interval is no evidence: of so few seeds it is too short."
@@ -108,25 +111,26 @@ def _sentence(question: Question, answer: Answer, name: str, row: Comparison) ->
 def result_table(question: Question, answer: Answer) -> list[Block]:
     """A row a strategy: last value, area, difference, p, verdict; and which differences could have been found."""
     rows, smallest = [], {}
+    digits = decimals(*(row.area for row in answer.rows.values()))
     for name, row in answer.rows.items():
         difference = p = ""
         if row.difference is not None:
             mean, low, high, *_ = row.difference
-            difference = f"{mean:+.3f}\n[{low:+.3f}, {high:+.3f}]"
+            difference = f"{mean:+.{digits}f}\n[{low:+.{digits}f}, {high:+.{digits}f}]"
             p = "untested" if row.adjusted_p is None else p_words(row.adjusted_p).removeprefix("p ")
         if row.adjusted_p is not None:
             smallest[name] = detectable(question, answer, name)
         verdict = row.judgment.replace(" from ", "\nfrom ").replace("seeds to", "seeds\nto")
-        rows.append((name, f"{row.final:.3f}", f"{row.area:.3f}", difference, p, verdict))
+        rows.append((name, f"{row.final:.{digits}f}", f"{row.area:.{digits}f}", difference, p, verdict))
     header = ("strategy", f"last\n{question.metric}", "area", f"area minus\n{question.baseline}", "p", "verdict")
     words = f"Area: mean of {question.metric} over the budget. p: adjusted for all {answer.num_tests} comparisons."
     if smallest:
         low, high = min(smallest, key=smallest.__getitem__), max(smallest, key=smallest.__getitem__)
-        until = "" if low == high else f" ({low}) to {smallest[high]:.3f} ({high})"
+        until = "" if low == high else f" ({low}) to {smallest[high]:.{digits}f} ({high})"
         words += (
             f" With these {len(answer.curves[question.baseline])} seeds and this correction, a true difference in area "
-            f"of {smallest[low]:.3f}{until} would have been found in {100 * POWER:.0f} of 100 studies; smaller ones "
-            "more rarely."
+            f"of {smallest[low]:.{digits}f}{until} would have been found in {100 * POWER:.0f} of 100 studies; smaller "
+            "ones more rarely."
         )
     return [Grid(header, tuple(rows)), Words(words)]
 
@@ -178,7 +182,8 @@ def other_metrics(
         if not np.isfinite(last).all():
             return f"{int((~np.isfinite(last)).sum())} of {len(last)}\nnot finite"
         mean, low, high = (float(end) for end in mean_interval(last))
-        return f"{mean:.3f}" if np.isnan(low) else f"{mean:.3f}\n[{low:.3f}, {high:.3f}]"
+        digits = decimals(mean)
+        return f"{mean:.{digits}f}" + ("" if np.isnan(low) else f"\n[{low:.{digits}f}, {high:.{digits}f}]")
 
     table = tuple((name, *(cell(metric, name) for metric in others)) for name in rows)
     words = (
