@@ -7,9 +7,9 @@ five with the digit that looks most like it (0 and 6, 1 and 7, 2 and 3, 4 and 9,
 which buys one label or twenty. Each policy starts with one row a class and runs with the same 20 seeds: a seed fixes
 the test set of 500 rows, the start set, the answers and the initial weights, so that differences are paired.
 
-- dear, cheap: one annotator, taken at his word; rows of most BALD, six labels a round of the dear one.
-- cheap, errors known: the same one, but the ensemble is fitted through his confusion, and asks by the information that
-  gets through it.
+- dear, cheap: one annotator, taken at their word; rows of most BALD, six labels a round of the dear one.
+- cheap, errors known: the same one, but the ensemble is fitted through their confusion, and asks by the information
+  that gets through it.
 - mixed: both, whoever tells most per price, errors known.
 - mixed, errors learned: both, what they err in learned by Dawid and Skene; both answer for the start set, and the
   cheap one is believed right four times in five beforehand, wrong anyhow.
@@ -19,9 +19,9 @@ rounds), and the ratio of medians to the better of dear and cheap, with a 95 % i
 accuracy against cost, in figures/. Kept: runs/annotators/. An interrupted run goes on where it stopped when the same
 command is typed again, and grows with --seeds.
 
-Expected: mixed needs 0.7 of what the cheap one does who is taken at his word, and a seventh of the dear one. All of
+Expected: mixed needs 0.7 of what the cheap one taken at their word does, and a seventh of the dear one. All of
 that is knowing the errors: it never asks the dear one, who tells less per price about every row, and so is what the
-cheap one with his errors known is. Learning them from answers of both to the start set costs more than it saves.
+cheap one with their errors known is. Learning them from answers of both to the start set costs more than it saves.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class Config:
     """Options of the study; the defaults are the published run."""
 
     policies: tuple[Policy, ...] = ("dear", "cheap", "cheap, errors known", "mixed", "mixed, errors learned")
-    """Who is asked, and how he is taken; ratios are to the better of dear and cheap."""
+    """Who is asked, and how they are taken; ratios are to the better of dear and cheap."""
     seeds: int = 20
     """Paired repetitions."""
     rounds: int = 25

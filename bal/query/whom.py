@@ -40,7 +40,7 @@ def questions(task: Task, annotators: Sequence[Annotator]) -> Task:
     the first annotator. Its own oracle is not asked.
 
     In a compiled run every annotator who is a function is traced for all rows of a batch, and the answer of the one
-    who was asked is taken; `bal.run_eager` calls each for the rows put to him and no others.
+    who was asked is taken; `bal.run_eager` calls each for the rows put to them and no others.
 
     The pool holds the inputs A times.
 
@@ -65,7 +65,7 @@ def questions(task: Task, annotators: Sequence[Annotator]) -> Task:
         if not callable(one.answers) and {np.shape(leaf)[:1] for leaf in jax.tree.leaves(one.answers)} != {(n,)}:
             raise ValueError(
                 f"expected answers of annotator {number} to each of {n} rows, got shape {np.shape(one.answers)}; what "
-                "he cannot tell is bal.typing.ABSTAINED"
+                "they cannot tell is bal.typing.ABSTAINED"
             )
     pool = task.pool
     spread = lambda leaf: jnp.concatenate([jnp.asarray(leaf)] * count)
@@ -181,7 +181,7 @@ def _held(answers: Any) -> Any:
 
 
 def _ask(annotators: tuple, key: PRNGKey, indices: Any, asked: Asked) -> PyTree:
-    """Each annotator answers for himself: all of the batch where it is traced, what is put to him elsewhere."""
+    """Each annotator answers alone: all of the batch where it is traced, what is put to them elsewhere."""
     keys = [jax.random.fold_in(key, number) for number in range(len(annotators))]
     if isinstance(indices, Tracer):
         told = [_answers(one, keys[number], asked.row, asked.x) for number, one in enumerate(annotators)]
