@@ -13,6 +13,7 @@ strategies    recipes: every method as a query, ready for a `Setup`
 loop          whole experiments: `run`, `run_seeds`, `run_eager`, `study`, `Campaign`; `task` reads one's own table
 evaluation    metrics, learning curves, paired statistics over seeds
 records       what a run leaves on disk
+bridges       doors to modAL, scikit-activeml, Hugging Face and safetensors
 sweep         many cells, by many processes or machines; `grid` makes the cells
 cli           the command `bal`: run, sweep, status, report, replay, export
 datasets      loaders of real data, and of one's own tables
@@ -37,7 +38,7 @@ _WHERE = {
 
 
 _PARTS = (
-    *("acquisition", "cli", "datasets", "evaluation", "kernels", "learners", "loop", "method", "numerics", "pool"),
+    *("acquisition", "bridges", "cli", "datasets", "evaluation", "kernels", "learners", "loop", "method", "numerics", "pool"),
     *("query", "records", "selection", "strategies", "stream", "sweep", "typing"),
 )
 

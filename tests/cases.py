@@ -128,6 +128,7 @@ ACQUISITIONS = {
     "least_confidence": Acquisition(acquisition.least_confidence, "log_probs", zero, lambda k, c: 1 - 1 / c),
     "margin": Acquisition(acquisition.margin, "log_probs", lambda k, c: -1.0, zero),
     "log_margin": Acquisition(acquisition.log_margin, "log_probs", lambda k, c: -1000.0, zero),
+    "max_consensus_kl": Acquisition(acquisition.max_consensus_kl, "log_probs", zero, lambda k, c: float(np.log(k))),
     "mean_std": Acquisition(acquisition.mean_std, "log_probs", zero, lambda k, c: 0.5),
     "robust_bald": Acquisition(acquisition.robust_bald(0.5), "log_probs", zero, log_min),
     "predictive_entropy": Acquisition(acquisition.predictive_entropy, "log_probs", zero, log_c),

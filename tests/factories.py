@@ -12,7 +12,7 @@ from cases import ACQUISITIONS, KERNELS, LEARNERS, SELECTORS, TRANSFORMS, _by_ro
 from flax import nnx
 from sklearn.ensemble import RandomForestClassifier
 
-from bal import acquisition, kernels, learners, pool, query, selection, strategies
+from bal import acquisition, bridges, kernels, learners, pool, query, selection, strategies
 from bal.learners import gp
 from bal.method import made_by
 
@@ -88,6 +88,11 @@ FACTORIES = {
             lambda: acquisition.over_outputs(acquisition.epistemic_variance),
         ),
         "straddle": Made(lambda: acquisition.straddle(0.3), lambda: acquisition.straddle(0.3, width=2.0)),
+    },
+    bridges: {
+        "as_modal": Made(
+            lambda: bridges.as_modal(strategies.bald()), lambda: bridges.as_modal(strategies.bald(), by_member=True)
+        ),
     },
     kernels: {
         "acs_features": Made(lambda: kernels.acs_features(4, 0.1), lambda: kernels.acs_features(4, 0.2)),

@@ -26,6 +26,7 @@ LIMITS = {
     "stopping": 8,
     "few-samples": 6,
     "annotators": 4,
+    "bridges": 5,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 

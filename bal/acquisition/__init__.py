@@ -6,6 +6,7 @@ To add one: write a function here, list it below, and add a row to `tests/cases.
 from bal.acquisition.annotated import annotated_bald, annotated_epig
 from bal.acquisition.covariance import alc, covariance_epig
 from bal.acquisition.decisions import expected_error_reduction, value_of_information
+from bal.acquisition.disagreement import max_consensus_kl
 from bal.acquisition.epig import epig, epig_by_entropies, gaussian_epig, jepig
 from bal.acquisition.errors import standard_error
 from bal.acquisition.functional import functional_epig, gaussian_functional_epig
@@ -55,6 +56,7 @@ __all__ = [
     "least_confidence",
     "log_margin",
     "margin",
+    "max_consensus_kl",
     "mean_std",
     "mixture_bald",
     "mixture_bald_lower",

@@ -51,11 +51,15 @@ def has_members(estimator: Any) -> bool:
 
 def probabilities(model: Any, x: np.ndarray, num_classes: int, by_member: bool) -> np.ndarray:
     """``[n, K, C]``: the columns of a fitted classifier (or of its members) where its classes belong, 0 elsewhere."""
-    if not by_member:
-        return _aligned(model.predict_proba(x), model.classes_, num_classes)[:, None]
+    found = member_probabilities(model, x) if by_member else model.predict_proba(x)[:, None]
+    return _aligned(found, model.classes_, num_classes)
+
+
+def member_probabilities(model: Any, x: np.ndarray) -> np.ndarray:
+    """``[n, K, S]``: of each member of a fitted ensemble, for the S classes that it has seen, in its order."""
     return np.stack(
         [
-            _aligned(member.predict_proba(own), core.classes_[member.classes_.astype(int)], num_classes)
+            _aligned(member.predict_proba(own), member.classes_, len(core.classes_))
             for core, member, own in _members(model, x)  # members know the classes by their place
         ],
         1,
@@ -79,8 +83,8 @@ def moments(model: Any, x: np.ndarray, by_member: bool, noise: float | None) -> 
 
 
 def _aligned(probs: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
-    full = np.zeros((len(probs), num_classes), probs.dtype)
-    full[:, np.asarray(classes, int)] = probs
+    full = np.zeros((*probs.shape[:-1], num_classes), probs.dtype)
+    full[..., np.asarray(classes, int)] = probs
     return full
 
 
