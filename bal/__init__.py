@@ -13,11 +13,11 @@ strategies    recipes: every method as a query, ready for a `Setup`
 loop          whole experiments: `run`, `run_seeds`, `run_eager`, `study`, `Campaign`; `task` reads one's own table
 evaluation    metrics, learning curves, paired statistics over seeds
 records       what a run leaves on disk
-bridges       doors to modAL, scikit-activeml, Hugging Face and safetensors
 sweep         many cells, by many processes or machines; `grid` makes the cells
 cli           the command `bal`: run, sweep, status, report, replay, export
 datasets      loaders of real data, and of one's own tables
 stream        rows that come one at a time: rules, budgets, `run_stream`, `StreamCampaign`
+bridges       doors to modAL, scikit-activeml, Hugging Face and safetensors
 
 Nothing heavy is imported here: a part such as `bal.strategies`, or a name such as `bal.run_seeds`, is looked up when it
 is first used.
@@ -38,7 +38,19 @@ _WHERE = {
 
 
 _PARTS = (
-    *("acquisition", "bridges", "cli", "datasets", "evaluation", "kernels", "learners", "loop", "method", "numerics", "pool"),
+    *(
+        "acquisition",
+        "bridges",
+        "cli",
+        "datasets",
+        "evaluation",
+        "kernels",
+        "learners",
+        "loop",
+        "method",
+        "numerics",
+        "pool",
+    ),
     *("query", "records", "selection", "strategies", "stream", "sweep", "typing"),
 )
 

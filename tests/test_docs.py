@@ -26,13 +26,26 @@ LIMITS = {
     "stopping": 8,
     "few-samples": 6,
     "annotators": 4,
-    "bridges": 5,
+    "bridges": 8,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
-SLOW = {"active-testing", "annotators", "laboratory", "own-model", "study", "sweeps", "stopping", "few-samples"}
+SLOW = {
+    "active-testing",
+    "annotators",
+    "bridges",
+    "laboratory",
+    "own-model",
+    "study",
+    "sweeps",
+    "stopping",
+    "few-samples",
+}
 """A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
-two; runs to their stop; a thousand trainings; a crowd."""
+two; runs to their stop; a thousand trainings; a crowd; other libraries."""
+
+NEEDS = {"bridges": ("modAL", "skactiveml", "datasets", "safetensors")}
+"""What a page wants installed beyond the tests' own libraries."""
 
 
 def blocks(text):
@@ -52,6 +65,8 @@ def masked(text):
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LIMITS])
 def test_program(name, tmp_path, monkeypatch, capsys):
+    for library in NEEDS.get(name, ()):
+        pytest.importorskip(library, reason=f"{library} is not installed")
     monkeypatch.chdir(tmp_path)
     page, lengths, precise = blocks((ROOT / "docs" / f"{name}.md").read_text()), {}, jax.config.jax_enable_x64
     names = {"__name__": "__main__"}

@@ -18,11 +18,12 @@ def library(module: str) -> Any:
     """
     name = module.split(".")[0]
     try:
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != name:
             raise  # it is there, and lacks something itself
+        found = None
+    if getattr(found, "__file__", None) is None:  # a folder of that name is a module, too
         package = _PACKAGES.get(name, name)
-        raise ImportError(
-            f'this bridge needs {package}, which is not installed; pip install "bal-jax[bridges]"'
-        ) from error
+        raise ImportError(f'this bridge needs {package}, which is not installed; pip install "bal-jax[bridges]"')
+    return found

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bal.bridges import HuggingFaceRows, hugging_face_task
+from bal.bridges.libraries import library
 from bal.loop import run_eager, seed_keys
 from bal.pool import make_pool, streamed
 from bal.strategies import entropy
@@ -16,7 +17,10 @@ WORDS = ["one", "three", "five", "seven", "nine", "eleven"]
 
 @pytest.fixture
 def datasets():
-    return pytest.importorskip("datasets", reason="datasets of Hugging Face is not installed")
+    try:
+        return library("datasets")
+    except ImportError as error:
+        pytest.skip(str(error))
 
 
 def images(datasets, labels=(0, 1, 1, 0, -1, 1)):
