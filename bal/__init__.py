@@ -11,6 +11,7 @@ selection     scores or rows -> a batch of picks
 query         the funnel of stages, and everything that plugs into a stage
 strategies    recipes: every method as a query, ready for a `Setup`
 loop          whole experiments: `run`, `run_seeds`, `run_eager`, `study`, `Campaign`; `task` reads one's own table
+bilevel       batches on which a small model learns most about the pool; features and starts without labels
 evaluation    metrics, learning curves, paired statistics over seeds
 records       what a run leaves on disk
 sweep         many cells, by many processes or machines; `grid` makes the cells
@@ -40,31 +41,4 @@ _WHERE = {
 _PARTS = (
     *(
         "acquisition",
-        "bridges",
-        "cli",
-        "datasets",
-        "evaluation",
-        "kernels",
-        "learners",
-        "loop",
-        "method",
-        "numerics",
-        "pool",
-    ),
-    *("query", "records", "selection", "strategies", "stream", "sweep", "typing"),
-)
-
-
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name in _PARTS:
-        return import_module(f"bal.{name}")
-    for part, names in _WHERE.items():
-        if name in names:
-            return getattr(import_module(f"bal.{part}"), name)
-    raise AttributeError(f"module 'bal' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_PARTS, *(name for names in _WHERE.values() for name in names)})
+        "bilevel",

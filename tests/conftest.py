@@ -37,6 +37,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 LONG_EXAMPLES = {  # half a second of compilation to three, of what other default tests call
+    *("bilevel.embedding.contrastive", "bilevel.ridge.ridge_coreset", "bilevel.softmax.softmax_coreset"),
+    *("bilevel.embedding.principal_components", "bilevel.nystrom.nystrom", "bilevel.weights.weighted_coreset"),
     *("learners.ensemble.tapped_members", "learners.epinet.epinet", "learners.gp.classification.gp_classification"),
     *("learners.gp.hyperparameters.maximum_likelihood", "learners.gp.pathwise.gp_regression_draws"),
     *("learners.gp.softmax.gp_softmax", "learners.gp.sparse.sparse_gp", "learners.heads.linear.normal_inverse_gamma"),

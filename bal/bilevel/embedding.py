@@ -1,0 +1,134 @@
+"""Features of rows learned without labels: where to look before there is anything to be uncertain about."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from bal.learners.augmentation import Augment
+from bal.learners.likelihood import categorical
+from bal.learners.networks import Network
+from bal.learners.networks.network import features_of, training_pass
+from bal.learners.settings import check_count
+from bal.learners.training import check_training, train
+from bal.method import method
+from bal.numerics import dot
+from bal.pool import as_rows, num_rows
+from bal.typing import Data, PRNGKey, PyTree
+
+Features = Callable[[PyTree], Float[Array, "n F"]]
+"""``x -> [n, F]``, row-wise."""
+
+
+@method
+def principal_components(x: Any, num_components: int) -> Features:
+    """The first principal components of rows ``x [N, ...]``, each divided by its standard deviation (whitened).
+
+    Use it for the cold start, where it is cheap and often enough: ``select(f(x), None, typiclust(), 10)`` are rows to
+    label first.
+
+    Args:
+      x: rows to take the directions from; num_components: how many, at most N and the number of inputs.
+
+    Raises:
+      ValueError: more components than rows or inputs.
+
+    >>> import numpy as np
+    >>> x = np.array([[3.0, 0.1], [-3.0, 0.1], [0.0, -0.2]])
+    >>> np.abs(principal_components(x, 1)(x)).ravel().astype(float).round(3).tolist()
+    [1.225, 1.225, 0.0]
+
+    Pearson 1901, "On Lines and Planes of Closest Fit to Systems of Points in Space".
+    """
+    rows = jnp.asarray(as_rows(x), float).reshape(num_rows(x), -1)
+    if not 1 <= check_count("num_components", num_components) <= min(rows.shape):
+        raise ValueError(f"{rows.shape[0]} rows of {rows.shape[1]} inputs have no {num_components} components")
+    mean = rows.mean(0)
+    _, size, axes = jnp.linalg.svd(rows - mean[None], full_matrices=False)
+    scale = size[:num_components] / len(rows) ** 0.5
+    weights = axes[:num_components].T / jnp.where(scale > 0, scale, jnp.inf)[None]
+    return jax.jit(lambda x: dot(jnp.asarray(x, mean.dtype).reshape(len(x), -1) - mean[None], weights))
+
+
+def contrastive(
+    key: PRNGKey,
+    x: PyTree,
+    network: Network,
+    augment: Augment,
+    *,
+    temperature: float = 0.5,
+    optimizer: optax.GradientTransformation | None = None,
+    num_steps: int = 1000,
+    minibatch_size: int = 128,
+) -> Features:
+    """Features of a network that was trained to tell rows apart, whatever `augment` does to them: SimCLR, small.
+
+    Each of M rows of a step is changed twice; the cosines of the network's outputs, over the `temperature`, are the
+    logits by which one view finds the other among the ``2M - 1`` others. The features are what comes before the last
+    layer, which is thrown away, of inputs as they are.
+
+    "Small": one dense layer as projection, no warm-up and no schedule; the rows of a step are drawn with replacement,
+    so that a row may meet itself as another.
+
+    Use it when an input can be changed without changing its label, and principal components do not see classes.
+
+    Args:
+      x: rows, no labels; network: its outputs are compared, its features returned.
+      augment: ``key, x -> x``, as `bal.learners.jitter`, `hide` or `shift`, or several `in_turn`.
+      temperature: of the softmax over the other views.
+      optimizer: Adam at 1e-3 unless given; num_steps, minibatch_size: length of the training, rows M of a step.
+
+    Returns:
+      A function ``x -> [n, F]``.
+
+    Raises:
+      ValueError: a setting out of range.
+      TypeError: a setting of the wrong kind.
+
+    >>> from bal.learners import jitter, mlp
+    >>> x = jax.random.normal(jax.random.key(1), (20, 3))
+    >>> features = contrastive(jax.random.key(0), x, mlp((8,), 4), jitter(0.1), num_steps=3, minibatch_size=8)
+    >>> features(x).shape
+    (20, 8)
+
+    Chen, Kornblith, Norouzi and Hinton 2020, "A Simple Framework for Contrastive Learning of Visual Representations".
+    """
+    optimizer = optax.adam(1e-3) if optimizer is None else optimizer
+    check_training(network, num_steps, minibatch_size, optimizer, lambda *_: None, categorical)
+    if not 0 < temperature < float("inf"):
+        raise ValueError(f"temperature must be positive and finite, got {temperature}; 0.5 is usual")
+
+    def loss(params: PyTree, x: PyTree, y: Any, key: PRNGKey) -> tuple[Array, PyTree]:
+        del y
+        keys = jax.random.split(key, 4)
+        first, moved = training_pass(network, params, augment(keys[0], x), keys[2])
+        second, _ = training_pass(network, params, augment(keys[1], x), keys[3])
+        return contrast(first, second, temperature), moved
+
+    def learn(key: PRNGKey, x: PyTree) -> PyTree:
+        n = num_rows(x)
+        params = network.init(jax.random.fold_in(key, 0), x)
+        data = Data(x, jnp.zeros(n), jnp.ones(n))
+        return train(loss, optimizer, jax.random.fold_in(key, 1), params, data, num_steps, minibatch_size)
+
+    params = jax.jit(learn)(key, jax.tree.map(jnp.asarray, as_rows(x)))
+    return jax.jit(partial(features_of, network, params))
+
+
+def contrast(first: Float[Array, "M P"], second: Float[Array, "M P"], temperature: float) -> Float[Array, "M"]:
+    """How hard it is to find one view of each row by the other, in nats, a mean over both ways.
+
+    >>> jax.jit(contrast, static_argnums=2)(jnp.eye(2), jnp.eye(2), 0.01).tolist()
+    [0.0, 0.0]
+    """
+    both = jnp.concatenate([first, second])
+    unit = both * jax.lax.rsqrt(jnp.maximum(jnp.sum(both**2, 1, keepdims=True), 1e-12))
+    itself = jnp.eye(len(both), dtype=bool)
+    logits = jnp.where(itself, -jnp.inf, dot(unit, unit.T) / temperature)
+    number = jnp.arange(len(first))
+    missed = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.concatenate([number + len(first), number]))
+    return (missed[: len(first)] + missed[len(first) :]) / 2
