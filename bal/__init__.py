@@ -42,3 +42,31 @@ _PARTS = (
     *(
         "acquisition",
         "bilevel",
+        "bridges",
+        "cli",
+        "datasets",
+        "evaluation",
+        "kernels",
+        "learners",
+        "loop",
+        "method",
+        "numerics",
+        "pool",
+    ),
+    *("query", "records", "selection", "strategies", "stream", "sweep", "typing"),
+)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _PARTS:
+        return import_module(f"bal.{name}")
+    for part, names in _WHERE.items():
+        if name in names:
+            return getattr(import_module(f"bal.{part}"), name)
+    raise AttributeError(f"module 'bal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PARTS, *(name for names in _WHERE.values() for name in names)})
