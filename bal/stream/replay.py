@@ -63,7 +63,8 @@ def remember(
     weight = jnp.where(asked, 1.0, pseudo_weight)
     counts = replay.counts.at[ring].add(keep.astype(jnp.int32))
     held = (replay.x, replay.y, replay.weight, replay.time)
-    return Replay(*jax.tree.map(put, held, (x, y, weight, time)), counts)
+    rows, labels, weights, times = jax.tree.map(put, held, (x, y, weight, time))
+    return Replay(rows, labels, weights, times, counts)
 
 
 def forget(replay: Replay, since: Int[Array, ""]) -> Replay:
