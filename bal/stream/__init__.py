@@ -6,9 +6,11 @@ of a learner, a `Rule` and a memory of fixed capacity.
 """
 
 from bal.stream.budget import Budget, share_of_rows, total, unlimited, windowed
+from bal.stream.campaign import Seen, StreamCampaign
 from bal.stream.committee import committee
 from bal.stream.detection import Detector, ddm
 from bal.stream.drift import Stream, concepts, hyperplane, relabeled, sea
+from bal.stream.events import stream_rounds
 from bal.stream.from_learner import from_learner
 from bal.stream.judging import prequential_accuracy, regret
 from bal.stream.method import Decision, Outcome, StreamMethod
@@ -25,7 +27,9 @@ __all__ = [
     "Detector",
     "Outcome",
     "Rule",
+    "Seen",
     "Stream",
+    "StreamCampaign",
     "StreamLog",
     "StreamMethod",
     "StreamRun",
@@ -49,6 +53,7 @@ __all__ = [
     "sea",
     "share_of_rows",
     "split",
+    "stream_rounds",
     "threshold",
     "total",
     "unlimited",

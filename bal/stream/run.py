@@ -126,7 +126,7 @@ def run_stream_seeds(
         numbers of rows and labels, or of seeds.
     """
     check_keys(keys)
-    _check_method(method, budget)
+    check_method(method, budget)
     x, y = jax.tree.map(np.asarray, x), np.asarray(y)
     own = [*jax.tree.leaves(seed_axes(axes, (x, y)))]
     leaves = jax.tree.leaves((x, y))
@@ -147,7 +147,8 @@ def run_stream_seeds(
     return StreamRuns(log, state, ready - begun, time.perf_counter() - ready)
 
 
-def _check_method(method: Any, budget: Any) -> None:
+def check_method(method: Any, budget: Any) -> None:
+    """TypeError for what is no method, or no budget."""
     if not isinstance(method, StreamMethod):
         raise TypeError(f"expected a StreamMethod, got {type(method).__name__}; make one by bal.stream.from_learner")
     if budget is not None and not isinstance(budget, Budget):
