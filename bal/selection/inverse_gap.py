@@ -34,12 +34,14 @@ def inverse_gap_law(
     smallest = jnp.min(gap, where=left, initial=jnp.inf)
     best = first_argmax(jnp.where(left, -gap, -jnp.inf))
     num_left = jnp.maximum(left.sum(), 1).astype(gap.dtype)
-    mu = num_left if mu is None else jnp.asarray(mu, gap.dtype)
+    scale = num_left if mu is None else jnp.asarray(mu, gap.dtype)
     above = left & (gap > smallest)
     far = jnp.where(above, gamma * ((gap - smallest) / smallest), 0.0) if gamma > 0 else jnp.zeros_like(gap)
-    others = jnp.where(left, 1.0 / (mu + far), 0.0).at[best].set(0.0)
-    short = jnp.where(jnp.isposinf(far), 1.0, far / (mu + far))  # of 1/μ, as a share of it
-    return others.at[best].set((1.0 + (mu - num_left) + short.sum()) / mu)  # no difference of nearly equal numbers
+    others = jnp.where(left, 1.0 / (scale + far), 0.0).at[best].set(0.0)
+    short = jnp.where(jnp.isposinf(far), 1.0, far / (scale + far))  # of 1/μ, as a share of it
+    return others.at[best].set(
+        (1.0 + (scale - num_left) + short.sum()) / scale
+    )  # no difference of nearly equal numbers
 
 
 @method

@@ -14,6 +14,7 @@ from bal.stream.events import stream_rounds
 from bal.stream.from_learner import from_learner
 from bal.stream.judging import prequential_accuracy, regret
 from bal.stream.method import Decision, Outcome, StreamMethod
+from bal.stream.neuronal import NeuronalStreamState, constant_gap, neuronal_s, shrinking_gap
 from bal.stream.rule import AboutRecent, Rule, Wish, at_random, recent_epig
 from bal.stream.run import StreamLog, StreamRun, StreamRuns, run_stream, run_stream_seeds
 from bal.stream.split import split
@@ -25,6 +26,7 @@ __all__ = [
     "Budget",
     "Decision",
     "Detector",
+    "NeuronalStreamState",
     "Outcome",
     "Rule",
     "Seen",
@@ -38,11 +40,13 @@ __all__ = [
     "at_random",
     "committee",
     "concepts",
+    "constant_gap",
     "ddm",
     "disagreement",
     "from_learner",
     "hyperplane",
     "minus_confidence",
+    "neuronal_s",
     "prequential_accuracy",
     "quantile",
     "recent_epig",
@@ -52,6 +56,7 @@ __all__ = [
     "run_stream_seeds",
     "sea",
     "share_of_rows",
+    "shrinking_gap",
     "split",
     "stream_rounds",
     "threshold",
