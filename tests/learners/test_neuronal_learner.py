@@ -59,7 +59,7 @@ def test_gradient_embedding_is_that_of_the_gap():
     assert len(set(order[:, 0])) > 1, "several classes are the best somewhere"
 
 
-@pytest.mark.parametrize("size", [4, 6])
+@pytest.mark.parametrize("size", [4, 6, 11])
 def test_block_embedding_averages_the_whole_gradient(size):
     found = gradients(np.ones((8, CLASSES)))
     whole = np.concatenate([leaf.reshape(8, -1) for leaf in found], 1)

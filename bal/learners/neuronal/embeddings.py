@@ -5,6 +5,7 @@ Ban et al. 2024, "Neural Active Learning Beyond Bandits" (ICLR), Definition 1.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from bal.learners.neuronal.networks import Embedding, Layers, apply, hidden_units
@@ -42,12 +43,13 @@ def block_embedding(size: int = 51) -> Embedding:
     check_count("size", size)
 
     def embed(layers: Layers, x: Float[Array, "n D"]) -> Float[Array, "n F"]:
-        h, scale = hidden_units(layers, x), jnp.sqrt(layers.out.shape[0]).astype(x.dtype)
-        back = scale * jnp.where(h > 0, layers.out.sum(1)[None], 0.0)
-        first = (x[:, :, None] * back[:, None, :]).reshape(len(x), -1)
-        gradient = jnp.concatenate([first, _outer(h, jnp.ones((len(h), layers.out.shape[1]), h.dtype))], 1)
-        blocks = jnp.pad(gradient, ((0, 0), (0, -gradient.shape[1] % size))).reshape(len(x), -1, size)
-        return _unit(blocks.mean(-1))
+        h, num_classes = hidden_units(layers, x), layers.out.shape[1]
+        back = jnp.where(h > 0, layers.out.sum(1)[None], 0.0)
+        first, last = layers.hidden.size, layers.out.size
+        ends = np.arange(0, first + last + size, size)
+        in_first, in_last = np.minimum(ends, first), np.clip(ends - first, 0, last)
+        sums = _sums_of_outer(x, back, in_first) + _sums_of_outer(h, jnp.ones((len(h), num_classes), h.dtype), in_last)
+        return _unit(sums)  # √m and the size of a block go with the norm
 
     return embed
 
@@ -67,6 +69,18 @@ def _outer(h: Float[Array, "n m"], direction: Float[Array, "n C"]) -> Float[Arra
     """The gradient in V of ``direction · f1``, flattened."""
     scale = jnp.sqrt(h.shape[1]).astype(h.dtype)
     return (scale * h[:, :, None] * direction[:, None, :]).reshape(len(h), -1)
+
+
+def _sums_of_outer(rows: Float[Array, "n D"], columns: Float[Array, "n m"], ends: np.ndarray) -> Float[Array, "n F"]:
+    """Sums of ``rows ⊗ columns``, flattened, between successive ends: by cumulative sums, without ``[n, D, m]``."""
+    before = lambda x: jnp.pad(jnp.cumsum(x, 1), ((0, 0), (1, 0)))
+    to_row, to_column, x = before(rows), before(columns), jnp.pad(rows, ((0, 0), (0, 1)))
+    row, column = np.divmod(ends, columns.shape[1])
+    (i, j), (k, l) = (row[:-1], column[:-1]), (row[1:], column[1:])
+    within = x[:, i] * (to_column[:, l] - to_column[:, j])
+    whole = to_column[:, -1:] * (to_row[:, k] - to_row[:, np.minimum(i + 1, rows.shape[1])])
+    across = x[:, i] * (to_column[:, -1:] - to_column[:, j]) + whole + x[:, k] * to_column[:, l]
+    return jnp.where((i == k)[None], within, across)
 
 
 def _unit(rows: Float[Array, "n F"]) -> Float[Array, "n F"]:
