@@ -18,6 +18,7 @@ sweep         many cells, by many processes or machines; `grid` makes the cells
 cli           the command `bal`: run, sweep, status, report, replay, export
 datasets      loaders of real data, and of one's own tables
 stream        rows that come one at a time: rules, budgets, `run_stream`, `StreamCampaign`
+testing       checks for methods of one's own: `check_acquisition`, `check_rule`, `check_learner` ...
 bridges       doors to modAL, scikit-activeml, Hugging Face and safetensors
 
 Nothing heavy is imported here: a part such as `bal.strategies`, or a name such as `bal.run_seeds`, is looked up when it
@@ -53,7 +54,7 @@ _PARTS = (
         "numerics",
         "pool",
     ),
-    *("query", "records", "selection", "strategies", "stream", "sweep", "typing"),
+    *("query", "records", "selection", "strategies", "stream", "sweep", "testing", "typing"),
 )
 
 

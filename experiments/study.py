@@ -26,13 +26,13 @@ from bal.datasets import Dataset, digits, split, standardize, uci_classification
 from bal.evaluation import classification
 from bal.loop import study
 from bal.pool import make_pool
+from bal.strategies.installed import plug_in
 from bal.sweep.cells import as_values, of_values
 from bal.typing import Query, Setup, Task
 from experiments.options import at_least, check_pool, positive, start_rows
 from experiments.posterior_learners import Sizes, learners
 
 Sets = Literal["digits", "vowel", "satellite", "vehicle", "dna", "sonar"]
-Strategy = Literal["random", "entropy", "margin", "bald", "power-bald", "badge", "lcmd"]
 TABLES = {"vowel": "Vowel", "satellite": "Satellite", "vehicle": "Vehicle", "dna": "DNA", "sonar": "Sonar"}
 
 
@@ -42,8 +42,9 @@ class Study(Sizes):
 
     data: Sets = "digits"
     """Data set; all but digits are tables in the folder BAL_DATA."""
-    strategy: Strategy = "random"
-    """Acquisition strategy; a report compares with random, so let it be among those of a sweep."""
+    strategy: str = "random"
+    """Acquisition strategy: random, entropy, margin, bald, power-bald, badge, lcmd, or package:strategy of an installed
+    package; a report compares with random, so let it be among those of a sweep."""
     learner: Literal["ensemble", "mc-dropout", "laplace-kfac", "mean-field"] = "ensemble"
     """Posterior, around one network with one hidden layer."""
     seeds: int = 5
@@ -73,6 +74,16 @@ def queries() -> dict[str, Query]:
     }
 
 
+def query_of(name: str) -> Query:
+    """The query of this name, here or among what installed packages bring."""
+    known = queries()
+    if name not in known and ":" not in name:
+        raise ValueError(
+            f"expected a strategy of {', '.join(known)}, or package:strategy of an installed package, got {name!r}"
+        )
+    return known[name] if name in known else plug_in(name)
+
+
 def load(name: str) -> Dataset:
     """All rows of a set, without a test set."""
     return digits() if name == "digits" else uci_classification(TABLES[name])
@@ -94,7 +105,7 @@ def task_of_seed(config: Study, dataset: Dataset, seed: int) -> Task:
 def setup_of(config: Study, dataset: Dataset) -> Setup:
     """How a cell learns and asks."""
     learner = learners(dataset.x.shape[1], dataset.num_classes, config)[config.learner]()
-    return Setup(learner, queries()[config.strategy], config.batch_size, config.rounds, evaluate=classification())
+    return Setup(learner, query_of(config.strategy), config.batch_size, config.rounds, evaluate=classification())
 
 
 def check(config: Study, dataset: Dataset) -> None:
@@ -102,6 +113,7 @@ def check(config: Study, dataset: Dataset) -> None:
     at_least(config, 1, "seeds", "rounds", "batch_size", "start_size", "pool_size", "test_size")
     at_least(config, 1, "hidden", "members", "draws", "steps", "minibatch_size")
     positive(config, "learning_rate")
+    query_of(config.strategy)
     num_test = min(config.test_size, len(dataset.y) // 3)
     check_pool(min(config.pool_size, len(dataset.y) - num_test), config.start_size, config.rounds, config.batch_size)
 

@@ -12,6 +12,8 @@ from flax import linen, nnx
 from scipy import special
 
 from bal import acquisition, kernels, learners, selection
+from bal.testing.inputs import CLASSES, DRAWS, PREDICTIONS, ROWS
+from bal.testing.inputs import normal as _normal
 from bal.typing import Candidates, Gaussian, Latent, Learner, Posterior
 
 try:
@@ -21,14 +23,7 @@ try:
 except ModuleNotFoundError:  # then there are no rows of Gaussian processes, but all others (`accelerator_check`)
     gpjax = gp = None
 
-CLASSES, DRAWS, ROWS = 4, 5, 24
-
-
 # Numbers come from numpy: jax would compile a program for each shape.
-
-
-def _normal(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
@@ -554,26 +549,6 @@ if find_spec("blackjax") is not None:
     )
 
 
-def log_probs(seed: int = 0, rows: int = ROWS) -> jax.Array:
-    """Random log probabilities, some of them of probability zero."""
-    logits = 2 * _normal(seed, rows, DRAWS, CLASSES)
-    logits[::5, :, 0] = -np.inf
-    logits[3:4, 1] = [0.0] + [-np.inf] * (CLASSES - 1)
-    return log_softmax(logits)
-
-
-def gaussian(seed: int = 0, rows: int = ROWS) -> Gaussian:
-    """Random Gaussian predictions."""
-    mean, variance, noise = _normal(seed, 3, rows, DRAWS)
-    return Gaussian(*map(jax.device_put, (mean, variance**2, 0.1 + noise**2)))
-
-
-def latent(seed: int = 0, rows: int = ROWS) -> Latent:
-    """Random latents, some of them certain."""
-    mean, variance, _ = _normal(seed, 3, rows, DRAWS)
-    mean *= np.where(np.arange(rows) % 5 == 0, 60, 3)[:, None]
-    return Latent(jax.device_put(mean), jax.device_put(variance**2))
-
-
-def predictions(kind: str, **kwargs: Any) -> Any:
-    return {"log_probs": log_probs, "gaussian": gaussian, "latent": latent}[kind](**kwargs)
+def predictions(kind: str, seed: int = 0, rows: int = ROWS) -> Any:
+    """Random predictions, hard ones among them."""
+    return PREDICTIONS[kind](rows, seed)

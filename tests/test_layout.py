@@ -21,14 +21,25 @@ LAYERS = [
     {"selection"},
     {"query"},
     {"loop", "strategies"},
-    {"bilevel", "bridges", "learned", "pairs", "simulators", "stream"},
+    {"bilevel", "bridges", "learned", "pairs", "simulators", "stream", "testing"},
     {"sweep"},
     {"cli"},
     {"__main__"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 GROUND = {"datasets", "evaluation", "records"}  # import nothing of bal
-ABOVE = {"bilevel", "bridges", "learned", "loop", "pairs", "simulators", "stream", "sweep", "cli"}  # import them
+ABOVE = {
+    "bilevel",
+    "bridges",
+    "learned",
+    "loop",
+    "pairs",
+    "simulators",
+    "stream",
+    "sweep",
+    "testing",
+    "cli",
+}  # import them
 
 
 def modules() -> list[Path]:

@@ -19,10 +19,11 @@ def replay(command: Replay, console: Console) -> int:
     query = None
     if command.query is not None:
         from bal import strategies
+        from bal.strategies.installed import plug_in
 
-        if command.query not in strategies.__all__:
+        if ":" not in command.query and command.query not in strategies.__all__:
             raise ValueError(f"no strategy {command.query!r}; choose one of {', '.join(strategies.__all__)}")
-        query = getattr(strategies, command.query)()
+        query = plug_in(command.query) if ":" in command.query else getattr(strategies, command.query)()
     from bal.loop import replay as again
 
     task, setup = problem(contents.config, command.seed)
