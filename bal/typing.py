@@ -57,6 +57,15 @@ class Latent(NamedTuple):
     variance: Float[Array, "N K"]
 
 
+class MultiLabel(NamedTuple):
+    """Predictions of G labels, of which a row has any number: K draws of the log odds of each.
+
+    Given a draw, labels are independent; over draws they are not.
+    """
+
+    log_odds: Float[Array, "N K G"]
+
+
 class Data(NamedTuple):
     """All that `fit` may see: L answers, of which those with weight 0 are padding and must change nothing.
 
@@ -81,7 +90,7 @@ class Learner(NamedTuple):
     fit: ``key, state, data -> state``, of the same structure and dtypes. The state handed in is the previous
         round's, which a cold start ignores.
     predict: ``state, x -> predictions``, row-wise and without a key: every draw is fixed in `fit`.
-        Predictions are ``log_probs [N, K, C]``, a `Gaussian` or a `Latent`.
+        Predictions are ``log_probs [N, K, C]``, a `Gaussian`, a `Latent` or a `MultiLabel`.
     embed: ``state, x -> [N, K or 1, F]``, or a tree whose leaves lead with N.
     kernel: ``state, row, row -> scalar``, posterior covariance of two embedded rows.
     host: True = plain Python on numpy arrays, which JAX cannot trace; `fit` then starts cold, whatever the state.

@@ -14,7 +14,7 @@ from scipy import special
 from bal import acquisition, kernels, learners, selection
 from bal.testing.inputs import CLASSES, DRAWS, PREDICTIONS, ROWS
 from bal.testing.inputs import normal as _normal
-from bal.typing import Candidates, Gaussian, Latent, Learner, Posterior
+from bal.typing import Candidates, Gaussian, Latent, Learner, MultiLabel, Posterior
 
 try:
     import gpjax
@@ -86,6 +86,12 @@ def _probit_epig(x: Latent) -> jax.Array:
 
 _CONFUSION = np.full((CLASSES, CLASSES), 0.1) + 0.6 * np.eye(CLASSES)
 
+
+def _label_set(x: Any) -> MultiLabel:
+    """Each class as a label of its own, as likely as the class is."""
+    return MultiLabel(x - jnp.log1p(-jnp.exp(x)))
+
+
 ACQUISITIONS = {
     "annotated_bald": Acquisition(acquisition.annotated_bald(_CONFUSION), "log_probs", zero, log_min),
     "annotated_epig": Acquisition(
@@ -120,6 +126,21 @@ ACQUISITIONS = {
         lambda x: acquisition.jepig(x, jax.nn.log_softmax(TARGETS[..., 0], -1)), "log_probs", zero, log_min
     ),
     "expected_entropy": Acquisition(acquisition.expected_entropy, "log_probs", zero, log_c),
+    "joint_labels_bald": Acquisition(
+        lambda x: acquisition.joint_labels_bald(_label_set(x)), "log_probs", zero, lambda k, c: float(np.log(k))
+    ),
+    "labels_bald": Acquisition(
+        lambda x: acquisition.labels_bald(_label_set(x)), "log_probs", zero, lambda k, c: c * log_2(k, c)
+    ),
+    "over_labels": Acquisition(
+        lambda x: acquisition.over_labels(acquisition.predictive_entropy)(_label_set(x)),
+        "log_probs",
+        zero,
+        lambda k, c: c * log_2(k, c),
+    ),
+    "sampled_labels_bald": Acquisition(
+        lambda x: acquisition.sampled_labels_bald(4)(_label_set(x)), "log_probs", zero, lambda k, c: float(np.log(k))
+    ),
     "least_confidence": Acquisition(acquisition.least_confidence, "log_probs", zero, lambda k, c: 1 - 1 / c),
     "margin": Acquisition(acquisition.margin, "log_probs", lambda k, c: -1.0, zero),
     "log_margin": Acquisition(acquisition.log_margin, "log_probs", lambda k, c: -1000.0, zero),
@@ -412,7 +433,7 @@ def _slopes(x, y=None):
 _CHAINS = {"num_draws": 4, "num_chains": 2, "num_warmup": 10, "thin": 2}
 
 PARTS = {  # names of `bal.learners` not learners, not of JAX, or taught by annotators or a pool: tests/learners/
-    *("from_functions", "from_sklearn"),
+    *("candidate_sets", "from_functions", "from_sklearn", "multi_label"),
     *("fixmatch", "hide", "in_turn", "jitter", "shift"),
     *("Answers", "Asked", "Consensus", "by_consensus", "by_evidence", "dawid_skene", "evidence", "majority_vote"),
     *("Likelihood", "Network", "categorical", "cold", "gal_cnn", "gaussian", "lenet", "linear", "mixture_density"),

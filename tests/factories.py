@@ -83,6 +83,10 @@ FACTORIES = {
         "value_of_information": Made(
             lambda: acquisition.value_of_information(np.eye(2)), lambda: acquisition.value_of_information(np.eye(3))
         ),
+        "over_labels": Made(
+            lambda: acquisition.over_labels(acquisition.bald), lambda: acquisition.over_labels(acquisition.margin)
+        ),
+        "sampled_labels_bald": Made(acquisition.sampled_labels_bald, lambda: acquisition.sampled_labels_bald(8)),
         "over_outputs": Made(
             lambda: acquisition.over_outputs(acquisition.total_variance),
             lambda: acquisition.over_outputs(acquisition.epistemic_variance),

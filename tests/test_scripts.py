@@ -26,6 +26,8 @@ DATA = Path(os.environ.get("BAL_DATA", "."))
 STUDIES = {
     "annotators.py": "--policies mixed --seeds 2 --rounds 1 --members 2 --steps 5 --batch-size 3 --test-size 1500",
     "digits.py": "--strategies random bald --seeds 2 --rounds 2 --members 2 --steps 5 --test-size 100",
+    "multilabel.py": "--data digits --strategies random joint --seeds 2 --rounds 1 --batch-size 2 --pool-size 60"
+    " --test-size 50 --members 2 --hidden 4 --steps 5",
     "mnist.py": "--scale smoke --strategies random --seeds 1",
     "repeated_digits.py": "--strategies random power-bald --seeds 2 --rounds 2 --batch-size 3 --images 60 --copies 1"
     " --members 2 --steps 5",
@@ -185,6 +187,8 @@ NONSENSE = [
     ("digits.py", "--test-size 0"),
     ("digits.py", "--test-size 1797"),
     ("digits.py", "--test-size 9999"),
+    ("multilabel.py", "--pool-size 10"),
+    ("multilabel.py", "--pool-size 1700 --test-size 500"),
     ("mnist.py", "--weight-decay -1"),
     ("mnist.py", "--batch-size 999"),
     ("repeated_digits.py", "--noise -0.1"),
@@ -485,6 +489,17 @@ def test_annotators(study, tmp_path):
     rows = table(tmp_path / "runs")
     assert sorted(set(rows["counts.training"])) == [10, 13]
     assert (tmp_path / re.findall(r"accuracy against cost: (\S+)", result.stdout)[0]).exists()
+
+
+def test_multilabel(study, tmp_path):
+    result = study("multilabel.py", STUDIES["multilabel.py"])
+    assert result.returncode == 0, result.stderr
+    assert fits(result.stdout), result.stdout
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [20, 22]
+    f1, exact = (np.asarray(rows[f"metrics.{name}"]) for name in ("f1", "exact"))
+    assert ((f1 >= 0) & (f1 <= 1) & (exact <= np.asarray(rows["metrics.accuracy"]))).all()
+    assert (tmp_path / re.findall(r"learning curves: (\S+)", result.stdout)[0]).exists()
 
 
 def test_ratios_of_costs_are_those_of_medians_over_paired_seeds():

@@ -25,6 +25,7 @@ from bal.acquisition.information import bald, corrected_bald, expected_entropy, 
 from bal.acquisition.level_set import straddle
 from bal.acquisition.mixture import b_alm, b_qbc, hyperparameter_bald, mixture_bald, qb_mgp
 from bal.acquisition.mixture_bounds import mixture_bald_lower, mixture_bald_upper
+from bal.acquisition.multilabel import joint_labels_bald, labels_bald, over_labels, sampled_labels_bald
 from bal.acquisition.outputs import over_outputs
 from bal.acquisition.probit import houlsby_bald, probit_bald, probit_entropy, probit_epig, probit_probability
 from bal.acquisition.robust import robust_bald
@@ -53,6 +54,8 @@ __all__ = [
     "houlsby_bald",
     "hyperparameter_bald",
     "jepig",
+    "joint_labels_bald",
+    "labels_bald",
     "least_confidence",
     "log_margin",
     "margin",
@@ -61,6 +64,7 @@ __all__ = [
     "mixture_bald",
     "mixture_bald_lower",
     "mixture_bald_upper",
+    "over_labels",
     "over_outputs",
     "predictive_entropy",
     "probit_bald",
@@ -69,6 +73,7 @@ __all__ = [
     "probit_probability",
     "qb_mgp",
     "robust_bald",
+    "sampled_labels_bald",
     "standard_error",
     "straddle",
     "total_variance",

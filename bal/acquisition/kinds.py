@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 from bal.numerics import normalized
-from bal.typing import Gaussian, Latent
+from bal.typing import Gaussian, Latent, MultiLabel
 
 _INSTEAD = {
     Gaussian: "a Gaussian: use a score of Gaussian predictions, such as gaussian_bald",
     Latent: "a Latent: use a score of a probit classifier's latents, such as probit_bald",
+    MultiLabel: "a MultiLabel: use labels_bald, or over_labels(score) for another score of each label",
 }
 
 
@@ -31,6 +32,14 @@ def check_moments(name: str, prediction: Any, kind: type = Gaussian, rows: str =
     hints = {1: "add the axis of draws, leaf[:, None]", 3: "for several outputs wrap the score in over_outputs"}
     for leaf in prediction:
         _check_array(needs, leaf, 2, hints)
+
+
+def check_multi_label(name: str, prediction: Any) -> None:
+    """Refuse what is not a `MultiLabel` of log odds ``[rows, draws, labels]``."""
+    needs = f"{name} needs a MultiLabel of log odds [rows, draws, labels]"
+    if not isinstance(prediction, MultiLabel):
+        raise TypeError(f"{needs}; got {_found(prediction)}")
+    _check_array(needs, prediction.log_odds, 3, {2: "add the axis of draws, log_odds[:, None]"})
 
 
 def check_matrix(name: str, what: str, x: Any) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 Estimates from labels that were chosen are in `bal.evaluation.active`.
 
-The `evaluate` of a set-up is `classification` or `regression`, their longer reports, or `remaining_entropy`.
+The `evaluate` of a set-up is `classification`, `regression` or `label_sets`, one of the longer reports, or
+`remaining_entropy`.
 
 The metrics work on numpy and JAX arrays alike, also inside `jax.jit`.
 """
@@ -18,6 +19,7 @@ from bal.evaluation.efficiency import Efficiency, label_efficiency
 from bal.evaluation.equivalence import Equivalence, equivalence_test
 from bal.evaluation.gains import Gains, gains
 from bal.evaluation.history import History, Stopped, stopped_at
+from bal.evaluation.label_sets import label_sets
 from bal.evaluation.measures import (
     classification,
     classification_report,
@@ -121,6 +123,7 @@ __all__ = [
     "kappa",
     "label_budget",
     "label_efficiency",
+    "label_sets",
     "labels_to_target",
     "learning_curves",
     "mean_interval",

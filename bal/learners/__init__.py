@@ -8,11 +8,12 @@ from bal.learners.epinet import epinet
 from bal.learners.fixmatch import fixmatch
 from bal.learners.heads import bayesian_linear, bayesian_softmax, neural_linear, normal_inverse_gamma
 from bal.learners.laplace import laplace
-from bal.learners.likelihood import Likelihood, categorical, gaussian, mixture_density
+from bal.learners.likelihood import Likelihood, categorical, gaussian, mixture_density, multi_label
 from bal.learners.mc_dropout import mc_dropout
 from bal.learners.mean_field import mean_field
 from bal.learners.networks import Network, gal_cnn, lenet, linear, mlp, network
 from bal.learners.neuronal import neuronal
+from bal.learners.partial import candidate_sets
 from bal.learners.restart import cold, shrink_and_perturb, warm
 from bal.learners.sampled import from_numpyro, mcmc, mile
 from bal.learners.shared_weights import batch_ensemble, masksembles
@@ -32,6 +33,7 @@ __all__ = [
     "bayesian_softmax",
     "by_consensus",
     "by_evidence",
+    "candidate_sets",
     "categorical",
     "cold",
     "dawid_skene",
@@ -58,6 +60,7 @@ __all__ = [
     "mile",
     "mixture_density",
     "mlp",
+    "multi_label",
     "network",
     "neural_linear",
     "neuronal",

@@ -10,11 +10,11 @@ from jaxtyping import Array, Float
 
 from bal.learners.settings import check_count
 from bal.method import brief_repr, method
-from bal.typing import Gaussian, PyTree
+from bal.typing import ABSTAINED, Gaussian, MultiLabel, PyTree
 
 
 class Likelihood(NamedTuple):
-    """loss: ``outputs [n, O], y [n] -> [n]``, in nats; predictions: ``outputs [K, n, O] -> log_probs or Gaussian``."""
+    """loss: ``outputs [n, O], y [n] -> [n]``, in nats; predictions: ``outputs [K, n, O] -> predictions``."""
 
     loss: Callable[[Array, Array], Float[Array, "n"]]
     predictions: Callable[[Array], PyTree]
@@ -40,6 +40,22 @@ categorical = Likelihood(_cross_entropy, _log_probs)
 
 Labels may be soft, ``[n, C]``, each a distribution q over classes: the loss is the cross entropy ``-Σ_c q_c log p_c``.
 The loss raises ValueError where labels are neither integers, one a row, nor distributions.
+"""
+
+
+def _binary_cross_entropies(outputs: Float[Array, "n G"], y: Array) -> Float[Array, "n"]:
+    if y.shape != outputs.shape:
+        raise ValueError(f"expected labels of shape {outputs.shape}, one for each output, got {y.shape}")
+    told = y != ABSTAINED
+    each = optax.losses.sigmoid_binary_cross_entropy(outputs, jnp.where(told, y, 0).astype(outputs.dtype))
+    return jnp.sum(jnp.where(told, each, 0.0), -1)
+
+
+multi_label = Likelihood(_binary_cross_entropies, lambda outputs: MultiLabel(outputs.transpose(1, 0, 2)))
+"""Several labels a row, each there or not: the G outputs are log odds, ``y [n, G]`` are 0 or 1 (or probabilities).
+
+The loss is the sum of binary cross entropies over the labels that were told: one that is `bal.typing.ABSTAINED` ("I
+don't know") teaches nothing, and the others of its row do. Predictions are a `bal.typing.MultiLabel`.
 """
 
 

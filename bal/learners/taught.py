@@ -104,7 +104,7 @@ def _evidence_loss(outputs: Float[Array, "n C"], y: Array) -> Float[Array, "n"]:
     if y.shape != outputs.shape or not jnp.issubdtype(y.dtype, jnp.floating):
         raise ValueError(
             f"evidence needs labels that are odds of {outputs.shape[1]} classes, got {y.dtype} of shape {y.shape}; "
-            "wrap the learner in by_evidence(learner, dawid_skene(confusion))"
+            "wrap the learner in by_evidence(learner, dawid_skene(confusion)), or give candidate_sets(sets, C)"
         )
     log_odds = jnp.log(jnp.maximum(y.astype(outputs.dtype), TINY))
     return -jax.nn.logsumexp(jax.nn.log_softmax(outputs, -1) + log_odds, -1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows
-from bal.typing import Gaussian, Latent, PyTree, Values
+from bal.typing import ABSTAINED, Gaussian, Latent, MultiLabel, PyTree, Values
 
 
 class Kind(NamedTuple):
@@ -22,7 +22,7 @@ def kind_of(predictions: Any) -> Kind:
     """The `Kind` that predictions, or their shapes, stand for.
 
     Raises:
-      ValueError: something that is neither log probabilities, `Gaussian` nor `Latent`.
+      ValueError: something that is neither log probabilities, `Gaussian`, `Latent` nor `MultiLabel`.
 
     >>> kind_of(jnp.zeros((4, 1, 3)))
     Kind(num_classes=3, num_outputs=None)
@@ -31,12 +31,14 @@ def kind_of(predictions: Any) -> Kind:
         return Kind(2, None)
     if isinstance(predictions, Gaussian):
         return Kind(None, predictions.mean.shape[2] if len(predictions.mean.shape) == 3 else None)
+    if isinstance(predictions, MultiLabel):
+        return Kind(None, predictions.log_odds.shape[2])
     shape = getattr(predictions, "shape", None)
     if shape is None or len(shape) != 3:
         got = type(predictions).__name__ if shape is None else f"an array of shape {tuple(shape)}"
         raise ValueError(
-            f"expected a learner that predicts log probabilities [rows, draws, classes], a Gaussian or a Latent, got "
-            f"{got}; a model without posterior draws has one: add an axis"
+            f"expected a learner that predicts log probabilities [rows, draws, classes], a Gaussian, a Latent or a "
+            f"MultiLabel, got {got}; a model without posterior draws has one: add an axis"
         )
     return Kind(shape[2], None)
 
@@ -44,7 +46,9 @@ def kind_of(predictions: Any) -> Kind:
 def check_kind(predictions: Any, num_classes: int | None, num_outputs: int | None) -> None:
     """What a campaign was told of its labels fits what its learner predicts."""
     kind = kind_of(predictions)
-    name = type(predictions).__name__ if isinstance(predictions, Gaussian | Latent) else "log probabilities"
+    name = (
+        type(predictions).__name__ if isinstance(predictions, Gaussian | Latent | MultiLabel) else "log probabilities"
+    )
     if kind.num_classes is not None and num_classes != kind.num_classes:
         raise ValueError(
             f"this learner predicts {kind.num_classes} classes ({name}), got num_classes={num_classes}; give "
@@ -214,6 +218,20 @@ def check_distributions(labels: Values, count: int, num_classes: int | None, row
     return y.astype(np.float64)
 
 
+def check_label_sets(labels: Values, count: int, num_labels: int, rows: Values | None = None) -> None:
+    """Several labels a row ``[count, num_labels]``: each 0, 1, a probability, or `ABSTAINED` where nobody knows."""
+    y = np.asarray(as_rows(labels, "labels"))
+    if y.shape != (count, num_labels):
+        raise ValueError(f"expected {count} rows of {num_labels} labels, each 0 or 1, got an array of shape {y.shape}")
+    bad = ~((y == ABSTAINED) | ((y >= 0) & (y <= 1))).all(-1)
+    if bad.any():
+        row = np.arange(count)[bad.argmax()] if rows is None else np.asarray(rows)[bad.argmax()]
+        raise ValueError(
+            f"the labels of row {row}, {y[bad.argmax()].tolist()}, are not all 0 or 1; a label that is not known is "
+            "bal.typing.ABSTAINED"
+        )
+
+
 _UNLABELED = "; leave out or skip rows that have no label"
 
 
@@ -227,7 +245,7 @@ def _stored(values: np.ndarray) -> np.ndarray:
 
 def check_predictions(predictions: Any, num_rows: int, num_classes: int | None = None) -> None:
     """What `predict` returned for `num_rows` rows: normalised finite ``log_probs [n, K, C]``, or moments."""
-    if isinstance(predictions, Gaussian | Latent):
+    if isinstance(predictions, Gaussian | Latent | MultiLabel):
         _check_moments(predictions, num_rows)
         return
     log_probs = np.asarray(predictions)
@@ -253,7 +271,7 @@ def check_predictions(predictions: Any, num_rows: int, num_classes: int | None =
         )
 
 
-def _check_moments(prediction: Gaussian | Latent, num_rows: int) -> None:
+def _check_moments(prediction: Gaussian | Latent | MultiLabel, num_rows: int) -> None:
     for name, leaf in zip(prediction._fields, prediction, strict=True):
         leaf = np.asarray(leaf)
         if leaf.ndim not in (2, 3) or leaf.shape[0] != num_rows:
@@ -264,7 +282,7 @@ def _check_moments(prediction: Gaussian | Latent, num_rows: int) -> None:
                 "covariance of its labeled rows singular in this arithmetic; then switch on jax_enable_x64 before "
                 "making any array, or use more noise"
             )
-        if name != "mean" and (leaf < 0).any():
+        if name in ("variance", "noise") and (leaf < 0).any():
             raise ValueError(f"the predicted {name} is negative somewhere ({leaf.min():.3g}); variances are at least 0")
 
 

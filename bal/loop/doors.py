@@ -18,12 +18,20 @@ from jaxtyping import Array
 from bal.learners.convergence import ADVICE
 from bal.learners.networks import Network
 from bal.learners.settings import check_count
-from bal.loop.checks import check_budget, check_distributions, check_labels, check_predictions, check_rows, kind_of
+from bal.loop.checks import (
+    check_budget,
+    check_distributions,
+    check_label_sets,
+    check_labels,
+    check_predictions,
+    check_rows,
+    kind_of,
+)
 from bal.loop.round import NO_START, measure
 from bal.pool.arrays import as_rows
 from bal.pool.labeled import has_answer
 from bal.pool.over import dense, num_rows, over_of, take
-from bal.typing import Data, Latent, Learner, Over, Pool, Posterior, PyTree, Query, Setup, Stage, Task
+from bal.typing import Data, Latent, Learner, MultiLabel, Over, Pool, Posterior, PyTree, Query, Setup, Stage, Task
 
 _FEW = 8
 _OWN_START = "; in run_seeds axes=Task(None, None, start=0) gives every seed its own"
@@ -203,6 +211,9 @@ def check_answers(predictions: Any, y: PyTree, rows: Any) -> PyTree:
     if isinstance(predictions, Latent) and values.dtype.kind == "f" and np.isin(values, (0.0, 1.0)).all():
         check_labels(values, len(values), None, None, rows)  # 0.0 and 1.0 serve as the two classes
         return y
+    if isinstance(predictions, MultiLabel):
+        check_label_sets(values, len(values), kind.num_outputs or 0, rows)
+        return y if values.dtype.kind == "f" else y.astype(float)
     soft = kind.num_classes is not None and values.ndim == 2 and values.shape[1] > 1 and values.dtype.kind == "f"
     if soft and not isinstance(predictions, Latent):
         check_distributions(values, len(values), kind.num_classes, rows)
