@@ -7,10 +7,10 @@ strokes straight); these follow from the class and so go together. sentences: En
 Dependencies (EWT; the folder BAL_DATA must have ud_english_ewt_upos.json.gz), of which is asked which of ten parts of
 speech occur, from the 300 most frequent words. Whoever labels a row answers for all of its labels.
 
-An ensemble of networks with sigmoid outputs is trained by binary cross entropy. Strategies: entropy, summed over labels;
-sum, the BALD of each label, summed; joint, the BALD of the label set, exactly; sampled, an estimate of it that would do
-for any number of labels; power-joint, a sample by joint; random. A seed fixes the pool, the test set, the start set and
-the initial weights for all strategies, so that differences are paired.
+An ensemble of networks with sigmoid outputs is trained by binary cross entropy. Strategies: entropy, summed over
+labels; sum, the BALD of each label, summed; joint, the BALD of the label set, exactly; sampled, an estimate of it that
+would do for any number of labels; power-joint, a sample by joint; random. A seed fixes the pool, the test set, the
+start set and the initial weights for all strategies, so that differences are paired.
 
 Printed: f1 over all labels of the test set, and by area under its curve which strategies beat random, with 95 %
 intervals over seeds. Drawn: learning curves, in figures/. Kept: runs/multilabel/. An interrupted study goes on where it

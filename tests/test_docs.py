@@ -95,7 +95,7 @@ def test_program(name, tmp_path, monkeypatch, capsys):
 
 
 def test_every_page_of_a_program_is_held_to_a_length():
-    others = {"index", "methods", "posteriors", "verified", "gaussian-processes", "studies", "performance"}
+    others = {"index", "map", "methods", "posteriors", "verified", "gaussian-processes", "studies", "performance"}
     others |= {"wrong-input", "evidence", "governance", "reliability"}
     assert {page.stem for page in PAGES} == others | set(LIMITS)
 

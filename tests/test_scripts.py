@@ -25,6 +25,8 @@ DATA = Path(os.environ.get("BAL_DATA", "."))
 
 STUDIES = {
     "annotators.py": "--policies mixed --seeds 2 --rounds 1 --members 2 --steps 5 --batch-size 3 --test-size 1500",
+    "combinations.py": "--parts unsupervised --seeds 2 --rounds 1 --batch-size 2 --members 2 --hidden 4 --steps 5"
+    " --test-size 1500",
     "digits.py": "--strategies random bald --seeds 2 --rounds 2 --members 2 --steps 5 --test-size 100",
     "multilabel.py": "--data digits --strategies random joint --seeds 2 --rounds 1 --batch-size 2 --pool-size 60"
     " --test-size 50 --members 2 --hidden 4 --steps 5",
@@ -187,6 +189,8 @@ NONSENSE = [
     ("digits.py", "--test-size 0"),
     ("digits.py", "--test-size 1797"),
     ("digits.py", "--test-size 9999"),
+    ("combinations.py", "--noise -1"),
+    ("combinations.py", "--test-size 890"),
     ("multilabel.py", "--pool-size 10"),
     ("multilabel.py", "--pool-size 1700 --test-size 500"),
     ("mnist.py", "--weight-decay -1"),
@@ -489,6 +493,25 @@ def test_annotators(study, tmp_path):
     rows = table(tmp_path / "runs")
     assert sorted(set(rows["counts.training"])) == [10, 13]
     assert (tmp_path / re.findall(r"accuracy against cost: (\S+)", result.stdout)[0]).exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("unsupervised", "margin, typical start"),
+        pytest.param("transfer", "margin, transfer", marks=pytest.mark.slow),
+        pytest.param("semi-supervised", "margin, FixMatch", marks=pytest.mark.slow),
+    ],
+)
+def test_combinations(part, name, study, tmp_path):
+    options = STUDIES["combinations.py"].replace("unsupervised", part)
+    result = study("combinations.py", options.replace("1500", "800") if part == "transfer" else options)
+    assert result.returncode == 0, result.stderr
+    assert fits(result.stdout[result.stdout.index("test accuracy") :]), result.stdout
+    assert name in re.sub(r"\s+", " ", result.stdout)
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [10, 12]
+    assert len(rows["round"]) == 4 * 2 * 2  # two ways of asking, plain and combined, two seeds
 
 
 def test_multilabel(study, tmp_path):

@@ -13,9 +13,11 @@ from bal.query.rows import embeddings, predictions
 from bal.query.targets import joint_targets, target_rows, targets
 from bal.selection import best, integrated_variance, shortlist
 from bal.selection import epig_batch as epig_rule
+from bal.strategies.categories import category
 from bal.typing import ContextFunction, PyTree, Query, Select, Stage, Values
 
 
+@category("uncertainty")
 @method
 def epig(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     """The rows whose label tells most about the labels of the targets, one target at a time: ``Σ_z w_z I(y; y_z)``.
@@ -41,6 +43,7 @@ def epig(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     return Query((Stage(epig_scores, select, _about(x_target)),))
 
 
+@category("uncertainty")
 @method
 def alc(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     """The rows whose label takes most off the mean posterior variance at the targets, in the squared unit of labels.
@@ -66,6 +69,7 @@ def alc(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     return Query((Stage(alc_scores, select, _about(x_target)),))
 
 
+@category("hybrid")
 @method
 def batch_alc(x_target: PyTree | ContextFunction, select_first: Select | None = None) -> Query:
     """A batch that greedily leaves the least mean posterior variance at the targets.
@@ -91,6 +95,7 @@ def batch_alc(x_target: PyTree | ContextFunction, select_first: Select | None = 
     return Query((*first, Stage(embeddings, integrated_variance(posterior_covariance), target_rows(about))))
 
 
+@category("hybrid")
 @method
 def epig_batch(
     x_target: PyTree | ContextFunction,
@@ -123,6 +128,7 @@ def epig_batch(
     return Query((first, Stage(predictions, epig_rule(num_labelings), few)))
 
 
+@category("uncertainty")
 @method
 def jepig(x_target: PyTree | ContextFunction, num_labelings: int = 1024, select: Select = best) -> Query:
     """The rows whose label tells most about the labels of all targets jointly, ``I(y; y_1 ... y_M)``, in nats.
@@ -145,6 +151,7 @@ def jepig(x_target: PyTree | ContextFunction, num_labelings: int = 1024, select:
     return Query((Stage(jepig_scores, select, joint_targets(_about(x_target), num_labelings)),))
 
 
+@category("uncertainty")
 @method
 def functional_epig(x_target: PyTree | ContextFunction, functional: Values, select: Select = best) -> Query:
     """The rows whose label tells most about linear functionals of the function at the targets, in nats.
@@ -170,6 +177,7 @@ def functional_epig(x_target: PyTree | ContextFunction, functional: Values, sele
     return Query((Stage(functional_scores, select, functional_targets(functional, _about(x_target))),))
 
 
+@category("uncertainty")
 @method
 def expected_error_reduction(x_target: PyTree | ContextFunction, select: Select = best) -> Query:
     """The rows whose label is expected to turn most of the targets' predicted classes from wrong to right.
@@ -191,6 +199,7 @@ def expected_error_reduction(x_target: PyTree | ContextFunction, select: Select 
     return Query((Stage(score_about(acquisition.expected_error_reduction), select, _about(x_target)),))
 
 
+@category("uncertainty")
 @method
 def value_of_information(x_target: PyTree | ContextFunction, utility: Values, select: Select = best) -> Query:
     """The rows whose label is expected to gain most utility at the targets, in its unit.

@@ -9,10 +9,12 @@ from bal.method import method
 from bal.query.gradients import last_layer_gradients
 from bal.query.rows import features, inputs, score, scored_features
 from bal.selection import shortlist, transformed
+from bal.strategies.categories import category
 from bal.strategies.scores import bald
 from bal.typing import Query, RowFunction, Stage, Values
 
 
+@category("hybrid")
 @method
 def badge() -> Query:
     """A batch of large and different gradients, by k-means++ on last-layer gradients at the predicted labels.
@@ -28,6 +30,7 @@ def badge() -> Query:
     return Query((Stage(last_layer_gradients, selection.badge),))
 
 
+@category("hybrid")
 @method
 def lcmd(sketch: int = 512, rows: RowFunction = last_layer_gradients) -> Query:
     """A batch of rows far from all centers, each out of the largest cluster, on sketched gradients.
@@ -51,6 +54,7 @@ def lcmd(sketch: int = 512, rows: RowFunction = last_layer_gradients) -> Query:
     return Query((Stage(rows, transformed(selection.lcmd(linear), sketch_to(sketch))),))
 
 
+@category("distribution")
 @method
 def k_center() -> Query:
     """A core-set: every pick is the row farthest from all labeled rows and earlier picks, on features.
@@ -65,6 +69,7 @@ def k_center() -> Query:
     return Query((Stage(features, selection.k_center()),))
 
 
+@category("distribution")
 @method
 def kmeans_pp() -> Query:
     """A batch drawn by k-means++ on features, the labeled rows being centers: distances squared are probabilities.
@@ -79,6 +84,7 @@ def kmeans_pp() -> Query:
     return Query((Stage(features, selection.kmeans_pp()),))
 
 
+@category("hybrid")
 @method
 def k_medoids(num_first: int = 200) -> Query:
     """The medoids of the rows of highest BALD, on features: `bal.selection.k_medoids`.
@@ -97,6 +103,7 @@ def k_medoids(num_first: int = 200) -> Query:
     return Query((*bald(shortlist(num_first)).stages, Stage(features, selection.k_medoids())))
 
 
+@category("distribution")
 @method
 def typiclust() -> Query:
     """The most typical row of each of the largest clusters without a label, on features: `bal.selection.typiclust`.
@@ -111,6 +118,7 @@ def typiclust() -> Query:
     return Query((Stage(features, selection.typiclust()),))
 
 
+@category("distribution")
 @method
 def probcover(radius: float) -> Query:
     """A batch whose balls cover the most rows that no label covers yet, on inputs: `bal.selection.probcover`.
@@ -128,6 +136,7 @@ def probcover(radius: float) -> Query:
     return Query((Stage(inputs, selection.probcover(radius)),))
 
 
+@category("hybrid")
 @method
 def cluster_margin(clusters: Values, num_margin: int = 200) -> Query:
     """The rows of smallest margin, one from each cluster in turn, small clusters first: `bal.selection.cluster_margin`.
@@ -149,6 +158,7 @@ def cluster_margin(clusters: Values, num_margin: int = 200) -> Query:
     )
 
 
+@category("hybrid")
 @method
 def confident_coreset() -> Query:
     """A core-set that weighs the distance to labels by the uncertainty of a row: `bal.selection.confident_coreset`.
@@ -163,6 +173,7 @@ def confident_coreset() -> Query:
     return Query((Stage(scored_features(acquisition.least_confidence), selection.confident_coreset()),))
 
 
+@category("hybrid")
 @method
 def ranked_batch() -> Query:
     """A batch by uncertainty and distance to labels, whose weights shift as labels come: `bal.selection.ranked_batch`.

@@ -6,10 +6,12 @@ from bal.method import method
 from bal.query.pool_sums import pool_fisher
 from bal.query.rows import embeddings, fisher_rows, posterior_context, predictions
 from bal.selection import shortlist
+from bal.strategies.categories import category
 from bal.strategies.scores import bald
 from bal.typing import Query, Stage
 
 
+@category("hybrid")
 @method
 def batchbald(num_configurations: int = 2_000, num_first: int = 200) -> Query:
     """A batch whose labels together tell most about the model, ``I(y_1 ... y_B; θ)``, in nats, behind BALD.
@@ -31,6 +33,7 @@ def batchbald(num_configurations: int = 2_000, num_first: int = 200) -> Query:
     return Query((*bald(shortlist(num_first)).stages, Stage(predictions, selection.batchbald(num_configurations))))
 
 
+@category("hybrid")
 @method
 def gaussian_batch() -> Query:
     """A batch by the log determinant of the covariance of its class probabilities over draws, in nats.
@@ -47,6 +50,7 @@ def gaussian_batch() -> Query:
     return Query((Stage(predictions, selection.gaussian_batch()),))
 
 
+@category("hybrid")
 @method
 def max_det(noise: float = 1e-2) -> Query:
     """A batch of largest determinant of the covariance of its predictions over draws: `bal.selection.max_det`.
@@ -66,6 +70,7 @@ def max_det(noise: float = 1e-2) -> Query:
     return Query((Stage(predictions, selection.max_det(noisy(draw_covariance(), noise))),))
 
 
+@category("hybrid")
 @method
 def gp_batch_bald() -> Query:
     """A batch whose labels together tell most about a Gaussian process, ``½ log det(I + Σ/σ²)``, in nats.
@@ -82,6 +87,7 @@ def gp_batch_bald() -> Query:
     return Query((Stage(embeddings, selection.max_det(posterior_covariance), posterior_context),))
 
 
+@category("hybrid")
 @method
 def mutual_information() -> Query:
     """A batch that tells most about the rest of the pool, greedily: `bal.selection.mutual_information`, in nats.
@@ -97,6 +103,7 @@ def mutual_information() -> Query:
     return Query((Stage(embeddings, selection.mutual_information(posterior_covariance), posterior_context),))
 
 
+@category("hybrid")
 @method
 def bait(num_features: int = 16) -> Query:
     """A batch that leaves the least Fisher-weighted variance of the last layer over the pool: `bal.selection.bait`.

@@ -5,9 +5,11 @@ from jaxtyping import Array, Float
 from bal import acquisition, selection
 from bal.method import method
 from bal.query.funnel import by_score
+from bal.strategies.categories import category
 from bal.typing import Gaussian, Latent, PyTree, Query, Select, Stage
 
 
+@category("baseline")
 @method
 def random() -> Query:
     """Rows drawn uniformly: the baseline of every study.
@@ -20,6 +22,7 @@ def random() -> Query:
     return Query((Stage(None, selection.random_uniform),))
 
 
+@category("uncertainty")
 @method
 def entropy(select: Select = selection.best) -> Query:
     """The rows of most uncertain label, by the entropy of the mean prediction, in nats.
@@ -36,6 +39,7 @@ def entropy(select: Select = selection.best) -> Query:
     return by_score(_entropy, select)
 
 
+@category("uncertainty")
 @method
 def margin() -> Query:
     """The rows whose two most probable classes are closest, by the mean prediction: `bal.acquisition.margin`.
@@ -50,6 +54,7 @@ def margin() -> Query:
     return by_score(acquisition.margin, selection.best)
 
 
+@category("uncertainty")
 @method
 def variation_ratio() -> Query:
     """The rows on whose class the fewest draws agree: `bal.acquisition.vote_variation_ratio`.
@@ -66,6 +71,7 @@ def variation_ratio() -> Query:
     return by_score(acquisition.vote_variation_ratio, selection.best)
 
 
+@category("uncertainty")
 @method
 def mean_std() -> Query:
     """The rows whose class probabilities spread most over draws: `bal.acquisition.mean_std`, in [0, ½].
@@ -80,6 +86,7 @@ def mean_std() -> Query:
     return by_score(acquisition.mean_std, selection.best)
 
 
+@category("uncertainty")
 @method
 def bald(select: Select = selection.best) -> Query:
     """The rows whose label tells most about the model, ``I(y; θ) >= 0``, in nats.
@@ -101,6 +108,7 @@ def bald(select: Select = selection.best) -> Query:
     return by_score(_information, select)
 
 
+@category("uncertainty")
 @method
 def power_bald(beta: float = 1.0) -> Query:
     """A batch drawn without replacement with probability proportional to ``BALD^β``: `bal.selection.power`.
@@ -115,6 +123,7 @@ def power_bald(beta: float = 1.0) -> Query:
     return by_score(_information, selection.power(beta))
 
 
+@category("uncertainty")
 @method
 def softmax_bald(beta: float = 100.0) -> Query:
     """A batch drawn without replacement with probability proportional to ``exp(β BALD)``: `bal.selection.softmax`.
@@ -130,6 +139,7 @@ def softmax_bald(beta: float = 100.0) -> Query:
     return by_score(_information, selection.softmax(beta))
 
 
+@category("uncertainty")
 @method
 def softrank_bald(beta: float = 1.0) -> Query:
     """A batch drawn without replacement with probability proportional to ``rank^-β``: `bal.selection.softrank`.
@@ -144,6 +154,7 @@ def softrank_bald(beta: float = 1.0) -> Query:
     return by_score(_information, selection.softrank(beta))
 
 
+@category("uncertainty")
 @method
 def neuronal_p(gamma: float = 1000.0, mu: float | None = None, num_instances: int | None = None) -> Query:
     """Rows drawn by how close their two likeliest classes are, `bal.selection.inverse_gap` of the gap in log odds.
@@ -168,6 +179,7 @@ def neuronal_p(gamma: float = 1000.0, mu: float | None = None, num_instances: in
     return Query((Stage(None, selection.shortlist(num_instances, selection.random_uniform)), *drawn.stages))
 
 
+@category("uncertainty")
 @method
 def variance(select: Select = selection.best) -> Query:
     """The rows where the function of a regression is least known: `bal.acquisition.epistemic_variance`.
@@ -182,6 +194,7 @@ def variance(select: Select = selection.best) -> Query:
     return by_score(acquisition.epistemic_variance, select)
 
 
+@category("uncertainty")
 @method
 def straddle(level: float, width: float = 1.96, select: Select = selection.best) -> Query:
     """The rows that are uncertain and near a level, ``width · sd(f) - |mean - level|``: `bal.acquisition.straddle`.

@@ -15,9 +15,11 @@ from bal.selection import (
 )
 from bal.selection import sparse_greedy as greedy_rule
 from bal.selection import sparse_iht as iht_rule
+from bal.strategies.categories import category
 from bal.typing import Gaussian, PyTree, Query, Select, Stage
 
 
+@category("hybrid")
 @method
 def acs_fw() -> Query:
     """A batch that approximates the log likelihood of the pool, by Frank-Wolfe: `bal.selection.frank_wolfe`.
@@ -34,6 +36,7 @@ def acs_fw() -> Query:
     return _of_pool(frank_wolfe())
 
 
+@category("hybrid")
 @method
 def sparse_greedy() -> Query:
     """A batch that approximates the log likelihood of the pool, pick by pick: `bal.selection.sparse_greedy`.
@@ -48,6 +51,7 @@ def sparse_greedy() -> Query:
     return _of_pool(greedy_rule())
 
 
+@category("hybrid")
 @method
 def sparse_iht() -> Query:
     """The batch of `sparse_greedy` by iterative hard thresholding: `bal.selection.sparse_iht`.

@@ -1,0 +1,45 @@
+"""Every recipe has a category, and the page of them is what they say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bal import strategies
+from bal.strategies.categories import CATEGORIES, category
+from bal.strategies.map import WRAPPERS, by_category, page, source
+
+DOCS = Path(__file__).parent.parent / "docs"
+KINDS = {"U": "uncertainty", "D": "distribution", "H": "hybrid"}
+OTHERWISE = {"k_medoids"}  # the rule spreads out; the recipe hands it the most uncertain rows
+
+
+@pytest.mark.parametrize("name", sorted(set(strategies.__all__) - WRAPPERS))
+def test_every_recipe_has_a_category(name):
+    assert getattr(strategies, name).category in CATEGORIES
+    assert source(name) or name == "random"
+
+
+def test_the_page_is_made_of_the_recipes():
+    assert (DOCS / "map.md").read_text() == page(), "run: python -m bal.strategies.map > docs/map.md"
+    listed = re.findall(r"^\| `(\w+)` \|", page(), re.MULTILINE)
+    assert sorted(listed) == sorted(set(strategies.__all__) - WRAPPERS)
+    assert sum(by_category().values(), []) == listed
+
+
+def test_categories_are_those_of_the_table_of_parts():
+    """The table of parts, written by hand, says U, D or H of what recipes are made of."""
+    rows = re.findall(r"^\| (`.*?) \| .*? \| ([UDH](?:, [UDH])*) \| ", (DOCS / "methods.md").read_text(), re.MULTILINE)
+    compared = 0
+    for names, kinds in rows:
+        names, kinds = re.findall(r"`(\w+)`", names), kinds.split(", ")
+        for name, kind in zip(names, kinds if len(kinds) == len(names) else kinds * len(names)):
+            if name in strategies.__all__ and name not in OTHERWISE:
+                assert getattr(strategies, name).category == KINDS[kind], name
+                compared += 1
+    assert compared > 15
+
+
+def test_a_category_that_is_none():
+    with pytest.raises(ValueError, match="expected a category among baseline, uncertainty, .*, got 'diverse'"):
+        category("diverse")
