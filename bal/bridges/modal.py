@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from bal.bridges.picking import check_query, fitted_learner, pick
@@ -75,4 +76,4 @@ def _predicted(model: Any, x: np.ndarray, by_member: bool, noise: float | None) 
     if hasattr(estimator, "predict_proba"):
         return member_probabilities(estimator, x) if by_member else estimator.predict_proba(x)
     check_estimator(estimator, None, by_member, noise)
-    return Gaussian(*moments(estimator, x, by_member, noise))
+    return Gaussian(*map(jnp.asarray, moments(estimator, x, by_member, noise)))
