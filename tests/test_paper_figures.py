@@ -22,6 +22,7 @@ from paper_figures import (
     common,
     how_many_seeds,
     label_complexity,
+    neuronal,
     repeated_mnist,
     target_shift,
     two_bells,
@@ -36,6 +37,7 @@ SMOKE = {
     "gp_placement.py": ["--scale", "smoke"],
     "how_many_seeds.py": ["--scale", "smoke"],
     "label_complexity.py": ["--scale", "smoke"],
+    "neuronal.py": ["--scale", "smoke"],
     "repeated_mnist.py": ["--scale", "smoke"],
     "target_shift.py": ["--scale", "smoke"],
     "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
@@ -49,11 +51,12 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "how_many_seeds": (how_many_seeds.Sizes(("random", "margin"), 6, 2, DIGIT_CENTERS), False),
     "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
                           {"BALD": (5, 1), "random": (64, 16)}.items()}, True),
+    "neuronal": (neuronal.Sizes(2, 60, 40, 1, 8, 1e-2), False),
     "repeated_mnist": (repeated_mnist.Sizes(2, 1, 40, 40, 4, 5, (4, 8), 50, 10), False),
     "target_shift": (target_shift.Sizes(("redundant",), 2, 1, 8, 4), False),
     "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
 }  # fmt: skip
-SLOW = ("batchbald_saturation", "label_complexity", "repeated_mnist", "target_shift", "two_bells")
+SLOW = ("batchbald_saturation", "label_complexity", "neuronal", "repeated_mnist", "target_shift", "two_bells")
 DEVIATES = {"repeated_mnist": "repeated_digits_mlp_smoke"}  # without MNIST the picture is not called after it
 
 
@@ -84,7 +87,7 @@ def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
     assert "compiling" not in again
     assert blocks(again) == blocks(first)  # the same numbers
     assert "verdict" in first
-    assert ("stand-in" in first) == (name == "repeated_mnist")
+    assert ("stand-in" in first) == (name in ("neuronal", "repeated_mnist"))
 
 
 def blocks(text):
@@ -104,7 +107,7 @@ def test_a_figure_at_smoke_scale(file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["bald_estimator", "batchbald_saturation", "repeated_mnist", "target_shift", "two_bells"]
+    "name", ["bald_estimator", "batchbald_saturation", "neuronal", "repeated_mnist", "target_shift", "two_bells"]
 )
 @pytest.mark.parametrize("seeds", [-1, 0, 1])
 def test_too_few_seeds_are_refused_before_any_work(name, seeds):

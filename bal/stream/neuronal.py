@@ -137,7 +137,7 @@ minibatch_size=64, num_steps=1, pseudo_weight=1.0)
     check_factor("pseudo_weight", pseudo_weight)
     optimizer = optax.adam(1e-4) if optimizer is None else optimizer
 
-    def init(key: PRNGKey, x: Array) -> NeuronalStreamState:
+    def init(key: PRNGKey, x: PyTree) -> NeuronalStreamState:
         row = flat(x[None])
         networks = start(key, row, num_classes, width, embedding)
         empty = jnp.zeros(capacity, row.dtype)
@@ -145,15 +145,15 @@ minibatch_size=64, num_steps=1, pseudo_weight=1.0)
         zero = jnp.zeros((), jnp.int32)
         return NeuronalStreamState(networks, optimizer.init(networks), rows, empty.astype(jnp.int32), empty, zero)
 
-    def decide(key: PRNGKey, state: NeuronalStreamState, x: Array, time: Int[Array, ""]) -> Decision:
+    def decide(key: PRNGKey, state: NeuronalStreamState, x: PyTree, time: Int[Array, ""] | int) -> Decision:
         del key
         scores = outputs(state.networks, flat(x[None]), embedding).scores
         (best,), (second,) = two_least(scores)
-        gap, wide = scores[0, second] - scores[0, best], threshold(time + 1)
+        gap, wide = scores[0, second] - scores[0, best], threshold(jnp.asarray(time + 1))
         return Decision(gap < wide, best.astype(jnp.int32), -gap, -wide)
 
     def update(
-        key: PRNGKey, state: NeuronalStreamState, x: Array, outcome: Outcome, time: Int[Array, ""]
+        key: PRNGKey, state: NeuronalStreamState, x: PyTree, outcome: Outcome, time: Int[Array, ""] | int
     ) -> NeuronalStreamState:
         del time
         state = keep(state, flat(x[None])[0], outcome)

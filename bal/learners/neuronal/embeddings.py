@@ -43,13 +43,9 @@ def block_embedding(size: int = 51) -> Embedding:
     check_count("size", size)
 
     def embed(layers: Layers, x: Float[Array, "n D"]) -> Float[Array, "n F"]:
-        h, num_classes = hidden_units(layers, x), layers.out.shape[1]
+        h = hidden_units(layers, x)
         back = jnp.where(h > 0, layers.out.sum(1)[None], 0.0)
-        first, last = layers.hidden.size, layers.out.size
-        ends = np.arange(0, first + last + size, size)
-        in_first, in_last = np.minimum(ends, first), np.clip(ends - first, 0, last)
-        sums = _sums_of_outer(x, back, in_first) + _sums_of_outer(h, jnp.ones((len(h), num_classes), h.dtype), in_last)
-        return _unit(sums)  # √m and the size of a block go with the norm
+        return _unit(_block_sums(x, back, h, layers.out.shape[1], size))  # √m and the mean go with the norm
 
     return embed
 
@@ -71,16 +67,29 @@ def _outer(h: Float[Array, "n m"], direction: Float[Array, "n C"]) -> Float[Arra
     return (scale * h[:, :, None] * direction[:, None, :]).reshape(len(h), -1)
 
 
-def _sums_of_outer(rows: Float[Array, "n D"], columns: Float[Array, "n m"], ends: np.ndarray) -> Float[Array, "n F"]:
-    """Sums of ``rows ⊗ columns``, flattened, between successive ends: by cumulative sums, without ``[n, D, m]``."""
-    before = lambda x: jnp.pad(jnp.cumsum(x, 1), ((0, 0), (1, 0)))
-    to_row, to_column, x = before(rows), before(columns), jnp.pad(rows, ((0, 0), (0, 1)))
-    row, column = np.divmod(ends, columns.shape[1])
+def _block_sums(
+    x: Float[Array, "n D"], back: Float[Array, "n m"], h: Float[Array, "n m"], num_classes: int, size: int
+) -> Float[Array, "n F"]:
+    """Sums over blocks of ``x ⊗ back`` and then ``h`` once for each class, flattened, without ``[n, D, m]``.
+
+    A block begins within a row of the outer product, may hold whole rows, and ends within another: which columns of the
+    first and the last row are its own is known beforehand, and so are its shares of h.
+    """
+    (num_rows, m), number = (x.shape[1], h.shape[1]), lambda mask: jnp.asarray(mask, x.dtype)
+    ends = np.arange(0, num_rows * m + m * num_classes + size, size)
+    row, column = np.divmod(np.minimum(ends, num_rows * m), m)
     (i, j), (k, l) = (row[:-1], column[:-1]), (row[1:], column[1:])
-    within = x[:, i] * (to_column[:, l] - to_column[:, j])
-    whole = to_column[:, -1:] * (to_row[:, k] - to_row[:, np.minimum(i + 1, rows.shape[1])])
-    across = x[:, i] * (to_column[:, -1:] - to_column[:, j]) + whole + x[:, k] * to_column[:, l]
-    return jnp.where((i == k)[None], within, across)
+    place, longer = np.arange(m)[:, None], i < k
+    begins, finishes = (place >= j) & ((place < l) | longer), (place < l) & longer
+    rows = jnp.pad(x, ((0, 0), (0, 1))).T
+    sums = rows[i].T * (back @ number(begins)) + rows[k].T * (back @ number(finishes))
+    between = (np.arange(num_rows)[:, None] > i) & (np.arange(num_rows)[:, None] < k)
+    if between.any():
+        sums += back.sum(1, keepdims=True) * (x @ number(between))
+    beyond = ends - num_rows * m
+    shared = np.minimum((place + 1) * num_classes, beyond[1:]) - np.maximum(place * num_classes, beyond[:-1])
+    first = int(np.argmax(beyond[1:] > 0))
+    return sums.at[:, first:].add(h @ number(np.maximum(shared[:, first:], 0)))
 
 
 def _unit(rows: Float[Array, "n F"]) -> Float[Array, "n F"]:
