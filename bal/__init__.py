@@ -12,6 +12,7 @@ query         the funnel of stages, and everything that plugs into a stage
 strategies    recipes: every method as a query, ready for a `Setup`
 loop          whole experiments: `run`, `run_seeds`, `run_eager`, `study`, `Campaign`; `task` reads one's own table
 bilevel       batches on which a small model learns most about the pool; features and starts without labels
+simulators    solvers as oracles: labels computed inside the compiled experiment
 evaluation    metrics, learning curves, paired statistics over seeds
 records       what a run leaves on disk
 sweep         many cells, by many processes or machines; `grid` makes the cells
@@ -54,7 +55,7 @@ _PARTS = (
         "numerics",
         "pool",
     ),
-    *("query", "records", "selection", "strategies", "stream", "sweep", "testing", "typing"),
+    *("query", "records", "selection", "simulators", "strategies", "stream", "sweep", "testing", "typing"),
 )
 
 

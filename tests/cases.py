@@ -367,6 +367,15 @@ def matrix_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Can
     )
 
 
+def fingerprint_candidates(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
+    """Rows and labeled rows that are packed fingerprints of 70 bits, the first one empty."""
+    bits = np.random.default_rng(seed).uniform(size=(n + 4, 70)) < 0.3
+    bits[0] = False
+    words = kernels.packed_bits(bits)
+    some = feature_candidates(seed, n, eligible)
+    return some._replace(rows=jax.device_put(words[:n]), known=jax.device_put(words[n:]))
+
+
 def known_draws(seed: int = 0, n: int = ROWS, eligible: Any = None) -> Candidates:
     """Rows and labeled rows that are log probabilities."""
     known = draw_candidates(seed + 1, 4).rows
@@ -390,6 +399,7 @@ KERNELS = {
     "ntk": KernelCase(kernels.ntk(1, bias_variance=0.1)),
     "posterior_covariance": KernelCase(kernels.posterior_covariance, process_candidates),
     "scaled_by": KernelCase(kernels.scaled_by(kernels.linear, 3.0)),
+    "tanimoto": KernelCase(kernels.tanimoto, fingerprint_candidates),
 }
 
 TRANSFORMS = {

@@ -28,6 +28,7 @@ LIMITS = {
     "annotators": 4,
     "bridges": 8,
     "extend": 6,
+    "simulators": 6,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
@@ -37,13 +38,15 @@ SLOW = {
     "bridges",
     "laboratory",
     "own-model",
+    "simulators",
     "study",
     "sweeps",
     "stopping",
     "few-samples",
 }
 """A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
-two; runs to their stop; a thousand trainings; a crowd; other libraries."""
+two; runs to their stop; a thousand trainings; a crowd; a solver; other
+libraries."""
 
 NEEDS = {"bridges": ("modAL", "skactiveml", "datasets", "safetensors")}
 """What a page wants installed beyond the tests' own libraries."""

@@ -15,6 +15,8 @@ from rich.console import Console
 from bal.loop import Curves
 from bal.records import acquired, table
 from experiments.annotators import ratio
+from experiments.burgers import ratio as error_ratio
+from experiments.burgers import verdict
 from experiments.posterior_report import Result
 from experiments.posterior_report import table as posterior_table
 
@@ -27,6 +29,8 @@ STUDIES = {
     "annotators.py": "--policies mixed --seeds 2 --rounds 1 --members 2 --steps 5 --batch-size 3 --test-size 1500",
     "combinations.py": "--parts unsupervised --seeds 2 --rounds 1 --batch-size 2 --members 2 --hidden 4 --steps 5"
     " --test-size 1500",
+    "burgers.py": "--strategies lcmd-draws --seeds 2 --rounds 1 --batch-size 4 --start-size 8 --pool-size 40"
+    " --test-size 20 --hidden 20 --steps 40 --points 64",
     "digits.py": "--strategies random bald --seeds 2 --rounds 2 --members 2 --steps 5 --test-size 100",
     "multilabel.py": "--data digits --strategies random joint --seeds 2 --rounds 1 --batch-size 2 --pool-size 60"
     " --test-size 50 --members 2 --hidden 4 --steps 5",
@@ -53,6 +57,8 @@ SMALL = {
     "batch_kernels.py": "--rows 99 --features 4 --classes 3 --labeled 9 --batch-size 3 --large-rows 99"
     " --large-features 4 --large-batch-size 3 --rounds 1",
     "batch_sparse.py": "--num-rows 99 --num-projections 4 --wolfe-steps 9 --batch-size 3 --bait-rows 99 --rounds 1",
+    "burgers.py": "--seeds 2 --rounds 1 --batch-size 4 --pool-size 50 --hidden 20 --steps 8 --operation-rounds 0",
+    "tanimoto.py": "--rows 500 --picks 3 --scaffolds 20",
     "conv.py": "--num-steps 1 --num-members 2 --minibatch-size 2 --rounds 1",
     "memory.py": "--cases mlp-chunked --rows 2000 --images 100 --budgets 16",
     "posteriors.py": "--learners network --rows 99 --features 4 --labeled 20 --hidden 4 --steps 2 --head-draws 3"
@@ -523,6 +529,30 @@ def test_multilabel(study, tmp_path):
     f1, exact = (np.asarray(rows[f"metrics.{name}"]) for name in ("f1", "exact"))
     assert ((f1 >= 0) & (f1 <= 1) & (exact <= np.asarray(rows["metrics.accuracy"]))).all()
     assert (tmp_path / re.findall(r"learning curves: (\S+)", result.stdout)[0]).exists()
+
+
+@pytest.mark.slow
+def test_burgers(study, tmp_path):
+    result = study("burgers.py", STUDIES["burgers.py"])
+    assert result.returncode == 0, result.stderr
+    assert fits(result.stdout), result.stdout
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [8, 12]
+    last = np.asarray(rows["counts.training"]) == 12
+    rmse, asked = np.asarray(rows["metrics.rmse"]), np.asarray(rows["config.strategy"])
+    whole = rmse[last & (asked == "lcmd-draws")].mean() / rmse[last & (asked == "random")].mean()
+    assert f"all together lcmd-draws {whole:.2f}" in re.sub(" +", " ", result.stdout)
+    assert (tmp_path / re.findall(r"learning curves: (\S+)", result.stdout)[0]).exists()
+
+
+def test_a_lower_error_is_shown_by_an_interval_over_paired_seeds():
+    errors = np.array([1.0, 2.0, 3.0, 4.0])
+    assert error_ratio(0.5 * errors, errors) == (0.5, 0.5, 0.5)
+    assert [verdict(*ends) for ends in ((0.5, 0.69), (0.6, 0.8), (0.71, 0.9))] == [
+        f"30 % lower: {word}" for word in ("shown", "not settled", "refuted")
+    ]
+    whole, low, high = error_ratio(errors[::-1], errors)
+    assert low < whole == 1 < high
 
 
 def test_ratios_of_costs_are_those_of_medians_over_paired_seeds():

@@ -12,6 +12,7 @@ from bal.kernels.linear import draw_covariance, linear
 from bal.kernels.matrix import covariance_matrix
 from bal.kernels.posterior import conditioned, given_known
 from bal.kernels.sketch import acs_features, sketch
+from bal.kernels.tanimoto import packed_bits, tanimoto
 from bal.kernels.transforms import centered, map_rows, pool_only, scaled
 
 __all__ = [
@@ -33,9 +34,11 @@ __all__ = [
     "nngp",
     "noisy",
     "ntk",
+    "packed_bits",
     "pool_only",
     "posterior_covariance",
     "scaled",
     "scaled_by",
     "sketch",
+    "tanimoto",
 ]

@@ -91,7 +91,7 @@ def _check_known(name: str, compiled: Callable, some: Candidates, found: dict[st
     if some.known is None or "known" not in found:
         return
     count = len(found["known"])
-    if isinstance(some.known, jax.Array) and jnp.issubdtype(some.known.dtype, jnp.integer):
+    if isinstance(some.known, jax.Array) and some.known.ndim == 1:  # positions in a matrix
         rows = some._replace(known=jnp.arange(count))
     else:
         rows = some._replace(known=jax.tree.map(lambda leaf: leaf[:count], some.rows))
