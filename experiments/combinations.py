@@ -53,7 +53,7 @@ class Config:
 
     parts: tuple[Part, ...] = ("semi-supervised", "transfer", "unsupervised")
     """What to combine with."""
-    seeds: int = 20
+    seeds: int = 10
     """Paired repetitions."""
     rounds: int = 10
     """Acquisition rounds."""

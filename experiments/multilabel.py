@@ -13,8 +13,11 @@ would do for any number of labels; power-joint, a sample by joint; random. A see
 start set and the initial weights for all strategies, so that differences are paired.
 
 Printed: f1 over all labels of the test set, and by area under its curve which strategies beat random, with 95 %
-intervals over seeds. Drawn: learning curves, in figures/. Kept: runs/multilabel/. An interrupted study goes on where it
-stopped when the same command is typed again, and grows with --seeds.
+intervals over seeds. Drawn: learning curves, in figures/. Kept: runs/multilabel-.../. An interrupted study goes on
+where it stopped when the same command is typed again, and grows with --seeds.
+
+Expected, of digits: no. Joint, its estimate and the sum have the same area, .01 above that of random, which of 10 seeds
+is beyond chance for joint alone; a sample by joint, whose batches differ more, gains .016. Entropy gains nothing.
 """
 
 import gzip
@@ -66,7 +69,7 @@ class Config:
     """Sets of rows; one whose file is missing is left out."""
     strategies: tuple[Strategy, ...] = ("random", "entropy", "sum", "joint", "sampled", "power-joint")
     """Acquisition strategies; random, the baseline, is always among them."""
-    seeds: int = 20
+    seeds: int = 10
     """Paired repetitions."""
     rounds: int = 15
     """Acquisition rounds."""
