@@ -23,8 +23,6 @@ Printed: labels asked, accuracy over all rows, the difference to random with a 9
 verdict after Holm's correction within the stream, and regret: mistakes more than with all labels. Drawn: the faded
 accuracy along each stream, in figures/. Kept: runs/streams/. An interrupted run goes on at the rule where it stopped
 when the same command is typed again.
-
-EXPECTED
 """
 
 from dataclasses import dataclass

@@ -29,6 +29,7 @@ LIMITS = {
     "bridges": 8,
     "extend": 6,
     "simulators": 6,
+    "streams": 3,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
@@ -43,6 +44,7 @@ SLOW = {
     "sweeps",
     "stopping",
     "few-samples",
+    "streams",
 }
 """A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
 two; runs to their stop; a thousand trainings; a crowd; a solver; other

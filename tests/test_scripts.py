@@ -64,6 +64,7 @@ SMALL = {
     "posteriors.py": "--learners network --rows 99 --features 4 --labeled 20 --hidden 4 --steps 2 --head-draws 3"
     " --repeats 1",
     "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1 --capacities 5",
+    "stream.py": "--rows 50 --features 3 --hidden 4 --members 2 --minibatch-size 4 --capacity 9 --repeats 1",
     "accelerator.py": "--sizes tiny --only bald k_center digits products float64",
 }
 """Every benchmark, with options for a run of seconds."""
@@ -71,6 +72,7 @@ OTHERS = {
     "fuzz_selectors.py": "--arrays 1 --selectors best --dtypes float32",
     "reliability.py": "--quick",
     "external.py": "--exams wdbc --seeds 2 --labels 22 --workers 1",  # its set comes with scikit-learn
+    "streams.py": "--streams SEA --strategies bald --seeds 2 --rows 60 --stretches 6 --members 2 --hidden 4",
 }
 """Scripts that are no study."""
 
@@ -237,6 +239,10 @@ NONSENSE = [
     ("conv.py", "--num-members 0"),
     ("benchmarks.posteriors", "--rows 0"),
     ("whole_loop.py", "--seeds 0"),
+    ("streams.py", "--seeds 0"),
+    ("streams.py", "--share 2"),
+    ("streams.py", "--stretches 9999"),
+    ("stream.py", "--rows 0"),
     ("external.py", "--seeds 1"),
     ("external.py", "--labels 20"),
     ("reliability.py", "--kills 0"),
