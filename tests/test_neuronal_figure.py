@@ -32,6 +32,13 @@ def test_another_table_is_no_test_of_a_published_number():
     assert verdicts("Letter", paper=0.865, code=0.865, random=0.8, all=0.87) == [None, None, True, True]
 
 
+def test_without_comparisons_the_published_number_is_judged_alone():
+    config = neuronal.Config(scale="cpu")
+    judged = claims({"Fashion": {"paper": found(0.83), "code": found(0.80)}}, config)
+    assert [claim.holds for claim in judged][:2] == [True, False]
+    assert len(judged) == 2 + len(neuronal.ELSEWHERE)
+
+
 def test_what_was_not_run_is_named():
     said = [claim.statement for claim in claims({}, neuronal.Config(scale="cpu"))]
     assert [text.split(":")[0] for text in said] == ["Adult", "MagicTelescope", "Covertype"]
