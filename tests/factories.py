@@ -12,7 +12,7 @@ from cases import ACQUISITIONS, KERNELS, LEARNERS, SELECTORS, TRANSFORMS, _by_ro
 from flax import nnx
 from sklearn.ensemble import RandomForestClassifier
 
-from bal import acquisition, bridges, kernels, learners, pool, query, selection, strategies
+from bal import acquisition, bilevel, bridges, kernels, learners, pool, query, selection, strategies
 from bal.learners import gp
 from bal.method import made_by
 
@@ -73,6 +73,7 @@ binary = lambda lengthscale=0.5: gp.process(gpjax.kernels.RBF(lengthscale=length
 vote = lambda annotators=2: learners.majority_vote(2, annotators)
 net = lambda width=4: learners.mlp((width,), num_outputs=2)
 bald = acquisition.bald
+ALIKE, SGD = learners.in_turn(), optax.sgd(0.1)
 embeddings = query.embeddings
 
 FACTORIES = {
@@ -97,6 +98,20 @@ FACTORIES = {
         "as_modal": Made(
             lambda: bridges.as_modal(strategies.bald()), lambda: bridges.as_modal(strategies.bald(), by_member=True)
         ),
+    },
+    bilevel: {
+        "bilevel": Made(bilevel.bilevel, lambda: bilevel.bilevel(bilevel.ridge_coreset(), num_landmarks=9)),
+        "contrastive": Made(
+            lambda: bilevel.contrastive(X, net(), ALIKE, optimizer=SGD, num_steps=0),
+            lambda: bilevel.contrastive(X, net(), ALIKE, optimizer=SGD, num_steps=0, key=1),
+        ),
+        "embedded_by": Made(lambda: bilevel.embedded_by(jnp.sin), lambda: bilevel.embedded_by(jnp.cos)),
+        "nystrom": Made(lambda: bilevel.nystrom(X, 2), lambda: bilevel.nystrom(X, 2, key=1)),
+        "principal_components": Made(
+            lambda: bilevel.principal_components(X, 1), lambda: bilevel.principal_components(X, 2)
+        ),
+        "ridge_coreset": Made(bilevel.ridge_coreset, lambda: bilevel.ridge_coreset(0.1)),
+        "softmax_coreset": Made(bilevel.softmax_coreset, lambda: bilevel.softmax_coreset(0.1)),
     },
     kernels: {
         "acs_features": Made(lambda: kernels.acs_features(4, 0.1), lambda: kernels.acs_features(4, 0.2)),

@@ -26,6 +26,7 @@ LIMITS = {
     "stopping": 8,
     "few-samples": 6,
     "annotators": 4,
+    "bilevel": 8,
     "bridges": 8,
     "extend": 6,
     "simulators": 6,
@@ -36,6 +37,7 @@ LIMITS = {
 SLOW = {
     "active-testing",
     "annotators",
+    "bilevel",
     "bridges",
     "laboratory",
     "own-model",

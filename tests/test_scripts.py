@@ -31,6 +31,8 @@ STUDIES = {
     " --test-size 1500",
     "burgers.py": "--strategies lcmd-draws --seeds 2 --rounds 1 --batch-size 4 --start-size 8 --pool-size 40"
     " --test-size 20 --hidden 20 --steps 40 --points 64",
+    "bilevel.py": "--learners pool --strategies bilevel --starts typiclust-pca --seeds 2 --rounds 1 --steps 5"
+    " --landmarks 10 --batch-size 3 --start-size 11 --hidden 8",
     "digits.py": "--strategies random bald --seeds 2 --rounds 2 --members 2 --steps 5 --test-size 100",
     "multilabel.py": "--data digits --strategies random joint --seeds 2 --rounds 1 --batch-size 2 --pool-size 60"
     " --test-size 50 --members 2 --hidden 4 --steps 5",
@@ -183,6 +185,10 @@ NONSENSE = [
     *((name, "--rounds 0") for name in STUDIES if name != "mnist.py"),
     *((name, "--batch-size 0") for name in STUDIES if name != "gp_classification.py"),
     *((name, "--target nan") for name in STUDIES if name not in ("repeated_digits.py", "posteriors.py")),
+    ("bilevel.py", "--rounds 500"),
+    ("bilevel.py", "--start-size 1500"),
+    ("bilevel.py", "--ridge 0"),
+    ("bilevel.py", "--threshold -1"),
     ("digits.py", "--rounds 500"),
     ("digits.py", "--hidden 0"),
     ("digits.py", "--members 0"),
@@ -559,6 +565,19 @@ def test_a_lower_error_is_shown_by_an_interval_over_paired_seeds():
     ]
     whole, low, high = error_ratio(errors[::-1], errors)
     assert low < whole == 1 < high
+
+
+@pytest.mark.slow
+def test_bilevel(study, tmp_path):
+    result = study("bilevel.py", STUDIES["bilevel.py"])
+    assert result.returncode == 0, result.stderr
+    assert fits(result.stdout), result.stdout
+    rows = table(tmp_path / "runs" / "bilevel-digits-pool")
+    assert sorted(set(rows["counts.training"])) == [10, 13]
+    assert set(rows["config.strategy"]) == {"random", "bilevel"}
+    rows = table(tmp_path / "runs" / "bilevel-digits-cold")
+    assert sorted(set(rows["counts.training"])) == [0, 11]
+    assert len(list((tmp_path / "figures").iterdir())) == 2
 
 
 def test_ratios_of_costs_are_those_of_medians_over_paired_seeds():

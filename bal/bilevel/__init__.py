@@ -5,7 +5,7 @@
 `principal_components` and `contrastive` make features without labels.
 """
 
-from bal.bilevel.embedding import contrastive, principal_components
+from bal.bilevel.embedding import contrastive, embedded_by, principal_components
 from bal.bilevel.nystrom import nystrom
 from bal.bilevel.ridge import ridge_coreset
 from bal.bilevel.rows import Targeted
@@ -18,6 +18,7 @@ __all__ = [
     "WeightedCoreset",
     "bilevel",
     "contrastive",
+    "embedded_by",
     "nystrom",
     "principal_components",
     "ridge_coreset",

@@ -1,6 +1,5 @@
 """Features of rows learned without labels: where to look before there is anything to be uncertain about."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from bal.bilevel.nystrom import Features
 from bal.learners.augmentation import Augment
 from bal.learners.likelihood import categorical
 from bal.learners.networks import Network
@@ -18,10 +18,7 @@ from bal.learners.training import check_training, train
 from bal.method import method
 from bal.numerics import dot
 from bal.pool import as_rows, num_rows
-from bal.typing import Data, PRNGKey, PyTree
-
-Features = Callable[[PyTree], Float[Array, "n F"]]
-"""``x -> [n, F]``, row-wise."""
+from bal.typing import Data, PRNGKey, PyTree, RowFunction
 
 
 @method
@@ -51,11 +48,33 @@ def principal_components(x: Any, num_components: int) -> Features:
     _, size, axes = jnp.linalg.svd(rows - mean[None], full_matrices=False)
     scale = size[:num_components] / len(rows) ** 0.5
     weights = axes[:num_components].T / jnp.where(scale > 0, scale, jnp.inf)[None]
-    return jax.jit(lambda x: dot(jnp.asarray(x, mean.dtype).reshape(len(x), -1) - mean[None], weights))
+    return lambda x: _project(jnp.asarray(x), mean, weights)
 
 
+@jax.jit
+def _project(x: Array, mean: Array, weights: Array) -> Array:
+    return dot(x.astype(mean.dtype).reshape(len(x), -1) - mean[None], weights)
+
+
+@method
+def embedded_by(features: Features) -> RowFunction:
+    """The row function of features that are the same in every round, whatever the posterior.
+
+    ``Query((Stage(embedded_by(principal_components(x, 10)), typiclust()),))`` is a cold start: it needs no label.
+
+    >>> embedded_by(jnp.abs)(None, None, jnp.array([[-1.0]])).tolist()
+    [[1.0]]
+    """
+
+    def features_of_rows(posterior: Any, context: PyTree, x: PyTree) -> Float[Array, "n F"]:
+        del posterior, context
+        return features(x)
+
+    return features_of_rows
+
+
+@method
 def contrastive(
-    key: PRNGKey,
     x: PyTree,
     network: Network,
     augment: Augment,
@@ -64,6 +83,7 @@ def contrastive(
     optimizer: optax.GradientTransformation | None = None,
     num_steps: int = 1000,
     minibatch_size: int = 128,
+    key: PRNGKey | int = 0,
 ) -> Features:
     """Features of a network that was trained to tell rows apart, whatever `augment` does to them: SimCLR, small.
 
@@ -81,6 +101,7 @@ def contrastive(
       augment: ``key, x -> x``, as `bal.learners.jitter`, `hide` or `shift`, or several `in_turn`.
       temperature: of the softmax over the other views.
       optimizer: Adam at 1e-3 unless given; num_steps, minibatch_size: length of the training, rows M of a step.
+      key: of the weights and of all that is drawn, or a seed.
 
     Returns:
       A function ``x -> [n, F]``.
@@ -91,7 +112,7 @@ def contrastive(
 
     >>> from bal.learners import jitter, mlp
     >>> x = jax.random.normal(jax.random.key(1), (20, 3))
-    >>> features = contrastive(jax.random.key(0), x, mlp((8,), 4), jitter(0.1), num_steps=3, minibatch_size=8)
+    >>> features = contrastive(x, mlp((8,), 4), jitter(0.1), num_steps=3, minibatch_size=8)
     >>> features(x).shape
     (20, 8)
 
@@ -102,6 +123,23 @@ def contrastive(
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature must be positive and finite, got {temperature}; 0.5 is usual")
 
+    key = jax.random.key(key) if isinstance(key, int) else key
+    x = jax.tree.map(jnp.asarray, as_rows(x))
+    params = _learned(key, x, network, augment, temperature, optimizer, num_steps, minibatch_size)
+    return lambda x: _features(network, params, x)
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4, 5, 6, 7))
+def _learned(
+    key: PRNGKey,
+    x: PyTree,
+    network: Network,
+    augment: Augment,
+    temperature: float,
+    optimizer: Any,
+    num_steps: int,
+    minibatch_size: int,
+) -> PyTree:
     def loss(params: PyTree, x: PyTree, y: Any, key: PRNGKey) -> tuple[Array, PyTree]:
         del y
         keys = jax.random.split(key, 4)
@@ -109,14 +147,14 @@ def contrastive(
         second, _ = training_pass(network, params, augment(keys[1], x), keys[3])
         return contrast(first, second, temperature), moved
 
-    def learn(key: PRNGKey, x: PyTree) -> PyTree:
-        n = num_rows(x)
-        params = network.init(jax.random.fold_in(key, 0), x)
-        data = Data(x, jnp.zeros(n), jnp.ones(n))
-        return train(loss, optimizer, jax.random.fold_in(key, 1), params, data, num_steps, minibatch_size)
+    params = network.init(jax.random.fold_in(key, 0), x)
+    data = Data(x, jnp.zeros(num_rows(x)), jnp.ones(num_rows(x)))
+    return train(loss, optimizer, jax.random.fold_in(key, 1), params, data, num_steps, minibatch_size)
 
-    params = jax.jit(learn)(key, jax.tree.map(jnp.asarray, as_rows(x)))
-    return jax.jit(partial(features_of, network, params))
+
+@partial(jax.jit, static_argnums=0)
+def _features(network: Network, params: PyTree, x: PyTree) -> Array:
+    return features_of(network, params, jax.tree.map(jnp.asarray, x))
 
 
 def contrast(first: Float[Array, "M P"], second: Float[Array, "M P"], temperature: float) -> Float[Array, "M"]:

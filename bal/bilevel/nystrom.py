@@ -1,5 +1,6 @@
 """Features whose inner products are a kernel, from its values at a few landmarks."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -13,6 +14,9 @@ from bal.method import method
 from bal.numerics import dot, inverse_root
 from bal.pool import as_rows, num_rows, take
 from bal.typing import Candidates, Kernel, KernelOf, PRNGKey, PyTree
+
+Features = Callable[[PyTree], Float[Array, "n F"]]
+"""``x -> [n, F]``, row-wise."""
 
 
 class Basis(NamedTuple):
@@ -41,7 +45,7 @@ def nystrom_rows(kernel: KernelOf, basis: Basis, x: PyTree) -> Float[Array, "n m
 
 
 @method
-def nystrom(x: PyTree, num_landmarks: int = 200, kernel: KernelOf = ntk(1), *, key: PRNGKey | int = 0):  # noqa: B008
+def nystrom(x: PyTree, num_landmarks: int = 200, kernel: KernelOf = ntk(1), *, key: PRNGKey | int = 0) -> Features:  # noqa: B008
     """Features ``z(x) = K(x, M) K(M, M)^{-1/2}``, ``[n, m]``, at m landmarks M drawn from the rows of x.
 
     ``z(x)·z(x')`` is the kernel where x or x' is a landmark, and at most it elsewhere: Nyström's approximation. As a
@@ -70,7 +74,10 @@ def nystrom(x: PyTree, num_landmarks: int = 200, kernel: KernelOf = ntk(1), *, k
     key = jax.random.key(key) if isinstance(key, int) else key
     drawn = jax.random.choice(key, num_rows(x), (size,), replace=False)
     basis = jax.jit(partial(basis_of, kernel))(jax.tree.map(jnp.asarray, take(x, drawn)))
-    return jax.jit(partial(nystrom_rows, kernel, basis))
+    return lambda x: _features(kernel, basis, x)
+
+
+_features = jax.jit(nystrom_rows, static_argnums=0)
 
 
 def _on(kernel: KernelOf, x: PyTree) -> Kernel:
