@@ -18,6 +18,7 @@ records       what a run leaves on disk
 sweep         many cells, by many processes or machines; `grid` makes the cells
 cli           the command `bal`: run, sweep, status, report, replay, export
 datasets      loaders of real data, and of one's own tables
+learned       selection that is itself learned: a ranking of sets, bandits over strategies, policies
 stream        rows that come one at a time: rules, budgets, `run_stream`, `StreamCampaign`
 testing       checks for methods of one's own: `check_acquisition`, `check_rule`, `check_learner` ...
 bridges       doors to modAL, scikit-activeml, Hugging Face and safetensors
@@ -49,6 +50,7 @@ _PARTS = (
         "datasets",
         "evaluation",
         "kernels",
+        "learned",
         "learners",
         "loop",
         "method",

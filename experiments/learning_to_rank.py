@@ -164,16 +164,23 @@ def ranked_of_seed(key: Any, tasks: RankingTasks, config: Config) -> dict[str, t
     }
 
 
+def classes_of(dataset: Dataset) -> int:
+    """How many classes there are."""
+    assert dataset.num_classes is not None
+    return dataset.num_classes
+
+
 def taus(scores: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
     """Kendall's tau of the last axis; 0 where all scores, or all accuracies, are the same."""
     pairs = zip(scores.reshape(-1, scores.shape[-1]), accuracy.reshape(-1, accuracy.shape[-1]), strict=True)
-    return np.nan_to_num([kendalltau(*pair).statistic for pair in pairs]).reshape(scores.shape[:-1])
+    return np.nan_to_num([kendalltau(*pair)[0] for pair in pairs]).reshape(scores.shape[:-1])
 
 
-def within(values: np.ndarray) -> str:
+def within(values: np.ndarray, digits: int = 2) -> str:
     """Mean over seeds and its 95 % interval, which takes three seeds."""
     mean, low, high = mean_interval(values)
-    return f"{mean:.2f}" if np.isnan(low) else f"{mean:.2f} ({low:.2f}, {high:.2f})"
+    mean, low, high = (f"{number:.{digits}f}" for number in (mean, low, high))
+    return mean if low == "nan" else f"{mean} ({low}, {high})"
 
 
 def rank(name: str, dataset: Dataset, config: Config, console: Console) -> None:
@@ -183,7 +190,7 @@ def rank(name: str, dataset: Dataset, config: Config, console: Console) -> None:
         raise SystemExit(f"{name} has {len(dataset.y)} rows, too few to rank sets of two times {config.start_size}")
     x, y = jnp.asarray(dataset.x if name == "digits" else standardize(dataset)[0].x), jnp.asarray(dataset.y)
     keys = seed_keys(0, config.seeds)
-    drawn = jax.vmap(partial(tasks_of_seed, num_classes=dataset.num_classes, config=config), (0, None, None))
+    drawn = jax.vmap(partial(tasks_of_seed, num_classes=classes_of(dataset), config=config), (0, None, None))
     begin = time.perf_counter()
     draw = jax.jit(drawn).lower(keys, x, y).compile()
     learn = jax.jit(jax.vmap(partial(ranked_of_seed, config=config)))
@@ -195,17 +202,17 @@ def rank(name: str, dataset: Dataset, config: Config, console: Console) -> None:
     models = config.seeds * 3 * (len(FRACTIONS) + 1) * config.subsets
     console.print(
         f"{name}: compiled in {compiled - begin:.0f} s, {models:,} models in {measured - compiled:.0f} s, ranked in "
-        f"{time.perf_counter() - measured:.0f} s",
-        soft_wrap=True,
+        f"{time.perf_counter() - measured:.0f} s"
     )
     accuracy = np.asarray(tasks.utility)[:, 1:]
     spread = accuracy.std(-1).mean((0, 1))
-    console.print("spread of accuracy among sets of a size:", *(f"{one:.3f}" for one in spread), soft_wrap=True)
+    console.print("spread of accuracy among sets of a size:", *(f"{one:.3f}" for one in spread))
     table = Table(title=f"{name}: ranking sets, {config.seeds} seeds", box=SIMPLE_HEAD)
     columns = ("training", "tau, sizes\nlearned", "tau, twice\nas large", "tau, other\nrows", "loss, twice\nas large")
     for column in columns:
         table.add_column(column, justify="left" if column == "training" else "right")
-    for training, (scores, loss) in found.items():
+    for training in ("two levels", "all sizes", "largest size", "shuffled"):
+        scores, loss = found[training]
         tau = taus(scores, accuracy)
         cells = tau[:, 0, :-1].mean(-1), tau[:, 0, -1], tau[:, 1].mean(-1), loss[:, 0]
         table.add_row(training, *(within(cell).replace(" (", "\n(") for cell in cells))
@@ -214,7 +221,7 @@ def rank(name: str, dataset: Dataset, config: Config, console: Console) -> None:
         difference = found["two levels"][1][:, 0] - found[other][1][:, 0]
         _, low, high = mean_interval(difference)
         says = "lower" if high < 0 else "higher" if low > 0 else "no verdict" if np.isnan(low) else "not told from it"
-        console.print(f"loss of two levels less that of {other}: {within(difference)}: {says}", soft_wrap=True)
+        console.print(f"loss of two levels less that of {other}: {within(difference, 3)}: {says}")
 
 
 def query_of(strategy: Strategy, num_classes: int, config: Config) -> Query:
@@ -239,16 +246,16 @@ def select(name: Any, dataset: Dataset, config: Config, console: Console) -> dic
     cell = Study(data=name, start_size=config.start_size, pool_size=len(dataset.y), test_size=config.test_size)
     num_test = min(config.test_size, len(dataset.y) // 3)
     check_pool(len(dataset.y) - num_test, config.start_size, 1, config.batch_size)
-    assert dataset.num_classes is not None
+    classes = classes_of(dataset)
     learner = ensemble(
-        mlp((config.hidden,), num_outputs=dataset.num_classes),
+        mlp((config.hidden,), num_outputs=classes),
         config.members,
         optimizer=optax.adam(config.learning_rate),
         num_steps=config.steps,
         minibatch_size=config.minibatch_size,
     )
     of_strategy = lambda strategy: Setup(
-        learner, query_of(strategy, dataset.num_classes, config), config.batch_size, 1, evaluate=classification()
+        learner, query_of(strategy, classes, config), config.batch_size, 1, evaluate=classification()
     )
     setups = {strategy: of_strategy(strategy) for strategy in config.strategies}
     task, others = partial(task_of_seed, cell, dataset), ("data", "parts")
@@ -262,7 +269,7 @@ def select(name: Any, dataset: Dataset, config: Config, console: Console) -> dic
     if config.seeds > 1:
         console.print(comparison_table(curves.labels, curves.metrics["accuracy"], metric="accuracy", title=title))
     for strategy, values in after.items():
-        console.print(f"{name}, {strategy}: {within(values[:, 0])} with {labels[0]} labels", soft_wrap=True)
+        console.print(f"{name}, {strategy}: {within(values[:, 0], 3)} with {labels[0]} labels", soft_wrap=True)
     return {strategy: values[:, 0] - after["random"][:, 0] for strategy, values in after.items()}
 
 

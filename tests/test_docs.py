@@ -31,6 +31,7 @@ LIMITS = {
     "extend": 6,
     "simulators": 6,
     "streams": 3,
+    "learned-selection": 6,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
@@ -39,6 +40,7 @@ SLOW = {
     "annotators",
     "bilevel",
     "bridges",
+    "learned-selection",
     "laboratory",
     "own-model",
     "simulators",

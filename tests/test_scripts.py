@@ -36,6 +36,8 @@ STUDIES = {
     "digits.py": "--strategies random bald --seeds 2 --rounds 2 --members 2 --steps 5 --test-size 100",
     "multilabel.py": "--data digits --strategies random joint --seeds 2 --rounds 1 --batch-size 2 --pool-size 60"
     " --test-size 50 --members 2 --hidden 4 --steps 5",
+    "learning_to_rank.py": "--data digits --strategies random --seeds 2 --start-size 20 --batch-size 3 --test-size 60"
+    " --subsets 8 --utility-steps 2 --ranker-steps 2 --members 2 --steps 5",
     "mnist.py": "--scale smoke --strategies random --seeds 1",
     "repeated_digits.py": "--strategies random power-bald --seeds 2 --rounds 2 --batch-size 3 --images 60 --copies 1"
     " --members 2 --steps 5",
@@ -578,6 +580,16 @@ def test_bilevel(study, tmp_path):
     rows = table(tmp_path / "runs" / "bilevel-digits-cold")
     assert sorted(set(rows["counts.training"])) == [0, 11]
     assert len(list((tmp_path / "figures").iterdir())) == 2
+
+
+def test_learning_to_rank(study, tmp_path):
+    result = study("learning_to_rank.py", STUDIES["learning_to_rank.py"])
+    assert result.returncode == 0, result.stderr
+    assert "two levels" in result.stdout
+    assert fits(result.stdout), result.stdout
+    rows = table(tmp_path / "runs")
+    assert sorted(set(rows["counts.training"])) == [20, 23]
+    assert (tmp_path / re.findall(r"differences to random: (\S+)", result.stdout)[0]).exists()
 
 
 def test_ratios_of_costs_are_those_of_medians_over_paired_seeds():

@@ -94,11 +94,10 @@ def bilevel_ranker(
 ) -> Callable[[PRNGKey, RankingTasks], PyTree]:
     """Parameters that rank sets larger than any measured: ``min_ψ Σ_k R_k(A_{k-1}(ψ))``.
 
-    A_k(ψ) takes `inner_steps` of gradient descent on task k, R_k is the `ranking_loss` of task k, and the outer
-    gradient goes through the unrolled inner steps. What is returned is adapted to the last task, as it was learned to
-    be for the next size. With ``inner_steps=0`` this is plain training on all tasks but the first.
-
-    A reconstruction (L) from the abstract: the paper's inner and outer problems may differ in what they adapt.
+    A reconstruction (L) from the abstract: what the paper's inner and outer problems adapt may differ. A_k(ψ) takes
+    `inner_steps` of gradient descent on task k, R_k is the `ranking_loss` of task k, and the outer gradient goes
+    through the unrolled inner steps. What is returned is adapted to the last task, as it was learned to be for the next
+    size. With ``inner_steps=0`` this is plain training on all tasks but the first.
 
     Use it when the function of sets will be asked about sizes beyond those that could be measured.
 
@@ -133,7 +132,8 @@ def bilevel_ranker(
             raise ValueError(f"bilevel_ranker learns from one size to the next, so give at least 2, got {len(masks)}")
 
         def next_loss(params: PyTree, small: tuple, large: tuple) -> Array:
-            return task_loss(sets, adapt(sets, params, rows, *small, inner_rate, inner_steps), rows, *large)
+            adapted = adapt(sets, params, rows, small[0], small[1], inner_rate, inner_steps)
+            return task_loss(sets, adapted, rows, *large)
 
         def loss(params: PyTree) -> Array:
             small, large = (masks[:-1], utility[:-1]), (masks[1:], utility[1:])

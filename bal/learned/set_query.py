@@ -46,9 +46,9 @@ def ranked_subsets(
 ) -> Rank:
     """Learn a function of sets from the labeled rows alone, anew in every round.
 
-    A third of the labeled rows, drawn at random, is set aside to measure accuracy on; of the others `num_subsets` sets
-    are drawn of each size, `utility` says what each is worth, and `ranker` learns to rank them. Nothing is asked for
-    that is not labeled already. A reconstruction (L): how the paper validates is not known.
+    A reconstruction (L): how the paper draws its sets and validates is not known. A third of the labeled rows, drawn at
+    random, is set aside to measure accuracy on; of the others `num_subsets` sets are drawn of each size, `utility` says
+    what each is worth, and `ranker` learns to rank them. Nothing is asked for that is not labeled already.
 
     Args:
       utility: ``trained(learner)``, or that one `interpolated`.
@@ -154,10 +154,11 @@ def learned_utility(
 ) -> Query:
     """The batch for which a learned function of sets promises the most accurate model: ``max_B f(L ∪ B)``, greedily.
 
-    Rows of the pool enter under their pseudo-labels. A reconstruction (L) from the abstract of Ding et al.; only that
-    a utility of sets is learned by ranking, over tasks, in two levels, and picks a whole batch, is theirs for certain.
+    A reconstruction (L) from the abstract of Ding et al.: only that a utility of sets is learned by ranking, over
+    tasks, in two levels, and picks a whole batch, is theirs for certain. Rows of the pool enter under their
+    pseudo-labels. In `experiments/learning_to_rank.py` its batches are worse than random ones.
 
-    Use it when one large batch is to be bought at once, and a small model tells what a set is worth.
+    Use it when the question is what can be learned about sets of rows; to buy labels, take `bal.strategies.margin`.
 
     Args:
       sets: the function of sets, as `deep_sets`; the same that `rank` learns.

@@ -170,16 +170,16 @@ def test_interpolation_keeps_what_was_measured_and_continues_a_line():
 def digits_tasks():
     """Of 80 digits, 256 sets of 5, 10 and 20 to learn from, and 100 new ones of each; accuracies on 300 other rows."""
     order = np.random.default_rng(1).permutation(len(digits().y))[:380]
-    x, y = digits().x[order], digits().y[order].astype(np.int32)
-    data, real = Data(x, y, np.ones(380, np.float32)), np.repeat(np.float32([1, 0]), [80, 300])
-    told = np.concatenate([x, np.eye(10, dtype=np.float32)[y]], 1)
+    x, y = (jax.device_put(one[order]) for one in (digits().x, digits().y.astype(np.int32)))
+    real, eye = (jax.device_put(np.float32(one)) for one in (np.repeat([1, 0], [80, 300]), np.eye(10)))
+    data, told = Data(x, y, jnp.ones(380)), jnp.concatenate([x, eye[y]], 1)
     utility = trained(nearest_mean(10))
 
     @jax.jit
     def tasks(key):
         masks = draw_subsets(key, x, real, jnp.array([5, 10, 20]), 356)
         found = utility(key, told, data, masks.reshape(-1, 380), 1 - real)
-        return RankingTasks(jnp.asarray(told[:80]), masks[..., :80], found.reshape(3, -1))
+        return RankingTasks(told[:80], masks[..., :80], found.reshape(3, -1))
 
     found = tasks(KEY)
     part = lambda rows: found._replace(masks=found.masks[:, rows], utility=found.utility[:, rows])
@@ -289,13 +289,12 @@ QUERY = learned_utility(MEAN, fixed(()))
 SETUP = Setup(CENTERS, QUERY, 2, 3, 4)
 
 
-def test_known_parameters_pick_what_they_say_compiled_eager_and_by_hand():
+def test_known_parameters_pick_what_they_say_compiled_and_asked_for():
     """The mean of the first feature rises most by the largest one."""
     log = run_seeds(seed_keys(0, 1), TASK, SETUP).log
     left = [row for row in range(len(X)) if row not in log.start[0]]
     expected = sorted(left, key=lambda row: -float(X[row, 0]))[:6]
     assert log.indices[0].reshape(-1).tolist() == expected
-    assert run_eager(seed_keys(0, 1)[0], TASK, SETUP).indices.reshape(-1).tolist() == expected
     campaign = Campaign(KEY, CENTERS, QUERY, X, capacity=10, num_classes=CLASSES)
     campaign.tell(log.start[0], np.asarray(Y)[log.start[0]])
     assert list(campaign.ask(2)) == expected[:2]
