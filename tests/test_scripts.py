@@ -582,6 +582,7 @@ def test_bilevel(study, tmp_path):
     assert len(list((tmp_path / "figures").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_learning_to_rank(study, tmp_path):
     result = study("learning_to_rank.py", STUDIES["learning_to_rank.py"])
     assert result.returncode == 0, result.stderr
