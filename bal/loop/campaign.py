@@ -33,7 +33,7 @@ from bal.pool.asked import Book, advance
 from bal.pool.labeled import holds_row, is_answered, is_pending
 from bal.pool.over import dense, num_rows, over_of, take
 from bal.query.synthesis import Proposal
-from bal.typing import SKIPPED, Learner, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
+from bal.typing import SKIPPED, Learner, MultiLabel, Over, Pool, Posterior, PRNGKey, PyTree, Query, Selection, Values
 
 
 class _Now(NamedTuple):
@@ -103,7 +103,8 @@ class Campaign:
           capacity: places for answers and pending rows; a correction and a second opinion take one each. It fixes the
             shapes, so all rounds share one program.
           num_classes: labels are integers in [0, num_classes); None = real numbers.
-          num_outputs: a label is an array of as many real numbers; None = one number, without an axis.
+          num_outputs: a label is an array of as many real numbers, or of 0 and 1 where the learner predicts a
+            `MultiLabel`; None = one number, without an axis.
           classes: names of the classes, told and read back in place of numbers.
           soft: a label may be a distribution over the classes, ``[C]``; the learner must take such labels.
           cost: price of every row's label.
@@ -139,7 +140,9 @@ class Campaign:
         check_record(record)
         check_rule(stop)
         if over.place != "host":
-            check_kind(predicted(learner, x, kind.like())[1], kind.num_classes, num_outputs)
+            found = predicted(learner, x, kind.like())[1]
+            check_kind(found, kind.num_classes, num_outputs)
+            kind = kind._replace(sets=isinstance(found, MultiLabel))
         pool = open_pool(x, cost, grow, over)
         self._key, self._kind, self._record = key, kind, record
         self._learner, self._query_of, self._over = learner, query, over

@@ -7,18 +7,20 @@ import numpy as np
 from jaxtyping import Array
 
 from bal.learners.settings import check_count
-from bal.loop.checks import check_distributions, check_labels
+from bal.loop.checks import check_distributions, check_label_sets, check_labels
 from bal.typing import Values
 
 
 class LabelKind(NamedTuple):
     """num_classes: None = real numbers, num_outputs of them if that is given. classes: names, told and read back in
-    place of numbers. soft: a label may be a distribution over classes, and is kept as one."""
+    place of numbers. soft: a label may be a distribution over classes, and is kept as one. sets: the outputs are labels
+    of which a row has any number, each 0 or 1."""
 
     num_classes: int | None = None
     num_outputs: int | None = None
     classes: tuple[Any, ...] | None = None
     soft: bool = False
+    sets: bool = False
 
     def like(self) -> Array:
         """Zeros shaped and typed like the label of one row."""
@@ -32,6 +34,8 @@ class LabelKind(NamedTuple):
         count, soft = len(rows), self.soft and np.ndim(_objects(labels)) == 2
         if soft:
             return check_distributions(labels, count, self.num_classes, rows)
+        if self.sets:
+            check_label_sets(labels, count, self.num_outputs or 0, rows)
         if self.classes is not None:
             labels = self._numbers(_objects(labels), rows)
         y = check_labels(labels, count, self.num_classes, self.num_outputs, rows)

@@ -86,6 +86,8 @@ def test_a_campaign_of_label_sets_and_of_what_nobody_knows():
     rows = campaign.ask(4)
     unknown = Y[rows].copy()
     unknown[0, 1] = ABSTAINED
+    with pytest.raises(ValueError, match="are not all 0 or 1; a label that is not known is"):
+        campaign.tell(rows, unknown + 1)
     campaign.tell(rows, unknown)
     picked = campaign.ask(2)
     campaign.skip(picked[:1])  # "I don't know" of a whole row: asked, not answered, not asked again
