@@ -19,6 +19,10 @@ problem on average, of the 99 % quantile of problems) the ratio to random at the
 over paired seeds, and whether an error lower by 30 % is shown. Drawn: learning curves, in figures/. Kept:
 runs/burgers/. An interrupted run goes on where it stopped when the same command is typed again.
 
+Expected: with 416 solved problems lcmd-draws has an error of 0.78 of that of random, sbal 0.82, lcmd 0.83, and random
+needs 320 solutions for the error that lcmd-draws has with 176. So the 30 % that was hoped for is not there in the mean
+of squares; of the 99 % quantile of problems lcmd-draws leaves 0.69 (0.64 to 0.73). Half an hour on two busy cores.
+
 Like "Active Learning for Neural PDE Solvers" (Musekamp et al. 2025): equation, waves, logarithmic viscosity, solver in
 the loop, the rules. Unlike it: two decades of viscosity in place of three, waves 1 and 2 in place of two of 1 to 4, no
 starts that are folded or cut; the phase of the first wave is 0, which on a circle is no loss; the surrogate tells all
@@ -137,15 +141,15 @@ def ratio(values: Float[np.ndarray, "S"], baseline: Float[np.ndarray, "S"]) -> t
 def verdict(low: float, high: float) -> str:
     """What an interval says of an error lower by 30 %."""
     if high <= CLAIM:
-        return "30 % lower: shown"
-    return "30 % lower: refuted" if low > CLAIM else "30 % lower: not settled"
+        return "shown"
+    return "refuted" if low > CLAIM else "not settled"
 
 
 def ratios(metrics: dict[str, dict[str, np.ndarray]], num_labels: int, console: Console) -> None:
     """Print ratios of the last errors to those of random."""
     seeds = len(metrics["rmse"]["random"])
     table = Table(title=f"error with {num_labels} solved problems, ratio to random, {seeds} seeds", box=SIMPLE_HEAD)
-    for column in ("error", "strategy", "ratio", "95 %", "verdict"):
+    for column in ("error", "strategy", "ratio", "95 %", "30 % lower"):
         table.add_column(column, justify="right" if column in ("ratio", "95 %") else "left")
     for metric, words in ERRORS.items():
         for name, values in metrics[metric].items():

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bal import make_pool, run_eager, run_seeds, seed_keys
+from bal.loop.seeds import device_mesh
 from bal.typing import Task
 from experiments.burgers import Config as Study
 from experiments.burgers import Name, oracle_of, problems, setup_of, test_of
@@ -73,8 +74,7 @@ def main(config: Config) -> None:
     )
     setup, keys = setup_of(config.strategy, study), seed_keys(0, config.seeds)
     task = Task(make_pool(problems(0, study.pool_size, study)), oracle_of(study), test_of(study))
-    runs = run_seeds(keys, task, setup)
-    again = run_seeds(keys, task, setup)
+    runs, again = (run_seeds(keys, task, setup, mesh=device_mesh(1)) for _ in range(2))
     whole = min(runs.run_seconds, again.run_seconds) / config.seeds
     run_eager(keys[0], task, setup)
     pieces = min(seconds(lambda seed=seed: run_eager(keys[seed], task, setup)) for seed in range(2))

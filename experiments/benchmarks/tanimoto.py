@@ -9,7 +9,8 @@ bytes: the file, and what the process held beside it at the peak of reading and 
 (memory of its own, pages of the file in the cache aside; sampled every 5 ms); seconds; and half the log-determinant of
 the batch, by numpy in float64 on the bits, beside that of random batches.
 
-Expected: the rows once, as the rule holds them, and less than half of that on top. Linux only.
+Expected: some 1,000 for a file of 244, about 200 of them for compiling: the rows that the rule holds, and what its
+compiled loops keep of them; two to three minutes. Linux only.
 
 For a glance: ``--rows 5000 --picks 5``.
 """
