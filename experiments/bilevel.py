@@ -18,7 +18,8 @@ curves, in figures/. Kept: runs/bilevel-.../. An interrupted study goes on where
 typed again, and grows with --seeds.
 
 Expected: bilevel above random on both tables and with both learners, k-center near it, entropy below random; the pool
-teaches the network nothing here (on vowels it is worse than labels alone); a start by TypiClust above a random one.
+teaches the network nothing here (on vowels it is worse than labels alone); a start by TypiClust far above a random one
+on digits and no better on vowels, where k-center is.
 """
 
 from collections.abc import Callable

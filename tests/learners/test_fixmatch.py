@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from bal import learners, strategies
-from bal.loop import Campaign, run, run_eager
+from bal.loop import Campaign, run_eager
 from bal.pool import make_pool, streamed
 from bal.typing import Data, Setup, Task
 
@@ -48,7 +48,7 @@ def by_hand(kernel, bias, x, unlabeled, threshold, scale, rate):
     return kernel - rate * (own + sure * other), bias - rate * (own_bias + sure * other_bias)
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.9])
+@pytest.mark.parametrize("threshold", [0.5, pytest.param(0.9, marks=pytest.mark.slow)])
 def test_a_step_is_that_of_the_paper(threshold):
     """A pool with one row that is there, so that every draw is known; at .9 it is not sure enough."""
     kernel, bias = np.array([[0.3, -0.2], [0.1, 0.4]]), np.array([0.1, -0.1])
@@ -108,6 +108,7 @@ def test_rows_that_are_absent_or_not_finite_teach_nothing():
     jax.tree.map(np.testing.assert_array_equal, nothing, blank)  # no label, nothing to spread
 
 
+@pytest.mark.slow
 def test_the_pool_teaches_what_labels_alone_do_not():
     """Two stripes of one class each, a label in each askew: the labels' cut is askew, too, until it must not matter
     where along its stripe a row lies."""
@@ -129,7 +130,7 @@ def test_the_pool_teaches_what_labels_alone_do_not():
 
 
 def test_drivers_hand_over_the_pool():
-    """A fit that adds up what it was given: compiled, from a Python loop over a streamed pool, and in a campaign."""
+    """A fit that adds up what it was given: from a Python loop over a streamed pool, and in a campaign."""
 
     def summed(key, state, data):
         return jnp.where(data.unlabeled.present[:, None], data.unlabeled.x, 0).sum() + 0 * state
@@ -140,14 +141,11 @@ def test_drivers_hand_over_the_pool():
         predict=lambda state, x: problem.two_widths(jnp.full((problem.CLASSES, 2), state), x),
         unlabeled=True,
     )
-    setup = Setup(learner, strategies.random(), 2, 0, 4, lambda posterior, test: {"sum": posterior.state})
+    setup = Setup(learner, strategies.random(), 2, 0, 4, lambda posterior, test: {"sum": posterior.state}, streamed(64))
     x = np.asarray(problem.X)
     task = Task(make_pool(problem.X)._replace(present=jnp.arange(problem.N) > 4), problem.Y)
-    found = [
-        jax.jit(run, static_argnums=2)(KEY, task, setup).metrics["sum"],
-        run_eager(KEY, task, setup._replace(over=streamed(64))).metrics["sum"],
-    ]
-    np.testing.assert_allclose(np.ravel(found), np.full(2, x[5:].sum()), rtol=1e-4)
+    found = run_eager(KEY, task, setup).metrics["sum"]
+    np.testing.assert_allclose(found, [x[5:].sum()], rtol=1e-4)
     campaign = Campaign(KEY, learner, strategies.random(), x, capacity=9, num_classes=problem.CLASSES)
     campaign.tell([1, 2, 3], [0, 1, 2])
     np.testing.assert_allclose(campaign.posterior.state, x.sum(), rtol=1e-4)
@@ -175,11 +173,12 @@ def test_a_fit_without_a_pool_says_where_one_comes_from():
 
 def test_augmentations_change_what_they_say():
     x = jnp.ones((400, 6, 6, 1))
-    noise, hidden = (np.asarray(augment(KEY, x)) for augment in (learners.jitter(0.5), learners.hide(0.3)))
+    one = jnp.zeros((400, 6, 6)).at[:, 3, 3].set(1.0)
+    all_three = jax.jit(lambda: (learners.jitter(0.5)(KEY, x), learners.hide(0.3)(KEY, x), learners.shift(2)(KEY, one)))
+    noise, hidden, moved = map(np.asarray, all_three())
     np.testing.assert_allclose((noise.std(), noise.mean()), (0.5, 1.0), atol=0.02)
     assert set(np.unique(hidden)) == {0.0, 1.0}
     np.testing.assert_allclose((hidden == 0).mean(), 0.3, atol=0.02)
-    one = jnp.zeros((400, 6, 6)).at[:, 3, 3].set(1.0)
-    moved = np.argwhere(np.asarray(learners.shift(2)(KEY, one)))
+    moved = np.argwhere(moved)
     assert len(moved) == 400
     assert {tuple(place) for place in moved[:, 1:]} == {(row, column) for row in range(1, 6) for column in range(1, 6)}
