@@ -78,7 +78,12 @@ class Made:
                 shown += map(brief, value)
             elif parameter.kind is parameter.VAR_KEYWORD:
                 shown += [f"{key}={brief(part)}" for key, part in value.items()]
-            elif needed and not named and (with_rest or _is_method(value)):
+            elif (
+                needed
+                and not named
+                and parameter.kind is not parameter.KEYWORD_ONLY
+                and (with_rest or _is_method(value))
+            ):
                 shown.append(brief(value))
             elif needed or value is not parameter.default or not (value is None or value is False):
                 named = True
