@@ -49,6 +49,7 @@ def pace(num_arms: int, num_rounds: int, delta: float = 0.1) -> Pace:
 def law(log_weights: Float[Array, "A"], pace: Pace) -> Float[Array, "A"]:
     """The probability of each arm: ``(1 - A floor) w / Σ w + floor``.
 
+    >>> import jax.numpy as jnp
     >>> law(jnp.zeros(4), Pace(0.1, 0.0)).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
@@ -70,6 +71,7 @@ def rewarded(
         ``1 / p_a`` for a and 0 for all others; its expectation is 1 for every arm.
       reward: in [0, 1].
 
+    >>> import jax.numpy as jnp
     >>> rewarded(jnp.zeros(2), jnp.array([0.5, 0.5]), jnp.array([2.0, 0.0]), jnp.float32(1), Pace(0.2, 0.0)).round(3)
     Array([ 0. , -0.2], dtype=float32)
     """

@@ -175,7 +175,8 @@ def test_a_compiled_run_is_albl_in_float64(seed):
     assert len({*log.indices.ravel(), *start}) == log.indices.size + len(start)
 
 
-@pytest.mark.parametrize("over", [None, pytest.param(streamed(16), marks=pytest.mark.slow)])
+@pytest.mark.slow  # that drivers agree is tested for every query elsewhere
+@pytest.mark.parametrize("over", [None, streamed(16)])
 def test_a_loop_in_python_does_the_same(over):
     one = run_eager(seed_keys(0, SEEDS)[1], TASK, SETUP._replace(over=over), seed=1)
     whole = jax.tree.map(lambda leaf: leaf[1], logs())
