@@ -77,8 +77,11 @@ OTHERS = {
     "reliability.py": "--quick",
     "external.py": "--exams wdbc --seeds 2 --labels 22 --workers 1",  # its set comes with scikit-learn
     "streams.py": "--streams SEA --strategies bald --seeds 2 --rows 60 --stretches 6 --members 2 --hidden 4",
+    "bandit.py": "--data digits --arms margin --seeds 2 --rounds 2 --members 2 --steps 3 --pool-size 60 --test-size 30",
+    "policy.py": "--data digits --generations 1 --population 2 --tasks 2 --fresh-tasks 2 --task-rows 30 --seeds 2"
+    " --rounds 1 --members 2 --steps 3 --pool-size 60 --test-size 30",
 }
-"""Scripts that are no study."""
+"""Scripts that are no study, or that have to compile too many programs for one that is run often."""
 
 
 def scripts(folder):
