@@ -177,7 +177,7 @@ def trained(game: Environment, images: tuple[np.ndarray, np.ndarray], config: Co
         if (number + 1) % 10 == 0 or number + 1 == config.generations:
             console.print(f"generation {number + 1}: fitness {np.mean(history[-10:]):.3f}, mean of the last ten")
             kept = {f"leaf{place}": np.asarray(leaf) for place, leaf in enumerate(jax.tree.leaves(now))}
-            np.savez(path.with_suffix(".tmp.npz"), history=np.array(history), **kept)
+            np.savez(path.with_suffix(".tmp.npz"), allow_pickle=False, history=np.array(history), **kept)
             os.replace(path.with_suffix(".tmp.npz"), path)
     console.print(f"policy: {path}", soft_wrap=True)
     return now.params

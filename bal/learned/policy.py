@@ -61,7 +61,10 @@ def new_policy(key: PRNGKey, num_hidden: int = 8) -> Policy:
 
 @method
 def learned_policy(policy: Policy) -> Query:
-    """The rows that a meta-learned network scores highest: `policy_scores` of `row_signals`.
+    """The rows that a meta-learned network scores highest: `policy_scores` of `row_signals`. A reconstruction.
+
+    The papers train by reinforcement for a pool or a stream; what is kept of them are signals that mean the same on any
+    data, and training on whole experiments.
 
     Use it with parameters that were trained on tasks like the one at hand, as ``experiments/policy.py`` does; an
     untrained one is an arbitrary mix of uncertainty and distance.
@@ -73,9 +76,8 @@ def learned_policy(policy: Policy) -> Query:
     >>> len(query.stages), query == learned_policy(new_policy(jax.random.key(0)))
     (1, True)
 
-    Reconstruction of an idea with many forms: Fang, Li and Cohn 2017, "Learning how to Active Learn: A Deep
-    Reinforcement Learning Approach"; Konyushkova, Sznitman and Fua 2018, "Discovering General-Purpose Active Learning
-    Strategies".
+    Fang, Li and Cohn 2017, "Learning how to Active Learn: A Deep Reinforcement Learning Approach"; Konyushkova,
+    Sznitman and Fua 2018, "Discovering General-Purpose Active Learning Strategies".
     """
     return Query((Stage(row_signals, policy_select(policy), surroundings),))
 
