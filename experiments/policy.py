@@ -16,8 +16,6 @@ and BALD: the same 20 seeds fix pool, test, start set and initial weights for al
 Printed: fitness in training, areas on fresh tasks, tables and verdicts on unseen sets, and in words how the policy
 compares with the better of margin and BALD. Drawn: learning curves, in figures/. Kept: runs/, the training too, so that
 the same command goes on where it was stopped.
-
-Expected: EXPECTED
 """
 
 import os
