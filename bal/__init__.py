@@ -21,7 +21,6 @@ datasets      loaders of real data, and of one's own tables
 learned       selection that is itself learned: a ranking of sets, bandits over strategies, policies
 stream        rows that come one at a time: rules, budgets, `run_stream`, `StreamCampaign`
 testing       checks for methods of one's own: `check_acquisition`, `check_rule`, `check_learner` ...
-learned       selection that is itself learned: rankers of sets, bandits over strategies, policies
 bridges       doors to modAL, scikit-activeml, Hugging Face and safetensors
 
 Nothing heavy is imported here: a part such as `bal.strategies`, or a name such as `bal.run_seeds`, is looked up when it
