@@ -17,8 +17,9 @@ paired. Printed: for each part a table that says in words what beats random, by 
 on where it stopped when the same command is typed again, and grows with --seeds.
 
 Expected, of areas: asking by margin gains in every part. A typical start adds to it (margin .801, from there .828;
-random .742 and .778). FixMatch costs .025 with random rows, .042 with margin: at 10 to 60 labels these networks are sure
-of wrong pseudo-labels. Transfer costs .12: what a small network learned of the digits 0 to 4 loses what tells 5 to 9.
+random .742 and .778). FixMatch costs .025 with random rows, .042 with margin: at 10 to 60 labels these networks are
+sure of wrong pseudo-labels. Transfer costs .12: what a small network learned of the digits 0 to 4 loses what tells the
+others apart.
 """
 
 from collections.abc import Callable
