@@ -23,6 +23,9 @@ Printed: labels asked, accuracy over all rows, the difference to random with a 9
 verdict after Holm's correction within the stream, and regret: mistakes more than with all labels. Drawn: the faded
 accuracy along each stream, in figures/. Kept: runs/streams/. An interrupted run goes on at the rule where it stopped
 when the same command is typed again.
+
+Expected on drifting digits: until the change most rules are ahead of random, after it all are behind, and over all rows
+none is better; a committee that agrees too soon (disagreement) leaves more than half of its labels unasked.
 """
 
 from dataclasses import dataclass

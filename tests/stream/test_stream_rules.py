@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bal.acquisition import bald, epig, margin, vote_entropy
+from bal.acquisition import bald, margin, vote_entropy
 from bal.stream import (
     Decision,
     Outcome,
@@ -147,9 +147,6 @@ def test_epig_about_the_latest_rows():
     alone = joint.sum(-1, keepdims=True) * joint.sum(-2, keepdims=True)
     expected = (joint * np.log(joint / alone)).sum((-1, -2)).mean(1)
     np.testing.assert_allclose(wish.score, expected, atol=2e-6)
-    np.testing.assert_allclose(
-        np.asarray(epig(*map(jnp.asarray, (LOG_PROBS[3, :1], LOG_PROBS[3, 1:])))), expected[3:4], atol=2e-6
-    )
 
 
 def ddm_by_hand(wrong, times):
