@@ -55,7 +55,7 @@ def wave_problems(
     phase[:, 0] = 0
     angle = 2 * np.pi * np.outer(np.arange(1, num_waves + 1), np.arange(num_points) / num_points)
     start = np.sum(amplitude[:, :, None] * np.sin(angle[None] + phase[:, :, None]), 1)
-    log_viscosity = rng.uniform(*np.log(viscosity), (num_problems, 1))
+    log_viscosity = rng.uniform(np.log(viscosity[0]), np.log(viscosity[1]), (num_problems, 1))
     return np.concatenate([start, log_viscosity], 1).astype(np.float32)
 
 
