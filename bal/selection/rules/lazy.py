@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 def lazy_gains(
-    gain: Callable[[Array], Float[Array, "r"]], rows: Float[Array, "n *shape"], bound: Float[Array, "n"], block: int
+    gain: Callable[[Array], Float[Array, "r"]], rows: Shaped[Array, "n *shape"], bound: Float[Array, "n"], block: int
 ) -> Float[Array, "n"]:
     """Gains of the rows that may still win; of the others the upper bound handed in, which is below the best gain.
 
