@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float
 
-from bal.learners.gp.links import derivatives
 from bal.learners.heads.features import Features, check_features
 from bal.learners.settings import check_count
 from bal.method import method
@@ -94,7 +93,7 @@ def linear_reward(
         loss = lambda w: 0.5 * jnp.sum(w**2) / prior - jnp.sum(weight * comparison(dot(z, w)))
 
         def factor(w: Array) -> tuple[Array, Array]:
-            _, slope, curvature = derivatives(comparison, dot(z, w))
+            slope, curvature = _derivatives(comparison, dot(z, w))
             hessian = dot(z.T, (weight * curvature)[:, None] * z) + jnp.eye(z.shape[1], dtype=z.dtype) / prior
             return w / prior - dot(z.T, weight * slope), jnp.linalg.cholesky(hessian)
 
@@ -130,3 +129,10 @@ def linear_reward(
 def _flat(features: Features | None, x: PyTree) -> Float[Array, "n F"]:
     rows = as_floats(x if features is None else features(x))
     return rows.reshape(rows.shape[0], -1)
+
+
+def _derivatives(comparison: Comparison, d: Float[Array, "L"]) -> tuple[Float[Array, "L"], Float[Array, "L"]]:
+    """Slope and negative curvature of ``log g``, which rounding never makes negative."""
+    slope = lambda d: jax.jvp(comparison, (d,), (jnp.ones_like(d),))[1]
+    first, second = jax.jvp(slope, (d,), (jnp.ones_like(d),))
+    return first, jnp.maximum(-second, 0.0)

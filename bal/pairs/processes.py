@@ -1,5 +1,9 @@
-"""A Gaussian process of rewards, seen through pairs: its differences are a Gaussian process again."""
+"""A Gaussian process of rewards, seen through pairs: its differences are a Gaussian process again.
 
+gpjax, which starts JAX when it is imported, is imported at the first call.
+"""
+
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -7,11 +11,6 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.learners.gp.classification import gp_classification
-from bal.learners.gp.hyperparameters import Hyperparameters, given
-from bal.learners.gp.links import Link, probit
-from bal.learners.gp.process import Process
-from bal.learners.gp.sites import Inference
 from bal.method import method
 from bal.pairs.networks import check_pairs
 from bal.typing import Learner, PyTree
@@ -37,7 +36,7 @@ class _DifferenceMean(eqx.Module):
         return self.base(both[:, 0]) - self.base(both[:, 1])
 
 
-def difference_process(process: Process) -> Process:
+def difference_process(process: Any) -> Any:
     """The process of ``d = r(a) - r(b)`` of a process of rewards, on pairs that lie side by side, ``[n, 2 D]``.
 
     Covariance ``k(a, a') - k(a, b') - k(b, a') + k(b, b')``; hyper-parameters stay those of the rewards. A constant
@@ -49,16 +48,16 @@ def difference_process(process: Process) -> Process:
     >>> round(float(made.variance(jnp.array([[0.0, 9.0]]))[0]), 4), float(made.variance(jnp.array([[3.0, 3.0]]))[0])
     (2.0, 0.0)
     """
-    return Process(_DifferenceKernel(process.kernel), process.noise, _DifferenceMean(process.mean))
+    return process._replace(kernel=_DifferenceKernel(process.kernel), mean=_DifferenceMean(process.mean))
 
 
 @method
 def gp_reward(
-    process: Process,
-    inference: Inference | None = None,
-    hyperparameters: Hyperparameters = given,
+    process: Any,
+    inference: Any = None,
+    hyperparameters: Any = None,
     *,
-    link: Link = probit,
+    link: Callable | None = None,
 ) -> Learner:
     """A Gaussian process of rewards from pairs ``[n, 2, D]``: ``predict`` gives a `Latent` ``[N, K]`` of differences.
 
@@ -68,7 +67,8 @@ def gp_reward(
 
     Args:
       process: of the reward of an item, made without noise, see `bal.learners.gp.process`.
-      inference, hyperparameters, link: as of `gp_classification`; `probit` is `thurstone`, `logit` `bradley_terry`.
+      inference, hyperparameters, link: as of `gp_classification`, with its defaults: Laplace's approximation, given
+        hyper-parameters and the link `probit`, which is `thurstone`; `logit` is `bradley_terry`.
 
     Raises:
       ValueError: a process with noise; from `init`, inputs that are no pairs of vectors.
@@ -84,7 +84,11 @@ def gp_reward(
 
     Chu and Ghahramani 2005, "Preference Learning with Gaussian Processes".
     """
-    base = gp_classification(difference_process(process), inference, hyperparameters, link=link)
+    from bal.learners.gp import gp_classification
+
+    chosen = {"inference": inference, "hyperparameters": hyperparameters, "link": link}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    base = gp_classification(difference_process(process), **chosen)
     seen = lambda data: data._replace(x=_side_by_side(data.x))
     on_data = lambda function, *rest: function(*rest[:-1], seen(rest[-1]))
     on_inputs = lambda function, state, x: function(state, _side_by_side(x))
