@@ -11,6 +11,7 @@ selection     scores or rows -> a batch of picks
 query         the funnel of stages, and everything that plugs into a stage
 strategies    recipes: every method as a query, ready for a `Setup`
 loop          whole experiments: `run`, `run_seeds`, `run_eager`, `study`, `Campaign`; `task` reads one's own table
+pairs         preferences: learners, queries over all pairs of items, `run_pairs`, `PairCampaign`
 bilevel       batches on which a small model learns most about the pool; features and starts without labels
 simulators    solvers as oracles: labels computed inside the compiled experiment
 evaluation    metrics, learning curves, paired statistics over seeds
@@ -55,6 +56,7 @@ _PARTS = (
         "loop",
         "method",
         "numerics",
+        "pairs",
         "pool",
     ),
     *("query", "records", "selection", "simulators", "strategies", "stream", "sweep", "testing", "typing"),

@@ -41,6 +41,13 @@ LONG_EXAMPLES = {  # half a second of compilation to three, of what other defaul
     *("bilevel.embedding.principal_components", "bilevel.nystrom.nystrom", "bilevel.weights.weighted_coreset"),
     *("learners.ensemble.tapped_members", "learners.epinet.epinet", "learners.gp.classification.gp_classification"),
     *("learners.gp.hyperparameters.maximum_likelihood", "learners.gp.pathwise.gp_regression_draws"),
+    *(
+        "pairs.campaign.PairCampaign",
+        "pairs.drawing.random_pairs",
+        "pairs.loop.run_pairs",
+        "pairs.networks.reward_network",
+    ),
+    *("pairs.head.linear_reward", "pairs.processes.gp_reward", "pairs.processes.difference_process"),
     *("learners.gp.softmax.gp_softmax", "learners.gp.sparse.sparse_gp", "learners.heads.linear.normal_inverse_gamma"),
     *("learners.heads.neural_linear.neural_linear", "learners.heads.softmax.bayesian_softmax"),
     *("learners.laplace.learner.laplace", "learners.likelihood.mixture_density", "learners.sampled.mile.mile"),

@@ -28,6 +28,7 @@ LIMITS = {
     "annotators": 4,
     "bilevel": 8,
     "bridges": 8,
+    "pairs": 8,
     "extend": 6,
     "simulators": 6,
     "streams": 3,
@@ -44,6 +45,7 @@ SLOW = {
     "learned-selection",
     "own-model",
     "simulators",
+    "pairs",
     "study",
     "sweeps",
     "stopping",
@@ -52,7 +54,7 @@ SLOW = {
 }
 """A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
 two; runs to their stop; a thousand trainings; a crowd; a solver; other
-libraries."""
+libraries; a campaign."""
 
 NEEDS = {"bridges": ("modAL", "skactiveml", "datasets", "safetensors")}
 """What a page wants installed beyond the tests' own libraries."""

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from bal.loop import Curves
-from bal.records import acquired, table
+from bal.records import acquired, read_events, table
 from experiments.annotators import ratio
 from experiments.burgers import ratio as error_ratio
 from experiments.burgers import verdict
@@ -47,6 +47,7 @@ STUDIES = {
     " --kernel rbf",
     "posteriors.py": "--data digits vowel --learners network --strategies random bald --seeds 2 --rounds 1"
     " --batch-size 2 --pool-size 99 --test-size 30 --hidden 8 --steps 99",
+    "pairs.py": "--strategies random past-aware --seeds 2 --rounds 2 --batch-size 3 --items 20 --features 3 --draws 2",
 }
 """Every study, with the options of a run of seconds; each has a test below."""
 SMALL = {
@@ -70,6 +71,7 @@ SMALL = {
     "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1 --capacities 5",
     "stream.py": "--rows 50 --features 3 --hidden 4 --members 2 --minibatch-size 4 --capacity 9 --repeats 1",
     "accelerator.py": "--sizes tiny --only bald k_center digits products float64",
+    "pairs.py": "--items 200 --bald-items 60 --brute-items 60 --features 4 --draws 3 --asked 5 --batch-size 3",
 }
 """Every benchmark, with options for a run of seconds."""
 OTHERS = {
@@ -590,6 +592,19 @@ def test_learning_to_rank(study, tmp_path):
     rows = table(tmp_path / "runs")
     assert sorted(set(rows["counts.training"])) == [20, 23]
     assert (tmp_path / re.findall(r"differences to random: (\S+)", result.stdout)[0]).exists()
+
+
+@pytest.mark.slow
+def test_pairs(study, tmp_path):
+    result = study("pairs.py", STUDIES["pairs.py"])
+    assert result.returncode == 0, result.stderr
+    text = result.stdout[result.stdout.index("pairs: test tau") :]
+    assert fits(text), text
+    assert "of random's labels to τ 0.9" in " ".join(text.split())
+    for folder in (tmp_path / "runs" / "pairs").iterdir():
+        events = [event for event in read_events(folder)[0] if event["kind"] == "pairs"]
+        assert [event["seed"] for event in events] == [0, 1]
+        assert all(len({tuple(pair) for pair in event["pairs"]}) == 16 for event in events)
 
 
 def test_ratios_of_costs_are_those_of_medians_over_paired_seeds():

@@ -141,8 +141,9 @@ def _of_embeddings(comparison: Comparison, ridge: float, counts: Callable[[PairR
         phi = embedded.reshape(len(mean), -1)
         pairs = jnp.minimum(round.log.pairs, len(mean) - 1)
         z = phi[pairs[:, 0]] - phi[pairs[:, 1]]
-        weight = jnp.where(counts(round), comparison.information(mean[pairs[:, 0]] - mean[pairs[:, 1]]), 0.0)
-        z = jnp.where(counts(round)[:, None], z, 0.0)
+        weight = comparison.information(mean[pairs[:, 0]] - mean[pairs[:, 1]])
+        told = counts(round) & jnp.isfinite(weight) & jnp.isfinite(z).all(1)
+        z, weight = jnp.where(told[:, None], z, 0.0), jnp.where(told, weight, 0.0)
         return design_rule(in_float64(whitened)(phi, z, weight).astype(phi.dtype), mean, comparison)
 
     def whitened(phi: Array, z: Array, weight: Array) -> Array:

@@ -60,7 +60,7 @@ LINEAR = Learner(
 
 def log_of(pairs, capacity=6):
     padded = np.full((capacity, 2), PADDING, np.int32)
-    padded[: len(pairs)] = pairs
+    padded[: len(pairs)] = np.reshape(pairs, (-1, 2))
     weight = (np.arange(capacity) < len(pairs)).astype(np.float32)
     return PairLog(jnp.asarray(padded), jnp.zeros(capacity, jnp.int32), jnp.asarray(weight), jnp.int32(len(pairs)))
 
@@ -132,18 +132,12 @@ def test_information_of_pairs_is_that_of_rows():
 
 
 def test_missing_items_are_in_no_pair_and_change_nothing_else():
-    spoiled = X.copy()
-    spoiled[0] = np.nan
-    left = ALL[(ALL != 0).all(1)]
+    spoiled, told = np.concatenate([X, X[:1]]), np.array([[1, 5], [3, 12]])
+    spoiled[12] = np.nan
     for query in (past_aware_d_optimal(ridge=0.5), pair_bald()):
-        found = asked_of(query, round_of(spoiled))
-        alone = asked_of(query, round_of(X[1:], ASKED[(ASKED != 0).all(1)] - 1))
-        if (ASKED != 0).all():
-            np.testing.assert_array_equal(found.pairs, np.asarray(alone.pairs) + 1)
+        found = asked_of(query, round_of(spoiled, told))
+        np.testing.assert_array_equal(found.pairs, asked_of(query, round_of(X, told[:1])).pairs)
         assert int(found.info["num_nan"]) == 1
-        assert not (np.asarray(found.pairs) == 0).any()
-    pairs, _ = greedy_design(0.5, ASKED, candidates=left) if (ASKED != 0).all() else (found.pairs, None)
-    assert len(pairs) == B
 
 
 def test_every_pair_once_and_then_none():
