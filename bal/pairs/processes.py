@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.method import method
+from bal.numerics import as_floats
 from bal.pairs.networks import check_pairs
 from bal.typing import Learner, PyTree
 
@@ -42,6 +42,7 @@ def difference_process(process: Any) -> Any:
     Covariance ``k(a, a') - k(a, b') - k(b, a') + k(b, b')``; hyper-parameters stay those of the rewards. A constant
     mean cancels.
 
+    >>> import jax.numpy as jnp
     >>> from gpjax.kernels import RBF
     >>> from bal.learners.gp import process
     >>> made = difference_process(process(RBF()))
@@ -74,6 +75,7 @@ def gp_reward(
       ValueError: a process with noise; from `init`, inputs that are no pairs of vectors.
 
     >>> import gpjax, jax
+    >>> import jax.numpy as jnp
     >>> from bal.learners.gp import process
     >>> from bal.typing import Data
     >>> learner, x = gp_reward(process(gpjax.kernels.RBF())), jnp.array([[[0.0], [9.0]]])
@@ -106,4 +108,4 @@ def _side_by_side(x: PyTree) -> Float[Array, "n E"]:
     if not hasattr(x, "ndim") or x.ndim != 3:
         got = list(x.shape) if hasattr(x, "shape") else type(x).__name__
         raise ValueError(f"a process of rewards compares vectors: expected pairs [n, 2, D], got {got}; flatten items")
-    return jnp.reshape(check_pairs(x), (len(x), -1))
+    return as_floats(check_pairs(x)).reshape(len(x), -1)

@@ -86,6 +86,7 @@ def reward_features(
 
 def anchored(x: PyTree) -> PyTree:
     """Pairs of every item with the first one whose inputs are all finite."""
+    x = jax.tree.map(jnp.asarray, x)
     sound = lambda leaf: jnp.isfinite(leaf).reshape(len(leaf), -1).all(1)
     anchor = jnp.argmax(jnp.stack([sound(leaf) for leaf in jax.tree.leaves(x)]).all(0))
     return jax.tree.map(lambda leaf: jnp.stack([leaf, jnp.broadcast_to(leaf[anchor], leaf.shape)], 1), x)

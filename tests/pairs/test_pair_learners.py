@@ -116,6 +116,7 @@ def probit_information(mean, variance):
     return entropy(stats.norm.cdf(mean / np.sqrt(1 + variance))) - np.array(inner)
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_reward_networks_is_its_network_twice():
     network = mlp((4,), num_outputs=1)
     learner = ensemble(reward_network(network), 3, num_steps=3, likelihood=bradley_terry.likelihood)
@@ -139,6 +140,7 @@ def test_an_ensemble_of_reward_networks_is_its_network_twice():
     np.testing.assert_allclose(picked.scores[0], gains.max(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_laplace_of_a_linear_reward_network_is_exact():
     learner = laplace(
         reward_network(mlp((), num_outputs=1)),

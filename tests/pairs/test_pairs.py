@@ -101,7 +101,9 @@ def greedy_design(ridge, past, x=X, candidates=ALL):
 
 
 @pytest.mark.parametrize(
-    ("query", "past"), [(d_optimal(ridge=0.5), []), (past_aware_d_optimal(ridge=0.5), ASKED)], ids=["batch", "past"]
+    ("query", "past"),
+    [pytest.param(d_optimal(ridge=0.5), [], marks=pytest.mark.slow), (past_aware_d_optimal(ridge=0.5), ASKED)],
+    ids=["batch", "past"],
 )
 def test_designs_are_greedy_by_brute_force(query, past):
     found = asked_of(query)
@@ -131,6 +133,7 @@ def test_information_of_pairs_is_that_of_rows():
         np.testing.assert_allclose(pairwise_bald(zero, d, comparison)[0], rows, rtol=2e-3, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_missing_items_are_in_no_pair_and_change_nothing_else():
     spoiled, told = np.concatenate([X, X[:1]]), np.array([[1, 5], [3, 12]])
     spoiled[12] = np.nan
@@ -140,6 +143,7 @@ def test_missing_items_are_in_no_pair_and_change_nothing_else():
         assert int(found.info["num_nan"]) == 1
 
 
+@pytest.mark.slow
 def test_every_pair_once_and_then_none():
     few, group = X[:4], jnp.array([0, 0, 1, 1])
     for query in (past_aware_d_optimal(), random_pairs(), double_thompson(3)):
@@ -151,12 +155,14 @@ def test_every_pair_once_and_then_none():
         np.testing.assert_array_equal(inside.valid, [True, True, False])
 
 
+@pytest.mark.slow
 def test_equal_items_tie_and_the_lowest_wins():
     twice = np.concatenate([X, X])
     found = asked_of(past_aware_d_optimal(ridge=0.5), round_of(twice), size=1)
     np.testing.assert_array_equal(found.pairs, greedy_design(0.5, ASKED)[0][:1])
 
 
+@pytest.mark.slow
 def test_random_pairs_are_uniform():
     group = jnp.array([0, 1, 0, 1, 0, 2])
     round = PairRound(Posterior(None, LINEAR), Items(jnp.zeros((6, 1)), group), log_of([(1, 3)]))
@@ -172,6 +178,7 @@ def test_repeated_pairs_count_once():
     assert int(num_distinct(asked)) == 3
 
 
+@pytest.mark.slow
 def test_double_thompson_compares_best_items_of_draws():
     best = set((X @ DRAWS.T).argmax(0).tolist())
     assert len(best) > 2
@@ -219,7 +226,7 @@ def learner_data(pairs, y, x=X):
     return Data(jnp.asarray(x[np.asarray(pairs)]), jnp.asarray(y), jnp.ones(len(y)))
 
 
-@pytest.mark.parametrize("comparison", [bradley_terry, thurstone], ids=str)
+@pytest.mark.parametrize("comparison", [bradley_terry, pytest.param(thurstone, marks=pytest.mark.slow)], ids=str)
 def test_linear_reward_is_the_mode_and_curvature_by_scipy(comparison):
     from scipy.optimize import minimize
 
@@ -242,6 +249,7 @@ def test_linear_reward_is_the_mode_and_curvature_by_scipy(comparison):
     assert posterior.state.converged.all()
 
 
+@pytest.mark.slow
 def test_posterior_of_a_linear_reward_is_past_aware():
     pairs, y = ALL[:20:2], np.array([0, 1] * 5, np.int32)
     posterior = fitted(linear_reward(6, prior=2.0), pairs, y)
