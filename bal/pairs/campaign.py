@@ -82,7 +82,7 @@ class PairCampaign:
         Raises ValueError where the campaign has no room for them.
         """
         self._check_room(check_count("batch_size", batch_size))
-        log = PairLog(*map(jnp.asarray, (self._pairs, self._y, self._weight)), jnp.asarray(self._count, jnp.int32))
+        log = self._log()
         if self._state is None:
             self._state = _init(self._learner, round_key(self._key, 0, INIT), self._items, log)
         state = _fit(self._learner, round_key(self._key, self._asks, FIT), self._state, self._items, log)
@@ -122,11 +122,15 @@ class PairCampaign:
 
     def rewards(self) -> np.ndarray:
         """Posterior mean reward of every item ``[N]``, up to a constant, under the answers told so far."""
-        log = PairLog(*map(jnp.asarray, (self._pairs, self._y, self._weight)), jnp.asarray(self._count, jnp.int32))
+        log = self._log()
         if self._state is None:
             self._state = _init(self._learner, round_key(self._key, 0, INIT), self._items, log)
         state = _fit(self._learner, round_key(self._key, self._asks, FIT), self._state, self._items, log)
         return np.asarray(_rewards(self._learner, self._comparison, state, self._items))
+
+    def _log(self) -> PairLog:
+        pairs, y, weight = map(jnp.asarray, (self._pairs, self._y, self._weight))
+        return PairLog(pairs, y, weight, jnp.asarray(self._count, jnp.int32))
 
     def _check_room(self, count: int) -> None:
         room = len(self._y) - self._count

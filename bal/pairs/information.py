@@ -21,11 +21,10 @@ NUMBERS = 24
 
 
 class Believed(NamedTuple):
-    """Draws of rewards ``[N, K]``; or means ``[N]`` and features whose distances are variances ``[N, R]``."""
+    """Means of rewards, and features whose distances are variances of differences."""
 
-    draws: Float[Array, "N K"] | None
     mean: Float[Array, "N"]
-    psi: Float[Array, "N R"] | None
+    psi: Float[Array, "N R"]
 
 
 @method
@@ -51,32 +50,43 @@ def information_rule(key: PRNGKey, round: PairRound, comparison: Comparison, ran
     """The rule of most information, whatever was picked before."""
     del key
     found = rewards(round.posterior, round.items, comparison)
-    psi = None if found.draws is not None else reward_features(round.posterior, round.items, comparison, rank)
-    spread = psi if found.draws is None else found.draws
-    usable = jnp.isfinite(spread).all(1) & jnp.isfinite(found.mean)
-    center = jnp.where(usable[:, None], spread, 0.0)
-    center = center - center.sum(0, keepdims=True) / jnp.maximum(usable.sum(), 1)
-    size = jnp.where(usable, jnp.sum(center**2, 1), jnp.nan)
+    draws = found.draws
+    if draws is None:
+        psi = reward_features(round.posterior, round.items, comparison, rank)
+        return _rule_of_moments(found.mean, psi, comparison)
 
-    def of_moments(mean: Array, variance: Array) -> Array:
-        scale = comparison.probit_scale
+    def gain(draws: Array, a: Array, b: Array) -> Array:
+        return pairwise_bald(draws[a][None], draws[b][None], comparison)[0, 0]
+
+    score = lambda draws, rows: pairwise_bald(draws[rows], draws, comparison)
+    return PairRule(draws, _size(draws)[1], score, gain, lambda state, a, b: state, NUMBERS)
+
+
+def _rule_of_moments(mean: Float[Array, "N"], psi: Float[Array, "N R"], comparison: Comparison) -> PairRule:
+    scale, (psi, size) = comparison.probit_scale, _size(psi)
+
+    def told(mean: Array, variance: Array) -> Array:
         latent = Latent(scale * mean.ravel()[:, None], scale**2 * variance.ravel()[:, None])
         return probit_bald(latent).reshape(mean.shape)
 
     def score(state: Believed, rows: Array) -> Array:
-        if state.draws is not None:
-            return pairwise_bald(state.draws[rows], state.draws, comparison)
         square = jnp.sum(state.psi**2, 1)
         variance = square[rows][:, None] + square[None] - 2 * dot(state.psi[rows], state.psi.T)
-        return of_moments(state.mean[rows][:, None] - state.mean[None], jnp.maximum(variance, 0.0))
+        return told(state.mean[rows][:, None] - state.mean[None], jnp.maximum(variance, 0.0))
 
     def gain(state: Believed, a: Array, b: Array) -> Array:
-        if state.draws is not None:
-            return pairwise_bald(state.draws[a][None], state.draws[b][None], comparison)[0, 0]
-        return of_moments(state.mean[a] - state.mean[b], jnp.sum((state.psi[a] - state.psi[b]) ** 2))
+        return told(state.mean[a] - state.mean[b], jnp.sum((state.psi[a] - state.psi[b]) ** 2))
 
-    state = Believed(found.draws, found.mean, None if psi is None else jnp.where(usable[:, None], center, 0.0))
-    return PairRule(state, size, score, gain, lambda state, a, b: state, NUMBERS)
+    size = jnp.where(jnp.isfinite(mean), size, jnp.nan)
+    return PairRule(Believed(mean, psi), size, score, gain, lambda state, a, b: state, NUMBERS)
+
+
+def _size(rows: Float[Array, "N K"]) -> tuple[Float[Array, "N K"], Float[Array, "N"]]:
+    """Rows from their mean, 0 where not finite, and how far they lie from it, NaN there."""
+    usable = jnp.isfinite(rows).all(1)
+    rows = jnp.where(usable[:, None], rows, 0.0)
+    rows = rows - rows.sum(0, keepdims=True) / jnp.maximum(usable.sum(), 1)
+    return jnp.where(usable[:, None], rows, 0.0), jnp.where(usable, jnp.sum(rows**2, 1), jnp.nan)
 
 
 def pairwise_bald(

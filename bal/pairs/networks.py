@@ -39,7 +39,8 @@ def reward_network(network: Network) -> Network:
 
     def apply(params: PyTree, x: PyTree, key: Any = None, shared: bool = True) -> tuple[Array, Array | None]:
         one, other = (network.apply(params, part(x), key, shared) for part in (first, second))
-        return one[0] - other[0], None if one[1] is None else one[1] - other[1]
+        features = None if one[1] is None or other[1] is None else one[1] - other[1]
+        return one[0] - other[0], features
 
     def tapped(params: PyTree, x: PyTree, tap: Callable) -> Array:
         if network.tapped is None:

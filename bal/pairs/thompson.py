@@ -1,8 +1,10 @@
 """Double Thompson sampling: the best item of one draw of the rewards against the best of another."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from bal.learners.settings import check_count
 from bal.method import method
@@ -10,7 +12,7 @@ from bal.numerics import dot, first_argmax
 from bal.pairs.comparison import Comparison, bradley_terry
 from bal.pairs.drawing import draw_pairs
 from bal.pairs.nouns import PairQuery, PairRound, PairSelection, num_items
-from bal.pairs.rewards import RANK, reward_features, rewards
+from bal.pairs.rewards import RANK, Rewards, reward_features, rewards
 from bal.typing import PADDING, PRNGKey
 
 
@@ -45,12 +47,7 @@ def double_thompson(num_tries: int = 30, comparison: Comparison = bradley_terry,
     def query(key: PRNGKey, round: PairRound, batch_size: int) -> PairSelection:
         n, group = num_items(round.items), round.items.group
         found = rewards(round.posterior, round.items, comparison)
-        psi = None if found.draws is not None else reward_features(round.posterior, round.items, comparison, rank)
-
-        def drawn(key: PRNGKey, count: int) -> Float[Array, "m N"]:
-            if found.draws is not None:
-                return found.draws.T[jax.random.randint(key, (count,), 0, found.draws.shape[1])]
-            return found.mean[None] + dot(jax.random.normal(key, (count, psi.shape[1]), psi.dtype), psi.T)
+        drawn = _draws(found, round, comparison, rank)
 
         def pick(number: Array, asked: Int[Array, "E 2"]) -> Int[Array, "E 2"]:
             key_first, key_second, key_other, key_pair = jax.random.split(jax.random.fold_in(key, number), 4)
@@ -77,3 +74,12 @@ def double_thompson(num_tries: int = 30, comparison: Comparison = bradley_terry,
         return PairSelection(pairs, jnp.full(batch_size, jnp.nan), pairs[:, 0] != PADDING)
 
     return query
+
+
+def _draws(found: Rewards, round: PairRound, comparison: Comparison, rank: int) -> Callable[[PRNGKey, int], Array]:
+    """``key, count -> [count, N]``: rewards of some draws, or of normal ones of a process."""
+    draws, mean = found.draws, found.mean
+    if draws is not None:
+        return lambda key, count: draws.T[jax.random.randint(key, (count,), 0, draws.shape[1])]
+    psi = reward_features(round.posterior, round.items, comparison, rank)
+    return lambda key, count: mean[None] + dot(jax.random.normal(key, (count, psi.shape[1]), psi.dtype), psi.T)

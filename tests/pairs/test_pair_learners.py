@@ -66,7 +66,7 @@ def test_process_of_pairs_is_that_of_rewards_and_classification_of_differences()
         found = fit(gp_reward(linear), DATA)
         of_pairs = jax.jit(lambda p: p.predict(X[PAIRS]))(found)
         differences = fit(gp_classification(linear), DATA._replace(x=X[TOLD[:, 0]] - X[TOLD[:, 1]]))
-        of_differences = jax.jit(lambda p: p.predict(X[PAIRS[:, 0]] - X[PAIRS[:, 1]]))(differences)
+        of_differences = jax.jit(lambda p: p.predict(jnp.asarray(X[PAIRS[:, 0]] - X[PAIRS[:, 1]])))(differences)
         for ours, theirs in zip(of_pairs, of_differences):
             np.testing.assert_allclose(ours, theirs, atol=1e-8)
         mean, covariance = by_hand(1.7 * X @ X.T, TOLD, Y)
@@ -89,6 +89,15 @@ def test_process_of_pairs_is_that_of_rewards_and_classification_of_differences()
         np.testing.assert_allclose(latent.variance[:, 0], np.diag(covariance), atol=1e-8)
         np.testing.assert_allclose(column, covariance[0], atol=1e-8)
 
+
+@pytest.mark.slow
+def test_queries_of_a_process():
+    from bal.learners.gp import process
+
+    with jax.enable_x64(True):
+        smooth = fit(gp_reward(process(gpjax.kernels.RBF(lengthscale=0.8))), DATA)
+        apart = ((X[:, None] - X[None]) ** 2).sum(2)
+        mean, covariance = by_hand(np.exp(-0.5 * apart / 0.8**2), TOLD, Y)
         items = Items(jnp.asarray(X))
         psi = np.asarray(jax.jit(lambda p: reward_features(p, items))(smooth))
         variance = ((psi[PAIRS[:, 0]] - psi[PAIRS[:, 1]]) ** 2).sum(1)
