@@ -17,6 +17,9 @@ that differences are paired. Measured is Kendall's τ of posterior mean rewards 
 Printed: τ and labels to reach .9, and the ratio of the median number of labels to that of random, with a 95 % interval
 over paired seeds, and whether it is at most .6. Drawn: τ against labels, in figures/. Kept: runs/pairs/. Seeds on
 record are not run again when the same command is typed, and a study of few seeds grows with --seeds.
+
+Expected: random needs 620 labels, past-aware 220 (.35 of them, interval .26 to .48), d-optimal 210 (.34), bald 250
+(.40); thompson, which does not care for the order of bad items, does worse than random.
 """
 
 import time

@@ -286,6 +286,7 @@ SETUP = PairSetup(linear_reward(3, prior=4.0), past_aware_d_optimal(), 2, 3, 4, 
 RUN = jax.jit(lambda key, oracle: run_pairs(key, Task(Items(jnp.asarray(X)), oracle, (X, REWARDS)), SETUP))
 
 
+@pytest.mark.slow
 def test_a_run_asks_answers_and_measures():
     found = RUN(jax.random.key(0), simulated_answers(REWARDS))
     assert found.num_training.tolist() == [4, 6, 8, 10]
