@@ -26,6 +26,7 @@ when the same command is typed again.
 
 Expected on drifting digits: until the change most rules are ahead of random, after it all are behind, and over all rows
 none is better; a committee that agrees too soon (disagreement) leaves more than half of its labels unasked.
+On SEA split and variable are better than random, by .017 and .015.
 """
 
 from dataclasses import dataclass
