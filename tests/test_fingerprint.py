@@ -28,7 +28,7 @@ from bal.loop.opening import open_event, reopen
 from bal.query import by_score
 from bal.records import open_record
 from bal.selection import best, power, random_uniform
-from bal.typing import Selection
+from bal.typing import Learner, Selection
 
 ROOT = Path(__file__).parent.parent
 X = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
@@ -224,6 +224,14 @@ def test_settings(one, two):
 def test_equal_settings_made_twice_look_the_same():
     make = lambda: (ensemble(network(functools.partial(Plain, 3)), 3), {"a": X, "b": {"x", "y", "z"}})
     assert describe(make()) == describe(make())
+
+
+def test_a_field_that_came_later_is_told_only_where_it_is_set():
+    plain, other = (Learner(len, max, min, unlabeled=given) for given in (False, True))
+    text = str(describe(plain))
+    assert "of 7" in text
+    assert "unlabeled" not in text
+    assert "unlabeled" in str(describe(other))
 
 
 def test_cycles_end():

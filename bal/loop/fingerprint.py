@@ -23,9 +23,10 @@ from jax.core import Tracer
 
 from bal.loop.bytecode import cell_content, code_text, full_name, is_library, is_own, names_read, unchecked
 from bal.method import Made, Method, made_by
-from bal.typing import PyTree
+from bal.typing import Data, Learner, PyTree
 
 _CHUNK_BYTES = 64 * 2**20
+_LATER = {Learner: ("unlabeled",), Data: ("unlabeled",)}  # fields that the first records do not know
 _LONG = 32  # longer sequences are told by a digest
 _PLAIN = bool | int | float | complex | slice | range | np.dtype | enum.Enum
 
@@ -180,8 +181,10 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
             ((str(key), part) for key, part in value.items()), key=lambda pair: pair[0]
         )
     if isinstance(value, list | tuple):
-        parts = zip(getattr(value, "_fields", range(len(value))), value, strict=True)
-        return f"{full_name(type(value))} of {len(value)}", [*_type_part(value), *parts]
+        parts = list(zip(getattr(value, "_fields", range(len(value))), value, strict=True))
+        later = {name for name in _LATER.get(type(value), ()) if getattr(value, name) == value._field_defaults[name]}
+        parts = [(name, part) for name, part in parts if name not in later]
+        return f"{full_name(type(value))} of {len(parts)}", [*_type_part(value), *parts]
     if isinstance(value, Tracer):
         return "traced", ()
     if hasattr(value, "__array__") and hasattr(value, "shape"):

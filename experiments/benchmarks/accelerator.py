@@ -12,7 +12,8 @@ Needs jax, flax, optax, numpy, scipy and jaxtyping; gpjax for the rows of Gaussi
 picture, scikit-learn for the real digits. Writes accelerator.json and accelerator.png into a folder. Aims: BALD at 0.5
 of the copy or more, rules at 0.5 of their passes, 256 seeds of small networks in at most 8 times the time of one, an
 ensemble of 64 members at width 512 at 0.3 of the float32 rate or more; docs/performance.md has what was reached on
-which card, and what keeps the rest from it. On a CPU it runs at small sizes and measures little: see whole_loop.py there.
+which card, and what keeps the rest from it. On a CPU it runs at small sizes and measures little: see whole_loop.py
+there.
 """
 
 import argparse
