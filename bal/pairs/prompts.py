@@ -14,7 +14,7 @@ from bal.pairs.greedy import PairRule, greedy_pairs
 from bal.pairs.information import information_rule
 from bal.pairs.nouns import PairQuery, PairRound
 from bal.pairs.rewards import RANK
-from bal.typing import PADDING, PRNGKey
+from bal.typing import PADDING, PRNGKey, PyTree
 
 CHUNK = 64
 """Prompts whose distances to all others are found together."""
@@ -24,7 +24,7 @@ class Covered(NamedTuple):
     """inner: state of the rule of information. near: acquired pairs whose prompt is within the radius of each prompt;
     term: what a prompt adds to the score."""
 
-    inner: tuple
+    inner: PyTree
     near: Float[Array, "G"]
     term: Float[Array, "G"]
 
@@ -79,7 +79,7 @@ def bal_pm(
             within = _distances(prompt, prompt[jnp.minimum(number, len(prompt) - 1)]) < radius[:, None]
             return jnp.sum(within & real[None], 1).astype(prompt.dtype)
 
-        def covered(inner: tuple, near: Float[Array, "G"]) -> Covered:
+        def covered(inner: PyTree, near: Float[Array, "G"]) -> Covered:
             return Covered(inner, near, beta * (log_width - digamma(near + 1)))
 
         first = round.log.pairs[:, 0]

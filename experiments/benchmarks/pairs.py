@@ -104,16 +104,13 @@ def main(config: Config) -> None:
         "past-aware D-optimal": program(past_aware_d_optimal(), config.brute_items),
         "by brute force": compiled(brute, small.items.x, small.log),
     }
-    parts = {
-        config.items: {
-            "past-aware D-optimal": program(past_aware_d_optimal(), config.items),
-            "D-optimal": program(d_optimal(), config.items),
-        },
-        config.bald_items: {"BALD": program(pair_bald(), config.bald_items)},
-        config.brute_items: versus,
+    large = {
+        "past-aware D-optimal": program(past_aware_d_optimal(), config.items),
+        "D-optimal": program(d_optimal(), config.items),
     }
+    bald = {"BALD": program(pair_bald(), config.bald_items)}
     seconds = {}
-    for number, some in parts.items():
+    for number, some in ((config.items, large), (config.bald_items, bald), (config.brute_items, versus)):
         seconds = least_seconds(some, config.repeats)
         for name, one in some.items():
             found = f"{seconds[name]:.2f}", f"{one.compile_seconds:.1f}", f"{one.megabytes:.0f}"
