@@ -106,8 +106,8 @@ def neuronal_s(
     was seen are what its experiments do. Its code trains for up to 128 epochs at every label and on labels alone:
     ``pseudo_weight=0``. `capacity=1, minibatch_size=1` is a step a row.
 
-    Use it when a stream has two to some tens of classes and predictions count from the start. With few labels and a
-    large weight of predictions it can teach itself its own mistakes.
+    Use it when a stream has two to some tens of classes and predictions count from the start. With a small gap and
+    predictions of full weight it can teach itself its own mistakes, as it does on the 8 x 8 digits.
 
     Args:
       num_classes: C.

@@ -145,14 +145,18 @@ def test_settings_out_of_range(make, message):
 
 @pytest.mark.slow
 def test_digits_with_three_labels_in_ten_are_within_two_points_of_all_labels():
-    """Ten orders of the 8 x 8 digits, passed through once; accuracy on 597 images that were not in the stream."""
+    """Ten orders of the 8 x 8 digits, passed through once; accuracy on 597 images that were not in the stream.
+
+    Learned from labels alone, as in the authors' code: with predictions of full weight beside them, and a gap of 0.3,
+    some orders teach themselves their own mistakes (0.56 in the mean, 0.09 to 0.95).
+    """
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     x = (images / np.linalg.norm(images, axis=1, keepdims=True)).astype(np.float32)
     orders = np.array([np.random.default_rng(seed).permutation(len(x)) for seed in range(10)])
     stream, test = orders[:, :1_200], orders[:, 1_200:]
-    settings = {"optimizer": optax.adam(3e-3), "capacity": 1_200, "num_steps": 4}
+    settings = {"optimizer": optax.adam(3e-3), "capacity": 1_200, "num_steps": 4, "pseudo_weight": 0.0}
 
     def accuracy(threshold, budget):
         method = neuronal_s(10, threshold, **settings)
@@ -161,7 +165,7 @@ def test_digits_with_three_labels_in_ten_are_within_two_points_of_all_labels():
         predicted = jax.jit(predict)(runs.state.networks, x[test])
         return (np.asarray(predicted) == labels[test]).mean(1), np.asarray(runs.log.asked).mean(1)
 
-    some, asked = accuracy(constant_gap(0.3), total(360))
+    some, asked = accuracy(constant_gap(), total(360))
     every, everything = accuracy(constant_gap(100.0), unlimited())
     assert (asked <= 0.3).all()
     assert (everything == 1).all()
