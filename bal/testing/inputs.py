@@ -10,7 +10,7 @@ from scipy import special
 from bal.typing import Candidates, Data, Gaussian, Latent, PyTree
 
 CLASSES, DRAWS, ROWS = 4, 5, 24
-REAL = np.float32([1, 1, 0, 0])
+REAL = np.array([1, 1, 0, 0], np.float32)
 """The places of a labeled buffer that hold a row."""
 
 Predictions = Callable[[int, int], PyTree]
@@ -50,13 +50,15 @@ def score_candidates(n: int = ROWS, eligible: Any = None, seed: int = 0) -> Cand
     """Rows that are positive scores, at unit cost, nothing labeled."""
     scores = np.random.default_rng(seed).uniform(0.1, 1.0, n).astype(np.float32)
     allowed = np.ones(n, bool) if eligible is None else np.asarray(eligible)
-    return jax.device_put(Candidates(scores, np.arange(n, dtype=np.int32), allowed, np.ones(n, np.float32)))
+    parts = scores, np.arange(n, dtype=np.int32), allowed, np.ones(n, np.float32)
+    return Candidates(*map(jax.device_put, parts))
 
 
 def feature_candidates(n: int = ROWS, eligible: Any = None, seed: int = 0) -> Candidates:
     """Rows that are features ``[n, 3]``, beside a labeled buffer of four places of which two are real."""
     some = score_candidates(n, eligible, seed)
-    return jax.device_put(some._replace(rows=normal(seed, n, 3), known=normal(seed + 1, 4, 3), known_weight=REAL))
+    rows, known, weight = map(jax.device_put, (normal(seed, n, 3), normal(seed + 1, 4, 3), REAL))
+    return some._replace(rows=rows, known=known, known_weight=weight)
 
 
 def draw_candidates(n: int = ROWS, eligible: Any = None, seed: int = 0) -> Candidates:
@@ -76,7 +78,7 @@ def labeled_data(labels: str = "classes", capacity: int = 10, real: int = 6, num
     """A labeled buffer of which the first places are real: "classes" (CLASSES of them), "binary" or "real"."""
     place = np.arange(capacity, dtype=np.int32)
     y = {"real": np.sin(place).astype(np.float32), "binary": place % 2, "classes": place % CLASSES}[labels]
-    return jax.device_put(Data(normal(0, capacity, num_features), y, (place < real).astype(np.float32)))
+    return Data(*map(jax.device_put, (normal(0, capacity, num_features), y, (place < real).astype(np.float32))))
 
 
 def chosen(of: str, table: dict[str, Any], given: Any) -> Any:

@@ -123,7 +123,7 @@ def _check_keys(name: str, fitted: Callable, predict: Callable, data: Data, foun
     )
 
 
-def _check_state(name: str, learner: Learner, fit: Callable, key: Any, state: PyTree, data: Data) -> None:
+def _check_state(name: str, learner: Learner, fit: Any, key: Any, state: PyTree, data: Data) -> None:
     before = jax.eval_shape(lambda: learner.init(key, data))
     kinds = lambda tree: [(leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(tree)]
     expect(
