@@ -15,7 +15,7 @@ same budget: after t rows at most a tenth of t labels. A seed fixes order, drift
 - random: rows by chance. (It wants twice what it gets, so that the budget is spent; so do others that are not listed
   with a share.)
 - fixed, variable, randomized, split: thresholds of confidence by Zliobaite et al. 2014.
-- disagreement: two members drawn at random differ.
+- disagreement: `query_by_committee`, two members drawn at random differ.
 - margin, bald, epig: the tenth of the latest 100 rows with the highest scores; EPIG about the latest 32 rows.
 - all labels: what the committee does that is told every label, for comparison.
 
@@ -53,10 +53,10 @@ from bal.stream import (
     at_random,
     committee,
     concepts,
-    disagreement,
     from_learner,
     minus_confidence,
     quantile,
+    query_by_committee,
     recent_epig,
     relabeled,
     run_stream_seeds,
@@ -141,7 +141,7 @@ def rule_of(name: RuleName, share: float) -> Rule:
         "variable": lambda: variable_threshold(minus_confidence, -1.0),
         "randomized": lambda: variable_threshold(minus_confidence, -1.0, spread=1.0),
         "split": lambda: split(variable_threshold(minus_confidence, -1.0), min(2 * share, 1.0)),
-        "disagreement": disagreement,
+        "disagreement": query_by_committee,
         "margin": lambda: quantile(margin, share),
         "bald": lambda: quantile(bald, share),
         "epig": lambda: quantile(recent_epig(32), share),

@@ -19,7 +19,7 @@ from bal.stream.rule import AboutRecent, Rule, Wish, at_random, recent_epig
 from bal.stream.run import StreamLog, StreamRun, StreamRuns, run_stream, run_stream_seeds
 from bal.stream.split import split
 from bal.stream.thresholds import minus_confidence, quantile, threshold, variable_threshold
-from bal.stream.voting import disagreement
+from bal.stream.voting import query_by_committee
 
 __all__ = [
     "AboutRecent",
@@ -42,13 +42,13 @@ __all__ = [
     "concepts",
     "constant_gap",
     "ddm",
-    "disagreement",
     "from_learner",
     "hyperplane",
     "minus_confidence",
     "neuronal_s",
     "prequential_accuracy",
     "quantile",
+    "query_by_committee",
     "recent_epig",
     "regret",
     "relabeled",

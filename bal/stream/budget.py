@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.learners.settings import check_count
 from bal.method import brief_repr, method
+from bal.stream.settings import check_share
 from bal.typing import PyTree
 
 MOST_CREDIT = 2**30
@@ -77,7 +78,7 @@ def share_of_rows(share: float) -> Budget:
     >>> budget.allows(budget.init()).item()
     False
     """
-    _check_share(share)
+    check_share("share", share, above_zero=True)
     part = Fraction(share).limit_denominator(10_000)
     income, price = part.numerator, part.denominator
     if not income:
@@ -110,7 +111,7 @@ def windowed(share: float, window: int = 100) -> Budget:
 
     Zliobaite, Bifet, Pfahringer and Holmes 2014, "Active Learning With Drifting Streaming Data", section IV.
     """
-    _check_share(share)
+    check_share("share", share, above_zero=True)
     check_count("window", window)
     kept = 1.0 - 1.0 / window
     return Budget(
@@ -137,8 +138,3 @@ def total(num_labels: int) -> Budget:
     """
     check_count("num_labels", num_labels)
     return Budget(_begin, lambda state: state.asked < num_labels, _count, lambda state: state.asked / num_labels)
-
-
-def _check_share(share: float) -> None:
-    if not 0 < share <= 1:
-        raise ValueError(f"expected a share of rows in (0, 1], got {share}; 0.1 asks one row in ten")

@@ -69,7 +69,7 @@ class StreamCampaign:
         Args:
           key: all randomness hangs on it.
           method, budget: as in `run_stream`.
-          like: a row, read for its type and shape.
+          like: a row, read for its type and shape. Here and in `see` a list of numbers is an array.
           classes: names of the classes, told and read back in place of numbers.
           record: an open `bal.records.Record`: every event is on disk before a call returns, rows included, and opening
             a campaign with the record of an earlier one plays it back and goes on behind it. What was asked and told
@@ -84,7 +84,7 @@ class StreamCampaign:
         check_method(method, budget)
         check_record(record)
         self._kind = label_kind(method.num_classes, None, classes, False)
-        self._like = jax.tree.map(_as_stored, like)
+        self._like = _row(like)
         check_rows(_one_row(self._like))
         self._budget = unlimited() if budget is None else budget
         key_init, self._key = jax.random.split(key)
@@ -131,15 +131,16 @@ class StreamCampaign:
         Where it is asked, `tell` its label (or `skip` it) before the next row.
 
         Raises:
-          ValueError: a row of another shape or not finite, or an earlier one waits for its label. Nothing is changed.
+          ValueError: a row of another type or shape or not finite, or an earlier one that waits for its label.
+            Nothing is changed.
         """
         with self._lock:
             now = self._now
             if now.waiting is not None:
                 raise ValueError(f"row {now.num_rows - 1} waits for its label; tell or skip it before the next row")
-            x = jax.tree.map(_as_stored, x)
+            x = _row(x)
             check_rows(_one_row(x), like=_one_row(self._like))
-            x = jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), x, self._like)
+            x = jax.tree.map(_of_its_type, x, self._like)
             after, seen = self._looked(now, x)
             event = {"kind": "see", "row": seen.row, "x": row_as_list(x), **seen._asdict()}
             asks = {"kind": "ask", "rows": [seen.row], "scores": [seen.score], "queries": now.num_told}
@@ -219,6 +220,20 @@ class StreamCampaign:
 def _as_stored(leaf: Any) -> np.ndarray:
     array = np.asarray(leaf)
     return array.astype(jax.dtypes.canonicalize_dtype(array.dtype)) if array.dtype != object else array
+
+
+def _row(x: PyTree) -> PyTree:
+    return jax.tree.map(_as_stored, np.asarray(x) if isinstance(x, list) else x)
+
+
+def _of_its_type(leaf: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The leaf as it is stored; whole numbers are not made of others."""
+    stored = leaf.astype(like.dtype)
+    if like.dtype.kind in "biu" and (stored != leaf).any():
+        raise ValueError(
+            f"expected rows of {like.dtype}, as that it was opened with, got {leaf.dtype}; open it with a row of floats"
+        )
+    return stored
 
 
 def _one_row(x: PyTree) -> PyTree:

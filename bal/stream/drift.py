@@ -5,9 +5,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
-from bal.learners.settings import check_count
+from bal.learners.settings import check_count, check_factor
+from bal.loop.checks import check_labels
+from bal.stream.settings import check_share
 from bal.typing import PRNGKey, Values
 
 SEA_THRESHOLDS = (8.0, 9.0, 7.0, 9.5)
@@ -44,8 +47,11 @@ def concepts(key: PRNGKey, num_rows: int, order: Sequence[int], width: float = 0
     changes as sigmoids.
     """
     check_count("num_rows", num_rows)
-    if not len(order) or not 0 <= width < float("inf"):
-        raise ValueError(f"expected at least one concept and a width of at least 0, got {tuple(order)} and {width}")
+    if not all(isinstance(number, int | np.integer) for number in order):
+        raise TypeError(f"expected the numbers of concepts as order, whole numbers such as (0, 1, 0), got {order}")
+    check_factor("width", width)
+    if not len(order):
+        raise ValueError("expected at least one concept, got none; (0, 1) is a change in the middle")
     time, stretch = jnp.arange(num_rows), num_rows / len(order)
     if not width:
         return jnp.asarray(order)[(time / stretch).astype(jnp.int32).clip(0, len(order) - 1)]
@@ -73,7 +79,7 @@ def sea(key: PRNGKey, concept: Int[Array, "T"], noise: float = 0.1) -> Stream:
 
     Street and Kim 2001, "A Streaming Ensemble Algorithm (SEA) for Large-Scale Classification".
     """
-    _check_noise(noise)
+    check_share("noise", noise)
     key_x, key_noise = jax.random.split(key)
     x = jax.random.uniform(key_x, (len(concept), 3), maxval=10.0)
     y = x[:, 0] + x[:, 1] <= jnp.asarray(SEA_THRESHOLDS)[concept % 4]
@@ -101,19 +107,21 @@ def hyperplane(
       noise: share of labels that are turned around.
 
     Raises:
-      ValueError: more drifting features than there are, a noise or turn outside [0, 1].
+      ValueError: no rows, more drifting features than there are, a noise or turn outside [0, 1].
 
     >>> jax.eval_shape(lambda key: hyperplane(key, 7), jax.random.key(0)).x.shape
     (7, 10)
 
     Hulten, Spencer and Domingos 2001, "Mining Time-Changing Data Streams".
     """
+    check_count("num_rows", num_rows)
     check_count("num_features", num_features)
+    check_factor("magnitude", magnitude)
     check_count("num_drifting", num_drifting, 0)
     if num_drifting > num_features:
         raise ValueError(f"expected at most {num_features} drifting features, got {num_drifting}; add features")
-    _check_noise(noise)
-    _check_noise(turn, "turn")
+    check_share("noise", noise)
+    check_share("turn", turn)
     key_x, key_w, key_turn, key_noise = jax.random.split(key, 4)
     x = jax.random.uniform(key_x, (num_rows, num_features))
     turned = jax.random.bernoulli(key_turn, turn, (num_rows, num_features))
@@ -129,17 +137,21 @@ def relabeled(x: Values, y: Values, concept: Values, num_classes: int) -> Stream
 
     What a row looks like stays: only labels tell of the drift.
 
+    Raises ValueError for rows, labels and concepts of different numbers, and for labels that are not classes below C.
+
     >>> relabeled(jnp.zeros((3, 1)), jnp.array([0, 1, 2]), jnp.array([0, 1, 1]), 3).y.tolist()
     [0, 2, 0]
     """
-    x, y, concept = map(jnp.asarray, (x, y, concept))
+    num_rows = len(np.asarray(x))
+    y = jnp.asarray(check_labels(y, num_rows, check_count("num_classes", num_classes, 2)))
+    x, concept = jnp.asarray(x), jnp.asarray(concept)
+    if concept.shape != (num_rows,) or not jnp.issubdtype(concept.dtype, jnp.integer):
+        raise ValueError(
+            f"expected the concept of each of {num_rows} rows, as concepts(...) gives it, got {concept.dtype} "
+            f"{list(concept.shape)}"
+        )
     return Stream(x, (y + concept) % num_classes, concept)
 
 
 def _turned(key: PRNGKey, y: Array, noise: float) -> Int[Array, "T"]:
     return (y ^ jax.random.bernoulli(key, noise, y.shape)).astype(jnp.int32)
-
-
-def _check_noise(share: float, name: str = "noise") -> None:
-    if not 0 <= share <= 1:
-        raise ValueError(f"expected {name} in [0, 1], got {share}; it is a probability")

@@ -94,10 +94,11 @@ def from_learner(
             seen = jnp.arange(num_targets) < time
             rows = jax.tree.map(lambda row, late: jnp.concatenate([row, _filled(seen, late, row)]), rows, state.recent)
         log_probs = learner.predict(state.model, rows)
-        if log_probs.ndim != 3 or log_probs.shape[2] != num_classes:
+        shape = getattr(log_probs, "shape", type(log_probs).__name__)
+        if len(shape) != 3 or shape[2] != num_classes:
             raise ValueError(
-                f"expected predictions [rows, draws, {num_classes}], got an array of shape {log_probs.shape}; give "
-                "num_classes of the learner"
+                f"expected log probabilities [rows, draws, {num_classes}], got {shape}; use a classifier with "
+                "posterior draws, and its num_classes"
             )
         wish = rule.decide(key, state.rule, log_probs, time)
         prediction = mean_log_probs(log_probs[:1])[0].argmax().astype(jnp.int32)

@@ -23,7 +23,7 @@ def prequential_accuracy(correct: Values, fading: float = 0.999) -> Float[np.nda
       An array of the same shape, in float64.
 
     Raises:
-      ValueError: a factor outside (0, 1].
+      ValueError: a factor outside (0, 1], numbers outside [0, 1].
 
     >>> prequential_accuracy([True, False, True], fading=0.5).round(4).tolist()
     [1.0, 0.3333, 0.7143]
@@ -33,6 +33,8 @@ def prequential_accuracy(correct: Values, fading: float = 0.999) -> Float[np.nda
     if not 0 < fading <= 1:
         raise ValueError(f"expected a fading factor in (0, 1], got {fading}; 0.999 looks at some 1,000 rows")
     right = np.asarray(correct, np.float64)
+    if ((right < 0) | (right > 1)).any():
+        raise ValueError("expected whether each prediction was right, 0 or 1; compare predictions with labels first")
     faded: Any = lambda values: lfilter([1.0], [1.0, -fading], values, axis=-1)
     return faded(right) / faded(np.ones_like(right))
 

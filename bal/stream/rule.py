@@ -11,6 +11,7 @@ from bal.acquisition import epig
 from bal.learners.settings import check_count
 from bal.method import brief_repr, method
 from bal.stream.method import Outcome
+from bal.stream.settings import check_share
 from bal.typing import PRNGKey, PyTree
 
 
@@ -96,8 +97,7 @@ def at_random(share: float) -> Rule:
 
     Zliobaite, Bifet, Pfahringer and Holmes 2014, "Active Learning With Drifting Streaming Data".
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"expected a share of rows in [0, 1], got {share}; 0.1 asks one row in ten")
+    check_share("share", share)
 
     def decide(key: PRNGKey, state: tuple, predictions: PyTree, time: Int[Array, ""] | int) -> Wish:
         chance = jax.random.uniform(key)

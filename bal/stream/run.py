@@ -1,6 +1,7 @@
 """`run_stream`: a whole stream as one program, and the same over seeds."""
 
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -68,6 +69,9 @@ def run_stream(
     Returns:
       A `StreamRun`: the `StreamLog` and the last state.
 
+    Raises:
+      ValueError: no rows, or not as many labels.
+
     >>> from bal.stream import Decision
     >>> one = jnp.ones(())
     >>> never = lambda key, state, x, time: Decision(one < 0, jnp.int32(0), one, one)
@@ -77,6 +81,7 @@ def run_stream(
     """
     budget = unlimited() if budget is None else budget
     x, y = jax.tree.map(jnp.asarray, (x, y))
+    _check_lengths(leaf.shape[:1] for leaf in jax.tree.leaves((x, y)))
     key_init, key_rows = jax.random.split(key)
     first = jax.tree.map(lambda leaf: leaf[0], x)
 
@@ -130,12 +135,17 @@ def run_stream_seeds(
     x, y = jax.tree.map(np.asarray, x), np.asarray(y)
     own = [*jax.tree.leaves(seed_axes(axes, (x, y)))]
     leaves = jax.tree.leaves((x, y))
+    wrong = [leaf.shape for leaf, each in zip(leaves, own, strict=True) if each and leaf.shape[:1] != (len(keys),)]
+    wrong += [leaf.shape for leaf, each in zip(leaves, own, strict=True) if each and leaf.ndim < 2]
+    if wrong:
+        raise ValueError(
+            f"expected arrays that lead with {len(keys)} seeds and then the rows, as axes say, got shape {wrong[0]}; "
+            "axes=(None, None) shares one stream"
+        )
     flat = [leaf.reshape(-1, *leaf.shape[2:]) if each else leaf for leaf, each in zip(leaves, own, strict=True)]
     check_rows(flat[:-1])
     labels = check_labels(flat[-1], len(flat[-1]), method.num_classes).reshape(y.shape)
-    lengths = {leaf.shape[int(each)] for leaf, each in zip(leaves, own, strict=True)}
-    if len(lengths) > 1:
-        raise ValueError(f"expected as many labels as rows, got lengths {sorted(lengths)}; hand in both of one stream")
+    _check_lengths(leaf.shape[int(each) : int(each) + 1] for leaf, each in zip(leaves, own, strict=True))
     one = _one_seed(method, unlimited() if budget is None else budget)
     mapped = over_seeds(one, (keys, x, labels), (0, *axes))
     per_seed = seed_rows(mapped.per_seed, 0, -(-len(keys) // mapped.num_devices) * mapped.num_devices)
@@ -145,6 +155,12 @@ def run_stream_seeds(
     done = jax.block_until_ready(compiled(mapped.shared, per_seed))
     log, state = jax.tree.map(lambda leaf: leaf[: len(keys)], done)
     return StreamRuns(log, state, ready - begun, time.perf_counter() - ready)
+
+
+def _check_lengths(shapes: Iterable[tuple[int, ...]]) -> None:
+    lengths = sorted({shape[0] if shape else 0 for shape in shapes})
+    if len(lengths) > 1 or not lengths[0]:
+        raise ValueError(f"expected as many labels as rows, at least one, got {lengths}; hand in both of one stream")
 
 
 def check_method(method: Any, budget: Any) -> None:

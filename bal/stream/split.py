@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from bal.learners.settings import named
 from bal.method import method
 from bal.stream.detection import Detector, ddm
 from bal.stream.method import Outcome
 from bal.stream.rule import Rule, Wish
+from bal.stream.settings import check_share
 from bal.typing import PRNGKey, PyTree
 
 
@@ -45,6 +47,7 @@ def split(rule: Rule, share: float, chance: float = 0.2, detector: Detector | No
 
     Raises:
       ValueError: a share or chance outside [0, 1]; a rule that forgets by itself.
+      TypeError: what is no rule, or no detector.
 
     >>> from bal.stream.thresholds import minus_confidence, variable_threshold
     >>> rule = split(variable_threshold(minus_confidence, -1.0), share=0.1)
@@ -53,9 +56,12 @@ def split(rule: Rule, share: float, chance: float = 0.2, detector: Detector | No
 
     Zliobaite, Bifet, Pfahringer and Holmes 2014, "Active Learning With Drifting Streaming Data", section IV-E.
     """
-    for name, value in (("share", share), ("chance", chance)):
-        if not 0 <= value <= 1:
-            raise ValueError(f"expected {name} in [0, 1], got {value}; it is a probability")
+    if not isinstance(rule, Rule):
+        raise TypeError(f"expected a Rule, got {named(rule)}; use variable_threshold(minus_confidence, -1.0), say")
+    if detector is not None and not isinstance(detector, Detector):
+        raise TypeError(f"expected a Detector, got {named(detector)}; call its factory, as ddm()")
+    check_share("share", share)
+    check_share("chance", chance)
     if rule.forget is not None:
         raise ValueError("this rule forgets by itself; split a rule that does not")
     watch = ddm() if detector is None else detector

@@ -1,5 +1,6 @@
 """Rules that want the label of a row whose score is above a threshold: fixed, moved by each row, or a quantile."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from bal.learners.settings import check_count, check_factor
 from bal.method import method
 from bal.stream.method import Outcome
 from bal.stream.rule import Rule, Scoring, Wish, score_of, targets_of, unchanged
+from bal.stream.settings import check_number, check_scoring, check_share
 from bal.typing import PRNGKey
 
 
@@ -41,12 +43,17 @@ def threshold(scoring: Scoring, above: float) -> Rule:
       scoring: an acquisition, or `recent_epig`.
       above: the threshold.
 
+    Raises:
+      ValueError: a threshold that is NaN. TypeError: what is no acquisition, or no number.
+
     >>> from bal.acquisition import margin
     >>> threshold(margin, -0.3)
     threshold(margin, above=-0.3)
 
     Zliobaite et al. 2014, "Active Learning With Drifting Streaming Data", section IV-B.
     """
+    check_scoring(scoring)
+    check_number("above", above)
 
     def decide(key: PRNGKey, state: tuple, predictions: Array, time: Int[Array, ""] | int) -> Wish:
         score = score_of(scoring, predictions)
@@ -58,7 +65,7 @@ def threshold(scoring: Scoring, above: float) -> Rule:
 @method
 def variable_threshold(scoring: Scoring, start: float, step: float = 0.01, spread: float = 0.0) -> Rule:
     """A threshold that rises by ``step · |θ|`` with each row that is above it and falls by as much with each that is
-    not; rows that come when the budget is spent move nothing.
+    not; rows that come when the budget is spent, and scores that are NaN, move nothing.
 
     With `minus_confidence` and ``start=-1`` it is the variable uncertainty of the paper, with `spread` the randomized
     one: each row is compared with ``η θ``, η drawn from a normal of mean 1, so that no region is never asked.
@@ -72,16 +79,18 @@ def variable_threshold(scoring: Scoring, start: float, step: float = 0.01, sprea
       spread: standard deviation of η.
 
     Raises:
-      ValueError: a start of 0, a step outside (0, 1), a spread that is negative.
+      ValueError: a start of 0 or not finite, a step outside (0, 1), a spread that is negative.
 
     >>> variable_threshold(minus_confidence, -1.0).init().item()
     -1.0
 
     Zliobaite et al. 2014, "Active Learning With Drifting Streaming Data", section IV-C and D.
     """
+    check_scoring(scoring)
+    check_number("start", start)
     check_factor("spread", spread)
-    if start == 0 or start != start:
-        raise ValueError(f"expected a start other than 0, got {start}: a threshold moves by a share of itself")
+    if start == 0 or math.isinf(start):
+        raise ValueError(f"expected a finite start other than 0, got {start}: a threshold moves by a share of itself")
     if not 0 < step < 1:
         raise ValueError(f"expected a step in (0, 1), got {step}; 0.01 is usual")
 
@@ -93,7 +102,7 @@ def variable_threshold(scoring: Scoring, start: float, step: float = 0.01, sprea
     def update(theta: Float[Array, ""], outcome: Outcome, time: Int[Array, ""] | int) -> Float[Array, ""]:
         above = outcome.decision.score > outcome.decision.threshold
         moved = theta + jnp.where(above, step, -step) * jnp.abs(theta)
-        return jnp.where(outcome.allowed, moved, theta)
+        return jnp.where(outcome.allowed & ~jnp.isnan(outcome.decision.score), moved, theta)
 
     return Rule(lambda: jnp.full((), start), decide, update, targets_of(scoring))
 
@@ -132,9 +141,10 @@ def quantile(scoring: Scoring, share: float, window: int = 100, tolerance: float
 
     Kottke, Krempl and Spiliopoulou 2015, "Probabilistic Active Learning in Datastreams".
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"expected a share of rows in (0, 1], got {share}; 0.1 asks one row in ten")
+    check_scoring(scoring)
+    check_share("share", share, above_zero=True)
     check_count("window", window)
+    check_number("tolerance", tolerance)
     if not tolerance > 0:
         raise ValueError(f"expected a positive tolerance, got {tolerance}; 50 is usual")
 

@@ -10,7 +10,7 @@ from bal.typing import PRNGKey
 
 
 @method
-def disagreement() -> Rule:
+def query_by_committee() -> Rule:
     """Wants a label where two draws of the posterior, chosen at random for each row, predict different classes.
 
     With votes v it is asked with probability ``1 - Σ_c v_c²``, the draws being with replacement: always somewhat at
@@ -18,7 +18,7 @@ def disagreement() -> Rule:
     ``threshold(vote_entropy, ...)`` or `quantile` of `consensus_kl`.
 
     >>> log_probs = jnp.log(jnp.array([[[0.9, 0.1], [0.8, 0.2]]]))
-    >>> jax.jit(disagreement().decide)(jax.random.key(0), (), log_probs, 0).ask.item()
+    >>> jax.jit(query_by_committee().decide)(jax.random.key(0), (), log_probs, 0).ask.item()
     False
 
     Seung, Opper and Sompolinsky 1992, "Query by Committee"; Freund, Seung, Shamir and Tishby 1997, "Selective Sampling

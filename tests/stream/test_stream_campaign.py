@@ -105,7 +105,9 @@ def test_what_cannot_be_right_is_refused():
     with pytest.raises(ValueError, match="NaN or infinity"):
         campaign.see(np.array([np.nan, 0.0]))
     assert campaign.num_rows == 0
-    campaign.see(X[0])
+    with pytest.raises(ValueError, match="open it with a row of floats"):
+        opened(like=[0, 0]).see([0.5, 1.0])
+    campaign.see(X[0].tolist())
     with pytest.raises(ValueError, match="row 0 waits for its label; tell or skip"):
         campaign.see(X[1])
     with pytest.raises(ValueError, match="label 'd' of row 0 is none of the classes"):

@@ -79,11 +79,16 @@ def test_regret():
     [
         (lambda: concepts(KEY, 0, (0,)), "num_rows must be"),
         (lambda: concepts(KEY, 9, ()), "at least one concept"),
-        (lambda: concepts(KEY, 9, (0, 1), -1.0), "at least one concept and a width"),
+        (lambda: concepts(KEY, 9, (0, 1), -1.0), "width must be finite"),
         (lambda: sea(KEY, concepts(KEY, 9, (0,)), 1.5), "expected noise in"),
         (lambda: hyperplane(KEY, 9, 3, 4), "at most 3 drifting features"),
         (lambda: hyperplane(KEY, 9, turn=2.0), "expected turn in"),
+        (lambda: hyperplane(KEY, 0), "num_rows must be"),
+        (lambda: hyperplane(KEY, 9, magnitude=float("nan")), "magnitude must be finite"),
+        (lambda: relabeled(np.zeros((2, 1)), [0, 3], [0, 1], 3), "label 3 of row 1 is out of range"),
+        (lambda: relabeled(np.zeros((2, 1)), [0, 1], [0], 3), "the concept of each of 2 rows"),
         (lambda: prequential_accuracy([True], 0.0), "a fading factor in"),
+        (lambda: prequential_accuracy([3, 1]), "whether each prediction was right"),
         (lambda: regret([True], [True, False]), "two logs of the same rows"),
     ],
 )

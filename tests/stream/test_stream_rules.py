@@ -1,5 +1,7 @@
 """Every rule against a slow loop in float64, written from its paper."""
 
+from inspect import unwrap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +13,9 @@ from bal.stream import (
     Outcome,
     at_random,
     ddm,
-    disagreement,
     minus_confidence,
     quantile,
+    query_by_committee,
     recent_epig,
     split,
     threshold,
@@ -130,8 +132,16 @@ def test_scores_that_are_not_numbers_are_passed_over():
         np.testing.assert_allclose(wish.threshold[t], np.quantile(kept[-50:], 0.8), rtol=1e-3, atol=1e-5)
 
 
+def test_a_score_that_is_nan_moves_no_threshold():
+    rule = variable_threshold(lambda log_probs: jnp.full(len(log_probs), jnp.nan), -1.0)
+    wish = rule.decide(KEYS[0], rule.init(), jnp.zeros((1, K, C)), 0)
+    decision, yes = Decision(wish.ask, jnp.int32(0), wish.score, wish.threshold), jnp.array(True)
+    assert not wish.ask
+    assert rule.update(rule.init(), Outcome(decision, jnp.int32(0), ~yes, yes), 0) == -1.0
+
+
 def test_committee_of_two():
-    wish, _, _ = drive(disagreement())
+    wish, _, _ = drive(query_by_committee())
     votes = np.eye(C)[P.argmax(-1)].mean(1)
     chance = 1 - (votes**2).sum(-1)
     assert not wish.ask[chance == 0].any()
@@ -207,11 +217,13 @@ def test_split_asks_by_chance_and_by_rule():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: at_random(1.2), "share of rows in"),
-        (lambda: variable_threshold(bald, 0.0), "a start other than 0"),
+        (lambda: at_random(1.2), "expected share in"),
+        (lambda: variable_threshold(bald, 0.0), "finite start other than 0"),
+        (lambda: variable_threshold(bald, np.inf), "a finite start"),
+        (lambda: threshold(bald, np.nan), "as above, got NaN"),
         (lambda: variable_threshold(bald, 1.0, 1.0), "a step in"),
         (lambda: variable_threshold(bald, 1.0, spread=-1.0), "spread must be"),
-        (lambda: quantile(bald, 0.0), "share of rows in"),
+        (lambda: quantile(bald, 0.0), "expected share in"),
         (lambda: quantile(bald, 0.1, 0), "window must be"),
         (lambda: quantile(bald, 0.1, tolerance=0.0), "positive tolerance"),
         (lambda: recent_epig(0), "num_targets must be"),
@@ -222,4 +234,18 @@ def test_split_asks_by_chance_and_by_rule():
 )
 def test_rules_out_of_range(make, words):
     with pytest.raises(ValueError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: unwrap(threshold)("bald", 0.1), "an acquisition such as bald"),
+        (lambda: unwrap(quantile)(bald, "0.1"), "a number as share"),
+        (lambda: unwrap(split)(bald, 0.1), "expected a Rule, got bald"),
+        (lambda: unwrap(split)(at_random(0.1), 0.1, detector=ddm), "call its factory"),
+    ],
+)
+def test_rules_of_another_kind(make, words):
+    with pytest.raises(TypeError, match=words):
         make()

@@ -157,6 +157,8 @@ def test_seeds_are_runs():
         ({"y": Y + 1}, ValueError, "label 3 of row"),
         ({"y": Y[:-1]}, ValueError, "as many labels as rows"),
         ({"y": Y + 0.5}, ValueError, "integer class numbers"),
+        ({"x": X[:0], "y": Y[:0]}, ValueError, "at least 1 row"),
+        ({"axes": (0, 0)}, ValueError, "lead with 2 seeds and then the rows"),
         ({"keys": KEY}, ValueError, "one key per seed"),
         ({"method": _init}, TypeError, "expected a StreamMethod"),
         ({"budget": 0.1}, TypeError, "expected a Budget"),
@@ -172,8 +174,8 @@ def test_what_cannot_be_right_is_refused(change, kind, words):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: share_of_rows(0.0), "share of rows in"),
-        (lambda: share_of_rows(1.5), "share of rows in"),
+        (lambda: share_of_rows(0.0), "expected share in"),
+        (lambda: share_of_rows(1.5), "expected share in"),
         (lambda: share_of_rows(1e-9), "use total"),
         (lambda: windowed(0.1, 0), "window must be at least 1"),
         (lambda: total(0), "num_labels must be at least 1"),
