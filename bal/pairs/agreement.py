@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.method import method
-from bal.pairs.comparison import Comparison, bradley_terry
+from bal.pairs.comparison import Comparison, bradley_terry, check_comparison
 from bal.pairs.nouns import Items
 from bal.pairs.rewards import rewards
 from bal.typing import Posterior, PyTree
@@ -20,6 +20,8 @@ def kendall_tau(one: Float[Array, "n"], other: Float[Array, "n"]) -> Float[Array
 
     Kendall 1938, "A New Measure of Rank Correlation".
     """
+    if one.shape != other.shape:
+        raise ValueError(f"expected rewards of the same items, got shapes {one.shape} and {other.shape}")
     sign = lambda values: jnp.sign(values[:, None] - values[None])
     return jnp.sum(sign(one) * sign(other)) / (len(one) * (len(one) - 1))
 
@@ -33,6 +35,8 @@ def rank_agreement(comparison: Comparison = bradley_terry) -> Callable[[Posterio
     >>> rank_agreement()
     rank_agreement(comparison=bradley_terry)
     """
+
+    check_comparison(comparison)
 
     def evaluate(posterior: Posterior, test: PyTree) -> dict[str, Array]:
         x, true = test

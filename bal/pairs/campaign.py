@@ -8,11 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from bal.learners.settings import check_count
+from bal.loop.checks import check_key
 from bal.loop.round import FIT, INIT, QUERY, round_key
-from bal.pairs.comparison import Comparison, bradley_terry
+from bal.pairs.comparison import Comparison, bradley_terry, check_comparison
+from bal.pairs.doors import check_campaign, check_pair_ids
 from bal.pairs.nouns import Items, PairLog, PairQuery, PairRound, num_items, training_pairs
 from bal.pairs.rewards import rewards
 from bal.typing import PADDING, Learner, Posterior, PRNGKey, PyTree
+
+SAME = 1e-3
+"""Differences of rewards that are none."""
 
 
 class PairCampaign:
@@ -49,9 +54,13 @@ class PairCampaign:
           comparison: that of the learner.
 
         Raises:
-          ValueError: fewer than two items, or a capacity below 1.
+          ValueError: fewer than two items or items that are not finite, a group that has no prompt, a capacity below 1.
+          TypeError: items, a learner, query or comparison that are none.
         """
+        check_key(key)
         check_count("capacity", capacity)
+        check_comparison(comparison)
+        check_campaign(learner, query, items)
         self._items = jax.tree.map(jnp.asarray, items)
         if num_items(self._items) < 2:
             raise ValueError(f"expected at least 2 items to compare, got {num_items(self._items)}")
@@ -79,13 +88,12 @@ class PairCampaign:
     def ask(self, batch_size: int = 1) -> np.ndarray:
         """Fit to all answers and say which pairs to ask about, ``[m, 2]`` item ids; fewer where fewer are left.
 
-        Raises ValueError where the campaign has no room for them.
+        Raises ValueError where the campaign has no room for them and, the first time, for a learner that prefers an
+        item to itself.
         """
         self._check_room(check_count("batch_size", batch_size))
         log = self._log()
-        if self._state is None:
-            self._state = _init(self._learner, round_key(self._key, 0, INIT), self._items, log)
-        state = _fit(self._learner, round_key(self._key, self._asks, FIT), self._state, self._items, log)
+        state = self._fitted(log)
         key = round_key(self._key, self._asks, QUERY)
         found = _ask(self._learner, self._query, batch_size, key, state, self._items, log)
         pairs = np.asarray(found.pairs)[np.asarray(found.valid)]
@@ -102,12 +110,9 @@ class PairCampaign:
         """
         pairs, y = np.asarray(pairs), np.asarray(answers)
         n, group = num_items(self._items), self._items.group
-        if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
-            raise ValueError(f"expected pairs of item ids, [m, 2] whole numbers, got {pairs.dtype} {list(pairs.shape)}")
+        check_pair_ids(pairs, n)
         if y.shape != pairs.shape[:1] or not np.isin(y, (0, 1)).all():
             raise ValueError(f"expected an answer for each of {len(pairs)} pairs, 1 for the first or 0 for the second")
-        if ((pairs < 0) | (pairs >= n)).any() or (pairs[:, 0] == pairs[:, 1]).any():
-            raise ValueError(f"a pair is two different items among 0 to {n - 1}, got {pairs.tolist()}")
         if group is not None and (np.asarray(group)[pairs[:, 0]] != np.asarray(group)[pairs[:, 1]]).any():
             raise ValueError("only items of one group may be compared; leave out Items.group to compare all with all")
         places, count = [], self._count
@@ -123,10 +128,22 @@ class PairCampaign:
     def rewards(self) -> np.ndarray:
         """Posterior mean reward of every item ``[N]``, up to a constant, under the answers told so far."""
         log = self._log()
-        if self._state is None:
+        state = self._fitted(log)
+        return np.asarray(_rewards(self._learner, self._comparison, state, self._items))
+
+    def _fitted(self, log: PairLog) -> PyTree:
+        """The state after a fit to the log; the first time it is looked whether the learner is one of differences."""
+        begins = self._state is None
+        if begins:
             self._state = _init(self._learner, round_key(self._key, 0, INIT), self._items, log)
         state = _fit(self._learner, round_key(self._key, self._asks, FIT), self._state, self._items, log)
-        return np.asarray(_rewards(self._learner, self._comparison, state, self._items))
+        first = Items(jax.tree.map(lambda leaf: leaf[:1], self._items.x))
+        if begins and abs(_rewards(self._learner, self._comparison, state, first)[0]) > SAME:
+            raise ValueError(
+                "this learner prefers an item to itself, so it is none of differences; use linear_reward, gp_reward, "
+                "or reward_network(...) in a learner of networks"
+            )
+        return state
 
     def _log(self) -> PairLog:
         pairs, y, weight = map(jnp.asarray, (self._pairs, self._y, self._weight))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ from jax.scipy.special import log_ndtr, ndtr, ndtri
 from jaxtyping import Array, Float
 
 from bal.learners import Likelihood
+from bal.learners.settings import named
 
 
 class Comparison:
@@ -60,6 +62,17 @@ class Comparison:
     def _predictions(self, outputs: Float[Array, "K n O"]) -> Float[Array, "n K 2"]:
         _check_outputs(outputs)
         return self.log_probs(outputs[:, :, 0].T)
+
+
+def check_comparison(comparison: Any) -> None:
+    """A `Comparison`.
+
+    >>> check_comparison("bradley_terry")
+    Traceback (most recent call last):
+    TypeError: expected a comparison, bradley_terry or thurstone, got an object of type str
+    """
+    if not isinstance(comparison, Comparison):
+        raise TypeError(f"expected a comparison, bradley_terry or thurstone, got {named(comparison)}")
 
 
 def _check_outputs(outputs: Array) -> None:

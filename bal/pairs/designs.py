@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from bal.learners.settings import check_count
 from bal.method import method
 from bal.numerics import dot, in_float64, to_double
-from bal.pairs.comparison import Comparison, bradley_terry
+from bal.pairs.comparison import Comparison, bradley_terry, check_comparison
 from bal.pairs.greedy import PairRule, greedy_pairs
 from bal.pairs.nouns import PairQuery, PairRound
 from bal.pairs.rewards import RANK, anchored, reward_features, rewards
@@ -90,6 +90,7 @@ def posterior_d_optimal(comparison: Comparison = bradley_terry, rank: int = RANK
     MacKay 1992, "Information-Based Objective Functions for Active Data Selection".
     """
     check_count("rank", rank)
+    check_comparison(comparison)
     return greedy_pairs(
         lambda key, round: design_rule(
             reward_features(round.posterior, round.items, comparison, rank),
@@ -126,6 +127,7 @@ def design_rule(psi: Float[Array, "N F"], mean: Float[Array, "N"], comparison: C
 
 
 def _of_embeddings(comparison: Comparison, ridge: float, counts: Callable[[PairRound], Array]) -> PairQuery:
+    check_comparison(comparison)
     if not 0 < ridge < float("inf"):
         raise ValueError(f"ridge is the precision of a weight and must be positive and finite, got {ridge}")
 

@@ -32,6 +32,8 @@ def random_pairs() -> PairQuery:
 def draw_pairs(key: PRNGKey, items: Items, asked: Int[Array, "E 2"], count: int) -> Int[Array, "m 2"]:
     """Pairs drawn one after another among those not yet asked, by drawing again where one was; `PADDING` where none is
     left. Takes N numbers, and where E pairs of T are left out T / (T - E) trials."""
+    if not count:
+        return jnp.zeros((0, 2), jnp.int32)
     n = num_items(items)
     group = jnp.zeros(n, jnp.int32) if items.group is None else items.group
     order = jnp.argsort(group, stable=True)

@@ -11,7 +11,7 @@ from bal.learners.heads.features import Features, check_features
 from bal.learners.settings import check_count
 from bal.method import method
 from bal.numerics import as_floats, dot, in_float64, to_double
-from bal.pairs.comparison import Comparison, bradley_terry
+from bal.pairs.comparison import Comparison, bradley_terry, check_comparison
 from bal.pairs.networks import first, second
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
@@ -64,6 +64,7 @@ def linear_reward(
     Classification Networks".
     """
     check_count("num_draws", num_draws)
+    check_comparison(comparison)
     check_features(features)
     if not 0 < prior < float("inf"):
         raise ValueError(f"prior is the variance of a weight and must be positive and finite, got {prior}")

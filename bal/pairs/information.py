@@ -7,10 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition import probit_bald
+from bal.learners.settings import check_count
 from bal.method import method
 from bal.numerics import dot
 from bal.numerics.divergence import divergence
-from bal.pairs.comparison import Comparison, bradley_terry
+from bal.pairs.comparison import Comparison, bradley_terry, check_comparison
 from bal.pairs.greedy import PairRule, greedy_pairs
 from bal.pairs.nouns import PairQuery, PairRound
 from bal.pairs.rewards import RANK, reward_features, rewards
@@ -43,6 +44,8 @@ def pair_bald(comparison: Comparison = bradley_terry, rank: int = RANK) -> PairQ
 
     Houlsby et al. 2011, "Bayesian Active Learning for Classification and Preference Learning".
     """
+    check_comparison(comparison)
+    check_count("rank", rank)
     return greedy_pairs(lambda key, round: information_rule(key, round, comparison, rank))
 
 

@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.learners.settings import named
 from bal.loop.round import FIT, INIT, LABEL, QUERY, START, round_key
-from bal.pairs.comparison import Comparison, bradley_terry
+from bal.pairs.comparison import Comparison, bradley_terry, check_comparison
+from bal.pairs.doors import check_items, check_pair_ids, check_setup, is_known
 from bal.pairs.drawing import draw_pairs
 from bal.pairs.nouns import (
     PairLog,
@@ -19,6 +22,7 @@ from bal.pairs.nouns import (
     PairSetup,
     add_answers,
     empty_log,
+    num_items,
     pair_inputs,
     training_pairs,
 )
@@ -51,7 +55,8 @@ def run_pairs(key: PRNGKey, task: Task, setup: PairSetup) -> PairRun:
       setup: all that is static.
 
     Raises:
-      ValueError: a start set that is no pairs.
+      ValueError: a start set that is no pairs of items, a size out of range.
+      TypeError: items, a set-up or an oracle that are none.
 
     >>> from bal.pairs import Items, linear_reward, random_pairs
     >>> x = jnp.eye(4)
@@ -61,14 +66,20 @@ def run_pairs(key: PRNGKey, task: Task, setup: PairSetup) -> PairRun:
     >>> int(found.log.count), found.num_training.tolist()
     (3, [1, 2, 3])
     """
+    check_items(task.pool)
+    check_setup(setup)
+    if not callable(task.oracle):
+        raise TypeError(f"expected a function of pairs, got {named(task.oracle)}; write simulated_answers(rewards)")
+    of = task.oracle.args[0] if getattr(getattr(task.oracle, "func", None), "func", None) is _answer else None
+    if of is not None and len(of) != num_items(task.pool):
+        raise ValueError(f"expected a reward of every item, {num_items(task.pool)}, got {len(of)}; give as many")
     items, learner = jax.tree.map(jnp.asarray, task.pool), setup.learner
     if task.start is None:
         start = draw_pairs(round_key(key, 0, START), items, empty_log(0).pairs, setup.num_initial)
     else:
-        start = jnp.asarray(task.start, jnp.int32)
-        if start.ndim != 2 or start.shape[1] != 2:
-            raise ValueError(f"expected a start set of pairs, [S, 2] item ids, got {list(start.shape)}")
-        start = jnp.sort(start, 1)
+        if is_known(task.start):
+            check_pair_ids(task.start, num_items(items))
+        start = jnp.sort(jnp.asarray(task.start, jnp.int32), 1)
     log = empty_log(len(start) + setup.num_rounds * setup.batch_size)
 
     def answered(log: PairLog, pairs: Array, number: Array | int) -> PairLog:
@@ -107,10 +118,15 @@ def simulated_answers(rewards: Float[Array, "N"], comparison: Comparison = bradl
 
     The rewards are a leaf of it, so that it may be mapped over seeds.
 
+    Raises ValueError for rewards that are not finite.
+
     >>> oracle = simulated_answers(jnp.array([50.0, -50.0]))
     >>> oracle(jax.random.key(0), jnp.array([[0, 1], [0, 1]]), None).tolist()
     [1, 1]
     """
+    check_comparison(comparison)
+    if is_known(rewards) and not np.isfinite(np.asarray(rewards)).all():
+        raise ValueError("expected finite rewards, got some that are not; leave out such items")
     return Partial(partial(_answer, comparison), rewards)
 
 

@@ -7,6 +7,7 @@ import jax
 from jaxtyping import Array
 
 from bal.learners import Network
+from bal.learners.settings import named
 from bal.method import method
 from bal.typing import PRNGKey, PyTree
 
@@ -23,7 +24,7 @@ def reward_network(network: Network) -> Network:
     Use it in `bal.learners.ensemble`, `mc_dropout` or `laplace` with the likelihood of `bradley_terry` or `thurstone`.
 
     Raises:
-      ValueError: when first used, inputs that are no pairs.
+      TypeError: what is no network. ValueError: when first used, inputs that are no pairs.
 
     >>> import jax, jax.numpy as jnp
     >>> from bal.learners import mlp
@@ -33,6 +34,9 @@ def reward_network(network: Network) -> Network:
     >>> outputs.shape, features.shape, float(jnp.abs(outputs).max())  # equal items
     ((5, 1), (5, 8), 0.0)
     """
+
+    if not isinstance(network, Network):
+        raise TypeError(f"expected a Network, got {named(network)}; mlp((64,), num_outputs=1), say")
 
     def init(key: PRNGKey, x: PyTree) -> PyTree:
         return network.init(key, first(x))

@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from bal.learners.settings import named
 from bal.method import method
 from bal.numerics import as_floats
 from bal.pairs.networks import check_pairs
@@ -86,8 +87,10 @@ def gp_reward(
 
     Chu and Ghahramani 2005, "Preference Learning with Gaussian Processes".
     """
-    from bal.learners.gp import gp_classification
+    from bal.learners.gp import Process, gp_classification
 
+    if not isinstance(process, Process):
+        raise TypeError(f"expected a process, got {named(process)}; bal.learners.gp.process(gpjax.kernels.RBF()), say")
     chosen = {"inference": inference, "hyperparameters": hyperparameters, "link": link}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     base = gp_classification(difference_process(process), **chosen)

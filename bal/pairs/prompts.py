@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from bal.learners.settings import check_count, check_factor
 from bal.method import method
 from bal.numerics import dot, in_chunks, rounding_error, smallest
-from bal.pairs.comparison import Comparison, bradley_terry
+from bal.pairs.comparison import Comparison, bradley_terry, check_comparison
 from bal.pairs.greedy import PairRule, greedy_pairs
 from bal.pairs.information import information_rule
 from bal.pairs.nouns import PairQuery, PairRound
@@ -60,6 +60,8 @@ def bal_pm(
     """
     check_factor("beta", beta)
     check_count("neighbors", neighbors)
+    check_count("rank", rank)
+    check_comparison(comparison)
 
     def rule(key: PRNGKey, round: PairRound) -> PairRule:
         group, prompt = round.items.group, round.items.prompt

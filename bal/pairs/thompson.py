@@ -9,7 +9,7 @@ from jaxtyping import Array, Int
 from bal.learners.settings import check_count
 from bal.method import method
 from bal.numerics import dot, first_argmax
-from bal.pairs.comparison import Comparison, bradley_terry
+from bal.pairs.comparison import Comparison, bradley_terry, check_comparison
 from bal.pairs.drawing import draw_pairs
 from bal.pairs.nouns import PairQuery, PairRound, PairSelection, num_items
 from bal.pairs.rewards import RANK, Rewards, reward_features, rewards
@@ -43,6 +43,8 @@ def double_thompson(num_tries: int = 30, comparison: Comparison = bradley_terry,
     may ask a pair again.
     """
     check_count("num_tries", num_tries)
+    check_count("rank", rank)
+    check_comparison(comparison)
 
     def query(key: PRNGKey, round: PairRound, batch_size: int) -> PairSelection:
         n, group = num_items(round.items), round.items.group

@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
@@ -126,11 +127,12 @@ def test_pairs_of_most_information():
 
 def test_information_of_pairs_is_that_of_rows():
     d = jnp.asarray(RNG.normal(size=(6, K)) * np.array([1e-3, 1, 1, 5, 30, 0])[:, None], jnp.float32)
-    zero = jnp.zeros((1, K))
-    for comparison in (bradley_terry, thurstone):
-        rows = bald(comparison.log_probs(d))
-        np.testing.assert_allclose(pairwise_bald(d, zero, comparison)[:, 0], rows, rtol=2e-3, atol=1e-9)
-        np.testing.assert_allclose(pairwise_bald(zero, d, comparison)[0], rows, rtol=2e-3, atol=1e-9)
+    both = jnp.concatenate([d, jnp.zeros((1, K))])
+    kinds = (bradley_terry, thurstone)
+    program = lambda both: [(bald(kind.log_probs(both)), pairwise_bald(both, both, kind)) for kind in kinds]
+    for rows, pairs in jax.jit(program)(both):
+        np.testing.assert_allclose(pairs[:, -1], rows, rtol=2e-3, atol=1e-9)
+        np.testing.assert_allclose(pairs[-1], rows, rtol=2e-3, atol=1e-9)
 
 
 @pytest.mark.slow
@@ -264,14 +266,20 @@ def test_posterior_of_a_linear_reward_is_past_aware():
 
 def test_comparisons_read_back_what_they_say():
     d = jnp.linspace(-9.0, 9.0, 7)
-    for comparison in (bradley_terry, thurstone):
-        np.testing.assert_allclose(comparison.difference(comparison.log_probs(d)), d, rtol=1e-4, atol=1e-6)
-        assert pickle.loads(pickle.dumps(comparison)) is comparison
+    kinds = (bradley_terry, thurstone)
+    at = jnp.array([1.3])
+    program = jax.jit(
+        lambda d: [(kind.difference(kind.log_probs(d)), kind.information(at), kind(at)) for kind in kinds]
+    )
+    (logistic, logistic_information, log_g), (probit, probit_information, _) = program(d)
+    np.testing.assert_allclose(logistic, d, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(probit, d, rtol=1e-4, atol=1e-6)
+    assert all(pickle.loads(pickle.dumps(kind)) is kind for kind in kinds)
     p = stats.norm.cdf(1.3)
     fisher = stats.norm.pdf(1.3) ** 2 / (p * (1 - p))
-    np.testing.assert_allclose(thurstone.information(jnp.array([1.3])), fisher, rtol=1e-5)
-    np.testing.assert_allclose(bradley_terry.information(jnp.array([1.3])), sigmoid(1.3) * sigmoid(-1.3), rtol=1e-5)
-    np.testing.assert_allclose(math.exp(bradley_terry(jnp.array(1.3))), sigmoid(1.3), rtol=1e-6)
+    np.testing.assert_allclose(probit_information, fisher, rtol=1e-5)
+    np.testing.assert_allclose(logistic_information, sigmoid(1.3) * sigmoid(-1.3), rtol=1e-5)
+    np.testing.assert_allclose(np.exp(log_g), sigmoid(1.3), rtol=1e-6)
 
 
 def test_agreement_is_kendalls():
@@ -284,6 +292,18 @@ def test_agreement_is_kendalls():
 REWARDS = jnp.asarray(X.astype(np.float32) @ np.array([2.0, -1.0, 0.5, 3.0], np.float32))
 SETUP = PairSetup(linear_reward(3, prior=4.0), past_aware_d_optimal(), 2, 3, 4, rank_agreement())
 RUN = jax.jit(lambda key, oracle: run_pairs(key, Task(Items(jnp.asarray(X)), oracle, (X, REWARDS)), SETUP))
+
+
+BARE_RUN = unwrap(run_pairs)  # behind the check of types
+
+
+def test_without_a_start_set_the_first_round_asks():
+    """The default of a set-up."""
+    setup = PairSetup(LINEAR, random_pairs(), 2, 1)
+    task = Task(Items(jnp.asarray(X)), simulated_answers(REWARDS))
+    found = jax.eval_shape(lambda key: run_pairs(key, task, setup), jax.random.key(0))
+    assert found.num_training.shape == (2,)
+    assert found.log.pairs.shape == (2, 2)
 
 
 @pytest.mark.slow
@@ -343,6 +363,38 @@ def test_settings_that_cannot_be_meant():
             make()
     with pytest.raises(ValueError, match="at least 2 items"):
         PairCampaign(jax.random.key(0), SETUP.learner, SETUP.query, Items(X[:1]), capacity=9)
+    items, oracle = Items(jnp.asarray(X)), simulated_answers(REWARDS)
+    for change, message in (
+        ({"start": np.array([[0, 12]])}, "among 0 to 11"),
+        ({"start": np.array([[1, 1]])}, "two different items"),
+        ({"start": np.array([0, 1])}, r"\[m, 2\] whole numbers"),
+        ({"oracle": simulated_answers(REWARDS[:5])}, "a reward of every item, 12, got 5"),
+        ({"pool": Items(X, np.zeros(5, int))}, "the group of every item"),
+        ({"pool": Items(X, np.full(N, 3), np.zeros((2, 2), np.float32))}, "item 0 answers prompt 3, but there are 2"),
+        ({"pool": Items(X, np.zeros(N, int), np.full((1, 2), np.nan, np.float32))}, "finite features of prompts"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            BARE_RUN(jax.random.key(0), Task(items, oracle)._replace(**change), SETUP)
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        BARE_RUN(jax.random.key(0), Task(items, oracle), SETUP._replace(batch_size=0))
+    for kind, task, setup in (
+        ("Items", Task(X, oracle), SETUP),
+        ("a function of pairs", Task(items, REWARDS), SETUP),
+        ("a PairSetup", Task(items, oracle), SETUP.learner),
+        ("a query of pairs", Task(items, oracle), SETUP._replace(query=bald)),
+        ("a Learner", Task(items, oracle), SETUP._replace(learner=linear_reward)),
+    ):
+        with pytest.raises(TypeError, match=f"expected {kind}"):
+            BARE_RUN(jax.random.key(0), task, setup)
+    with pytest.raises(ValueError, match="finite rewards"):
+        simulated_answers(REWARDS.at[3].set(jnp.nan))
+    with pytest.raises(ValueError, match="the same items"):
+        unwrap(kendall_tau)(REWARDS, REWARDS[:3])
+    with pytest.raises(ValueError, match="row 2 of the inputs holds NaN"):
+        PairCampaign(jax.random.key(0), SETUP.learner, SETUP.query, Items(np.where(X[2] == X, np.nan, X)), capacity=9)
+    vain = LINEAR._replace(predict=lambda state, x: bradley_terry.log_probs(x[:, 0] @ state.T))
+    with pytest.raises(ValueError, match="prefers an item to itself"):
+        PairCampaign(jax.random.key(0), vain, SETUP.query, Items(X), capacity=9).ask()
     bad = Learner(None, None, lambda state, x: jnp.zeros((len(x), 3)))
     with pytest.raises(ValueError, match="expected log_probs"):
         pair_bald()(jax.random.key(0), PairRound(Posterior(None, bad), Items(jnp.asarray(X)), empty_log(1)), 1)

@@ -216,7 +216,7 @@ def test_settings_out_of_range(change, words):
 def test_another_number_of_classes_is_named():
     with pytest.raises(ValueError, match="as many labels as rows"):
         run_stream(KEY, jnp.asarray(X[:0]), jnp.asarray(Y[:0]), from_learner(CENTERS, quantile(bald, 0.1), 5))
-    real = CENTERS._replace(predict=lambda state, x: Gaussian(x[:, :1], x[:, :1]))
+    real = CENTERS._replace(predict=lambda state, x: Gaussian(x[:, :1], x[:, :1], x[:, :1]))
     with pytest.raises(ValueError, match="got Gaussian; use a classifier"):
         run_stream(KEY, jnp.asarray(X), jnp.asarray(Y), from_learner(real, quantile(bald, 0.1), 5))
     with pytest.raises(ValueError, match=r"expected log probabilities \[rows, draws, 5\]"):
