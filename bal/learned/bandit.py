@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from bal.acquisition.kinds import check_log_probs
 from bal.learned.exp4 import Pace, law, pace, rewarded
 from bal.learned.rewards import importance_weighted
+from bal.learners.settings import named
 from bal.method import brief, method
 from bal.numerics import first_argmax, mask_scores, row_gumbel
 from bal.pool.labeled import is_waiting
@@ -83,6 +84,8 @@ def bandit(*arms: Query, num_rounds: int, estimate: Callable = importance_weight
     Hsu and Lin 2015, "Active Learning by Learning".
     """
     _check_arms(arms)
+    if not callable(estimate):
+        raise TypeError(f"expected importance_weighted or lure_weighted as estimate, got {named(estimate)}")
     speed, stages = pace(len(arms) + 1, num_rounds, delta), tuple(arm.stages[0] for arm in arms)
 
     def context(key: PRNGKey, round: Round, over: Over) -> _Now:
@@ -110,12 +113,13 @@ def bandit(*arms: Query, num_rounds: int, estimate: Callable = importance_weight
 
 
 def accuracy(estimate: Callable, round: Round, over: Over) -> Float[Array, ""]:
-    """Accuracy over the pool as the bandit's own picks tell it, in [0, 1]; 0 before there are any."""
+    """Accuracy over the pool as the bandit's own picks tell it, in [0, 1]; 0 before there are any. NaN is not right."""
     labeled, trust = round.labeled, round.memory
     log_probs = over.map(predictions, (round.posterior, None), take(round.pool.x, labeled.indices))
     check_log_probs("bandit", log_probs)
     y = labeled.y if labeled.y.ndim == 1 else labeled.y.argmax(-1)
     right = jax.nn.logsumexp(log_probs, 1).argmax(-1) == y.astype(jnp.int32)
+    right &= ~jnp.isnan(log_probs).any((1, 2))
     ids = jnp.minimum(labeled.indices, len(trust.place) - 1)
     answers = jnp.zeros(len(trust.place)).at[labeled.indices].add(labeled.weight, mode="drop")
     share = jnp.where(labeled.weight > 0, labeled.weight / jnp.maximum(answers[ids], 1e-9), 0.0)  # of several answers

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.learners import mlp
+from bal.learners.settings import named
 from bal.method import brief_repr, method
 from bal.typing import PRNGKey, PyTree
 
@@ -28,6 +29,17 @@ class SetFunction(NamedTuple):
     score: Callable[..., Array]
 
     __repr__ = brief_repr
+
+
+def check_sets(sets: object) -> None:
+    """A `SetFunction`.
+
+    >>> check_sets(deep_sets)
+    Traceback (most recent call last):
+    TypeError: expected a function of sets, got deep_sets; call deep_sets(), say
+    """
+    if not isinstance(sets, SetFunction):
+        raise TypeError(f"expected a function of sets, got {named(sets)}; call deep_sets(), say")
 
 
 @method

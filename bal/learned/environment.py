@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.learners.settings import check_count
+from bal.loop.doors import check_is_setup, check_is_task, check_setup
 from bal.loop.round import (
     QUERY,
     Carry,
@@ -100,7 +101,9 @@ def environment(setup: Setup, metric: str = "accuracy") -> Environment:
 
     Lange 2022, "gymnax: A JAX-based Reinforcement Learning Environment Library" (the interface).
     """
+    check_is_setup(setup)
     query, learner, pieces = setup.query, setup.learner, setup.over or dense
+    check_setup(learner, query, pieces)
     check_count("num_rounds", setup.num_rounds)
     if len(query.stages) != 1 or query.memory is not None or pieces.place != "device":
         raise ValueError(f"an environment sees what one compiled stage without a memory sees, got {brief(query)}")
@@ -180,7 +183,8 @@ def play(key: PRNGKey, task: Task, game: Environment, policy: Select) -> Played:
     return Played(jnp.append(episode.value, values), rewards, actions, log_q)
 
 
-def _on_device(task: Task) -> Task:
+def _on_device(task: Any) -> Task:
+    check_is_task(task)
     told = task.oracle if callable(task.oracle) else jax.tree.map(jnp.asarray, task.oracle)
     pool, test, start = jax.tree.map(jnp.asarray, (task.pool, task.test, task.start))
     return Task(pool, told, test, start)

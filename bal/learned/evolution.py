@@ -46,7 +46,7 @@ def generation(
       The next state, and the fitness of the population.
 
     Raises:
-      ValueError: a population that is odd or empty, a sigma that is not positive.
+      ValueError: a population that is odd or empty, a sigma that is not positive, fitness of another shape.
 
     >>> optimizer, start = optax.sgd(0.1), jnp.array([2.0])
     >>> now = Evolved(start, optimizer.init(start))
@@ -66,6 +66,10 @@ def generation(
     half = jax.random.normal(key, (population // 2, len(middle)), middle.dtype)
     noise = jnp.concatenate([half, -half])
     found = fitness(jax.vmap(rebuild)(middle[None] + sigma * noise))
+    if found.shape != (population,):
+        raise ValueError(
+            f"fitness gives a number for each of {population} parameters, got shape {found.shape}; vmap it"
+        )
     gradient = _ranks(found) @ noise / (population * sigma)
     updates, state = optimizer.update(rebuild(-gradient), now.optimizer, now.params)
     return Evolved(optax.apply_updates(now.params, updates), state), found

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from bal.learned.deep_sets import SetFunction
+from bal.learned.deep_sets import SetFunction, check_sets
 from bal.method import method
 from bal.selection.rules.greedy import Greedy, greedy
 from bal.typing import Candidates, PRNGKey, PyTree, Select
@@ -48,6 +48,7 @@ def greedy_sets(sets: SetFunction, epsilon: float | None = None) -> Select:
 
     Mirzasoleiman et al. 2015, "Lazier Than Lazy Greedy" (AAAI).
     """
+    check_sets(sets)
     if epsilon is not None and not 0 < epsilon < 1:
         raise ValueError(f"epsilon must lie in (0, 1), got {epsilon}; None looks at every row")
 

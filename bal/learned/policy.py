@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from bal.acquisition import bald, least_confidence, margin, predictive_entropy
 from bal.acquisition.kinds import check_log_probs
-from bal.learners.settings import check_count
+from bal.learners.settings import check_count, named
 from bal.method import method
 from bal.numerics import dot
 from bal.pool.labeled import is_answered
@@ -38,11 +38,13 @@ class Policy(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-    """What signals need beside a row: labeled inputs, which of them are any, some of the pool, and the budget spent."""
+    """What signals need beside a row: labeled inputs and some of the pool, each with which of them are any, and the
+    budget spent."""
 
     labeled: Float[Array, "L D"]
     is_any: Bool[Array, "L"]
     pool: Float[Array, "M D"]
+    is_present: Bool[Array, "M"]
     spent: Float[Array, ""]
 
 
@@ -90,11 +92,20 @@ def policy_select(policy: Policy, select: Select = best) -> Select:
     'select_by_policy'
     """
 
+    _check_policy(policy)
+
     def select_by_policy(key: PRNGKey, candidates: Candidates, batch_size: int) -> Selection:
+        if not isinstance(candidates.context, Surroundings):
+            raise ValueError("a policy looks at its own signals; take learned_policy(policy) as the set-up's query")
         scores = policy_scores(policy, candidates.rows, candidates.eligible, candidates.context.spent)
         return select(key, candidates._replace(rows=scores), batch_size)
 
     return select_by_policy
+
+
+def _check_policy(policy: object) -> None:
+    if not isinstance(policy, Policy):
+        raise TypeError(f"expected a Policy, got {named(policy)}; new_policy(key), or a trained one")
 
 
 def policy_scores(
@@ -130,13 +141,14 @@ def row_signals(posterior: Posterior, context: Surroundings, x: PyTree) -> Float
     scale, unit = jnp.log(found.shape[-1]), flat.shape[1] ** 0.5
     to_labels = jnp.where(context.is_any[None], _distances(flat, context.labeled), jnp.inf).min(1)
     to_labels = jnp.where(context.is_any.any(), to_labels, 0.0)
-    to_pool = _distances(flat, context.pool).mean(1)
+    present = context.is_present[None]
+    to_pool = jnp.where(present, _distances(flat, context.pool), 0.0).sum(1) / jnp.maximum(present.sum(), 1)
     uncertain = [predictive_entropy(found) / scale, margin(found), least_confidence(found), bald(found) / scale]
     return jnp.stack([*uncertain, to_labels / unit, to_pool / unit], 1).astype(flat.dtype)
 
 
 def surroundings(key: PRNGKey, round: Round, over: Over) -> Surroundings:
-    """The context of `row_signals`. The pool is that of the first rows that are present, or waiting, `REFERENCE` drawn.
+    """The context of `row_signals`: `REFERENCE` rows of those present stand for the pool, labeled or not.
 
     The budget is the capacity of the acquisition log.
     """
@@ -146,7 +158,7 @@ def surroundings(key: PRNGKey, round: Round, over: Over) -> Surroundings:
     some: Int[Array, "M"] = jax.lax.top_k(weight, min(REFERENCE, len(weight)))[1]
     rows = lambda indices: (lambda part: part.reshape(len(indices), -1))(take(x, indices))
     spent = labeled.count / len(labeled.indices)
-    return Surroundings(rows(labeled.indices), is_answered(labeled), rows(some), spent)
+    return Surroundings(rows(labeled.indices), is_answered(labeled), rows(some), present[some], spent)
 
 
 def _distances(x: Float[Array, "n D"], others: Float[Array, "m D"]) -> Float[Array, "n m"]:

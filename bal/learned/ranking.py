@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from bal.learned.deep_sets import SetFunction, set_scores
-from bal.learners.settings import check_count
+from bal.learned.deep_sets import SetFunction, check_sets, set_scores
+from bal.learners.settings import check_count, check_factor
 from bal.method import method
 from bal.typing import PRNGKey, PyTree
 
@@ -111,7 +111,7 @@ def bilevel_ranker(
       A function ``key, tasks -> params``.
 
     Raises:
-      ValueError: a number of steps below 0; fewer than two tasks (when called).
+      ValueError: a number of steps or a rate below 0; fewer than two tasks (when called).
 
     >>> from bal.learned import deep_sets
     >>> fit = bilevel_ranker(deep_sets(2, (4,)), num_steps=2)
@@ -122,7 +122,9 @@ def bilevel_ranker(
     Ding et al. 2023, "Learning to Rank for Active Learning via Multi-Task Bilevel Optimization" (arXiv 2310.17044);
     Finn, Abbeel and Levine 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks" (ICML).
     """
+    check_sets(sets)
     check_count("num_steps", num_steps, least=0)
+    check_factor("inner_rate", inner_rate)
     check_count("inner_steps", inner_steps, least=0)
     outer = optax.adamw(3e-3, weight_decay=1e-2) if optimizer is None else optimizer
 

@@ -3,6 +3,7 @@
 A reconstruction (L) from the abstract of Ding et al.: see `learned_utility`.
 """
 
+import inspect
 from collections.abc import Callable
 
 import jax
@@ -10,10 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_log_probs
-from bal.learned.deep_sets import SetFunction
+from bal.learned.deep_sets import SetFunction, check_sets
 from bal.learned.greedy_sets import LabeledSum, greedy_sets
 from bal.learned.ranking import RankingTasks
 from bal.learned.subsets import Utility, distributions, draw_subsets
+from bal.learners.settings import check_count, check_factor, named
 from bal.method import method
 from bal.pool.labeled import is_covered, training_set
 from bal.pool.over import take
@@ -48,7 +50,8 @@ def ranked_subsets(
 
     A reconstruction (L): how the paper draws its sets and validates is not known. A third of the labeled rows, drawn at
     random, is set aside to measure accuracy on; of the others `num_subsets` sets are drawn of each size, `utility` says
-    what each is worth, and `ranker` learns to rank them. Nothing is asked for that is not labeled already.
+    what each is worth, and `ranker` learns to rank them. Nothing is asked for that is not labeled already. Of fewer
+    than three labeled rows none can be set aside: parameters are NaN, and no row is picked.
 
     Args:
       utility: ``trained(learner)``, or that one `interpolated`.
@@ -58,7 +61,8 @@ def ranked_subsets(
       tilt: how far sets lean to a side, see `draw_subsets`.
 
     Raises:
-      ValueError: fractions that do not rise within (0, 1].
+      ValueError: fractions that do not rise within (0, 1], less than two subsets, a tilt below 0.
+      TypeError: a utility or ranker that is none.
 
     >>> from bal.learned import bilevel_ranker, deep_sets, trained
     >>> from bal.learners import ensemble, linear
@@ -68,6 +72,11 @@ def ranked_subsets(
     """
     if not fractions or list(fractions) != sorted(set(fractions)) or not 0 < fractions[0] <= fractions[-1] <= 1:
         raise ValueError(f"fractions must rise within (0, 1], smallest sets first, got {fractions}")
+    check_count("num_subsets", num_subsets, 2)
+    check_factor("tilt", tilt)
+    for part, what in ((utility, "trained(learner)"), (ranker, "bilevel_ranker(sets)")):
+        if not callable(part):
+            raise TypeError(f"expected what {what} makes, got {named(part)}")
 
     def rank(key: PRNGKey, rows: Float[Array, "L E"], data: Data) -> PyTree:
         key_held, key_sets, key_utility, key_ranker = jax.random.split(key, 4)
@@ -79,7 +88,8 @@ def ranked_subsets(
         masks = draw_subsets(key_sets, rows, some, sizes, num_subsets, tilt)
         flat, validation = masks.reshape(-1, len(real)), jnp.where(held, data.weight, 0.0)
         found = utility(key_utility, rows, data, flat, validation).reshape(len(fractions), num_subsets)
-        return ranker(key_ranker, RankingTasks(rows, masks, found))
+        params = ranker(key_ranker, RankingTasks(rows, masks, found))
+        return jax.tree.map(lambda leaf: jnp.where(held.any(), leaf, jnp.nan), params)
 
     return rank
 
@@ -175,4 +185,9 @@ def learned_utility(
 
     Ding et al. 2023, "Learning to Rank for Active Learning via Multi-Task Bilevel Optimization" (arXiv 2310.17044).
     """
+    check_sets(sets)
+    try:
+        inspect.signature(rank).bind("key", "rows", "data")
+    except TypeError as error:
+        raise TypeError(f"expected ranked_subsets(utility, ranker), or fixed(params), got {named(rank)}") from error
     return Query((Stage(set_elements(sets, features), greedy_sets(sets, epsilon), labeled_sum(sets, rank, features)),))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from bal.acquisition.kinds import check_log_probs
+from bal.learners.settings import named
 from bal.method import method
 from bal.query.rows import predict
 from bal.typing import Data, Learner, Posterior, PRNGKey
@@ -68,8 +69,8 @@ def distributions(y: Array, num_classes: int) -> Float[Array, "L C"]:
 def trained(learner: Learner) -> Utility:
     """``u(S)``: accuracy of `learner`, trained on S, on the rows of positive `validation`.
 
-    In [0, 1]: the weighted share of rows whose class has the highest mean probability. All models have one key, so that
-    they differ by their rows alone. Cost: one training a set, up to 32 of them side by side.
+    In [0, 1]: the weighted share of rows whose class has the highest mean probability; predictions of NaN are wrong.
+    All models have one key, so that they differ by their rows alone. Cost: one training a set, up to 32 side by side.
 
     Use it when a model is small enough to be trained some hundred times.
 
@@ -80,7 +81,7 @@ def trained(learner: Learner) -> Utility:
       A function ``key, rows, data, masks, validation -> utility``, see `Utility`.
 
     Raises:
-      TypeError: a learner that JAX cannot trace.
+      TypeError: what is no learner, or one that JAX cannot trace.
 
     >>> import numpy as np
     >>> from bal.learners import ensemble, linear
@@ -89,6 +90,8 @@ def trained(learner: Learner) -> Utility:
     >>> jax.eval_shape(utility, jax.random.key(0), jnp.ones((4, 4)), data, jnp.ones((3, 4)), jnp.ones(4)).shape
     (3,)
     """
+    if not isinstance(learner, Learner):
+        raise TypeError(f"expected a Learner, got {named(learner)}; ensemble(linear(num_classes), num_members=1), say")
     if learner.host:
         raise TypeError("trained needs a learner that JAX can trace, got one of plain Python; use ensemble(...), say")
 
@@ -109,6 +112,7 @@ def trained(learner: Learner) -> Utility:
             check_log_probs("trained", log_probs)
             likely = jax.nn.logsumexp(log_probs, 1).argmax(-1)
             hit = jnp.take_along_axis(distributions(data.y, log_probs.shape[2]), likely[:, None], 1)[:, 0]
+            hit = jnp.where(jnp.isnan(log_probs).any((1, 2)), 0.0, hit)
             return jnp.where(validation > 0, validation * hit, 0.0).sum() / jnp.maximum(validation.sum(), 1e-12)
 
         side_by_side = max(size for size in range(1, 33) if len(masks) % size == 0)  # no remainder to compile

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bal.learned.subsets import Utility
-from bal.learners.settings import check_count
+from bal.learners.settings import check_count, named
 from bal.method import method
 from bal.query.rows import predict
 from bal.typing import Data, Gaussian, Learner, Posterior, PRNGKey
@@ -53,6 +53,8 @@ def interpolated(utility: Utility, num_measured: int, regression: Learner) -> Ut
     Ding et al. 2023, "Learning to Rank for Active Learning via Multi-Task Bilevel Optimization" (arXiv 2310.17044).
     """
     check_count("num_measured", num_measured)
+    if not callable(utility) or not isinstance(regression, Learner):
+        raise TypeError(f"expected a utility and a Learner, got {named(utility)} and {named(regression)}; trained(...)")
 
     def measured_or_not(
         key: PRNGKey,

@@ -1,6 +1,7 @@
 """The loop as an environment: an episode is a run, number by number; what may not be asked for is not labeled."""
 
 from functools import cache
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
@@ -30,28 +31,38 @@ def begun():
     return PARTS["reset"](KEYS[0], TASK)
 
 
+@cache
+def run():
+    return jax.tree.map(np.asarray, run_seeds(KEYS, TASK, SETUP).log)
+
+
+@pytest.mark.slow
 def test_an_episode_is_a_run():
-    log = jax.tree.map(np.asarray, run_seeds(KEYS, TASK, SETUP).log)
+    log = run()
     np.testing.assert_array_equal(played().actions, log.indices)
     np.testing.assert_allclose(played().values, log.metrics["accuracy"], rtol=1e-6)
     np.testing.assert_allclose(played().log_q, log.log_q, rtol=1e-5)
     assert not (log.indices[0] == log.indices[1]).all()
 
 
+@pytest.mark.slow
 def test_rewards_add_up_to_what_was_gained():
     found = played()
     np.testing.assert_allclose(found.rewards.sum(1), found.values[:, -1] - found.values[:, 0], atol=1e-6)
     assert np.abs(found.rewards).max() > 0
 
 
-def test_step_by_step_it_is_the_same_episode_and_it_ends():
+def test_step_by_step_an_episode_is_a_run_and_it_ends():
     candidates, episode = begun()
-    for number, action in enumerate(played().actions[0]):
+    values = run().metrics["accuracy"][0]
+    assert not (run().indices[0] == run().indices[1]).all()
+    assert episode.value == pytest.approx(values[0], abs=1e-6)
+    for number, action in enumerate(run().indices[0]):
         assert candidates.eligible[action].all()
         assert candidates.eligible.sum() == len(Y) - 4 - 2 * number
         candidates, episode, reward, done, info = PARTS["step"](KEYS[0], episode, action, TASK)
-        assert info["accuracy"] == pytest.approx(played().values[0, number + 1], abs=1e-6)
-        assert reward == pytest.approx(played().rewards[0, number], abs=1e-6)
+        assert info["accuracy"] == pytest.approx(values[number + 1], abs=1e-6)
+        assert reward == pytest.approx(values[number + 1] - values[number], abs=1e-6)
         assert done == (number == 2)
         assert info["valid"].all()
     later = PARTS["step"](KEYS[0], episode, jnp.array([1, 2], jnp.int32), TASK)
@@ -83,6 +94,10 @@ def test_what_cannot_be_an_environment_is_refused():
         environment(SETUP._replace(evaluate=None))
     with pytest.raises(ValueError, match="num_rounds"):
         environment(SETUP._replace(num_rounds=0))
+    with pytest.raises(TypeError, match="expected a Setup"):
+        unwrap(environment)(batchbald())
+    with pytest.raises(TypeError, match="expected a Task"):
+        unwrap(GAME.reset)(KEYS[0], TASK.pool)
     with pytest.raises(ValueError, match="measures accuracy, nll, not auroc"):
         jax.eval_shape(environment(SETUP, "auroc").reset, KEYS[0], TASK)
 

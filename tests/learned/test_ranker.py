@@ -1,5 +1,7 @@
 """Learning to rank sets: each part against its definition, and what is learned against true accuracies of digits."""
 
+from inspect import unwrap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -289,15 +291,43 @@ QUERY = learned_utility(MEAN, fixed(()))
 SETUP = Setup(CENTERS, QUERY, 2, 3, 4)
 
 
-def test_known_parameters_pick_what_they_say_compiled_and_asked_for():
+def test_known_parameters_pick_what_they_say_in_a_run():
     """The mean of the first feature rises most by the largest one."""
     log = run_seeds(seed_keys(0, 1), TASK, SETUP).log
     left = [row for row in range(len(X)) if row not in log.start[0]]
     expected = sorted(left, key=lambda row: -float(X[row, 0]))[:6]
     assert log.indices[0].reshape(-1).tolist() == expected
+
+
+@pytest.mark.slow
+def test_known_parameters_pick_the_same_in_a_campaign():
+    log = run_seeds(seed_keys(0, 1), TASK, SETUP).log
     campaign = Campaign(KEY, CENTERS, QUERY, X, capacity=10, num_classes=CLASSES)
     campaign.tell(log.start[0], np.asarray(Y)[log.start[0]])
-    assert list(campaign.ask(2)) == expected[:2]
+    assert list(campaign.ask(2)) == log.indices[0, 0].tolist()
+
+
+def test_of_fewer_than_three_labeled_rows_nothing_is_learned():
+    size = lambda key, rows, data, masks, validation: masks.sum(1)
+    rank = ranked_subsets(size, lambda key, tasks: jnp.ones(2), num_subsets=2)
+    of = jax.jit(lambda weight: rank(KEY, jnp.eye(4), Data(jnp.eye(4), jnp.zeros(4, int), weight)))
+    assert np.isnan(of(jnp.array([1.0, 1.0, 0.0, 0.0]))).all()
+    assert (of(jnp.array([1.0, 1.0, 1.0, 0.0])) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: unwrap(learned_utility)(SETS, bilevel_ranker(SETS)), "expected ranked_subsets"),
+        (lambda: unwrap(ranked_subsets)(CENTERS, bilevel_ranker(SETS)), "trained.learner. makes"),
+        (lambda: unwrap(trained)(SETS), "expected a Learner"),
+        (lambda: unwrap(bilevel_ranker)(CENTERS), "expected a function of sets"),
+        (lambda: unwrap(interpolated)(trained(CENTERS), 2, SETS), "a utility and a Learner"),
+    ],
+)
+def test_parts_of_another_kind(make, words):
+    with pytest.raises(TypeError, match=words):
+        make()
 
 
 @pytest.mark.slow

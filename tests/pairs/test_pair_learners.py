@@ -58,13 +58,24 @@ def by_hand(k, told, y):
     return d @ f, d @ covariance @ d.T
 
 
+CONSTANT = gpjax.mean_functions.Constant
+
+
+@jax.jit
+def ask_pairs(posterior):
+    """Predictions of all pairs, and the posterior covariance of the first with each."""
+    embedded = posterior.embed(X[PAIRS])
+    first = jax.tree.map(lambda leaf: leaf[0], embedded)
+    return posterior.predict(X[PAIRS]), jax.vmap(lambda other: posterior.kernel(first, other))(embedded)
+
+
 def test_process_of_pairs_is_that_of_rewards_and_classification_of_differences():
     from bal.learners.gp import gp_classification, process
 
     with jax.enable_x64(True):
         linear = process(gpjax.kernels.Linear(variance=1.7))
-        found = fit(gp_reward(linear), DATA)
-        of_pairs = jax.jit(lambda p: p.predict(X[PAIRS]))(found)
+        found = fit(gp_reward(process(gpjax.kernels.Linear(variance=1.7), mean=CONSTANT(3.0))), DATA)
+        of_pairs, column = ask_pairs(found)
         differences = fit(gp_classification(linear), DATA._replace(x=X[TOLD[:, 0]] - X[TOLD[:, 1]]))
         of_differences = jax.jit(lambda p: p.predict(jnp.asarray(X[PAIRS[:, 0]] - X[PAIRS[:, 1]])))(differences)
         for ours, theirs in zip(of_pairs, of_differences):
@@ -72,19 +83,18 @@ def test_process_of_pairs_is_that_of_rewards_and_classification_of_differences()
         mean, covariance = by_hand(1.7 * X @ X.T, TOLD, Y)
         np.testing.assert_allclose(of_pairs.mean[:, 0], mean, atol=1e-8)
         np.testing.assert_allclose(of_pairs.variance[:, 0], np.diag(covariance), atol=1e-8)
+        np.testing.assert_allclose(column, covariance[0], atol=1e-8)
 
-        smooth = fit(
-            gp_reward(process(gpjax.kernels.RBF(lengthscale=0.8), mean=gpjax.mean_functions.Constant(3.0))), DATA
-        )
+
+@pytest.mark.slow
+def test_a_smooth_process_of_pairs_is_that_of_rewards():
+    from bal.learners.gp import process
+
+    with jax.enable_x64(True):
+        smooth = fit(gp_reward(process(gpjax.kernels.RBF(lengthscale=0.8), mean=CONSTANT(3.0))), DATA)
         apart = ((X[:, None] - X[None]) ** 2).sum(2)
         mean, covariance = by_hand(np.exp(-0.5 * apart / 0.8**2), TOLD, Y)
-        ask = jax.jit(
-            lambda p: (
-                p.predict(X[PAIRS]),
-                jax.vmap(lambda b: p.kernel(jax.tree.map(lambda l: l[0], p.embed(X[PAIRS])), b))(p.embed(X[PAIRS])),
-            )
-        )
-        latent, column = ask(smooth)
+        latent, column = ask_pairs(smooth)
         np.testing.assert_allclose(latent.mean[:, 0], mean, atol=1e-8)
         np.testing.assert_allclose(latent.variance[:, 0], np.diag(covariance), atol=1e-8)
         np.testing.assert_allclose(column, covariance[0], atol=1e-8)
