@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from bal.acquisition.information import bald
 from bal.acquisition.kinds import check_multi_label
 from bal.method import method
-from bal.numerics import LOG_FLOOR, at_least, in_chunks, logmeanexp, rows_per_block
+from bal.numerics import LOG_FLOOR, at_least, dot, in_chunks, logmeanexp, rows_per_block
 from bal.numerics.divergence import divergence
 from bal.typing import MultiLabel
 
@@ -95,8 +95,7 @@ def joint_labels_bald(prediction: MultiLabel) -> Float[Array, "N"]:
 
     def block(some: MultiLabel) -> Float[Array, "n"]:
         absent, present = _halves(some)
-        each = lambda labels, half: jnp.einsum("sg,nkg->nks", labels, half, precision="highest")
-        return bald(each(has, present) + each(1 - has, absent))
+        return bald(dot(present, jnp.asarray(has.T)) + dot(absent, jnp.asarray(1 - has.T)))
 
     return in_chunks(block, prediction, rows_per_block(num_draws * len(has) * 4, _BYTES))
 
@@ -134,12 +133,11 @@ def sampled_labels_bald(num_samples: int = 32) -> Callable[[MultiLabel], Float[A
         def block(some: MultiLabel) -> Float[Array, "n"]:
             absent, present = _halves(some)
             has = below[None, None].astype(absent.dtype) < jnp.exp(present)[:, :, None]  # [n, K, S, G]
-            each = lambda labels, half: jnp.einsum(
-                "nksg,njg->jnks", labels.astype(half.dtype), half, precision="highest"
-            )
-            log_p = each(has, present) + each(~has, absent)  # of each set under every draw j
-            ratio = log_p - logmeanexp(log_p, 0)[None]
-            return divergence(jnp.expm1(ratio)).mean((0, 2, 3))
+            sets = has.reshape(len(absent), -1, num_labels).astype(absent.dtype)
+            each = lambda labels, half: dot(labels, half.transpose(0, 2, 1))  # [n, K S, J]
+            log_p = each(sets, present) + each(1 - sets, absent)  # of each set under every draw j
+            ratio = log_p - logmeanexp(log_p, 2)[..., None]
+            return divergence(jnp.expm1(ratio)).mean((1, 2))
 
         size = rows_per_block(num_draws * num_samples * (num_draws + num_labels) * 4, _BYTES)
         return in_chunks(block, prediction, size)

@@ -16,15 +16,17 @@ import jax.numpy as jnp
 from rich.console import Console
 
 from bal import acquisition
-from bal.typing import Gaussian, Latent
+from bal.typing import Gaussian, Latent, MultiLabel
 from experiments.benchmarks.timing import at_least, compiled, least_seconds, start, table
 
-SLOW = ("hyperparameter_bald", "mixture_bald")
-"""Quadratures over pairs of draws, timed on a hundredth of the rows."""
+SLOW = ("hyperparameter_bald", "joint_labels_bald", "mixture_bald", "sampled_labels_bald")
+"""Quadratures over pairs of draws and sets of labels, timed on a hundredth of the rows."""
 MADE: dict[str, Callable] = {
     "alc": lambda rows: acquisition.alc(
         rows.mean, rows.variance.mean(-1), rows.noise.mean(-1)
     ),  # targets stand for draws
+    "over_labels": acquisition.over_labels(acquisition.bald),
+    "sampled_labels_bald": acquisition.sampled_labels_bald(4),
     "straddle": acquisition.straddle(0.5),
 }
 """Those that are not a function of predictions as they stand."""
@@ -64,7 +66,8 @@ def functions(config: Config) -> dict[str, tuple[Callable, tuple]]:
         jax.random.normal(jax.random.key(0), (config.rows, config.draws, config.classes)), -1
     )
     gaussian = Gaussian(*jax.random.uniform(jax.random.key(1), (3, config.rows, config.draws), minval=0.1))
-    kinds = (log_probs, gaussian, Latent(gaussian.mean, gaussian.variance))
+    labels = MultiLabel(log_probs[..., : min(config.classes, 8)])
+    kinds = (log_probs, gaussian, Latent(gaussian.mean, gaussian.variance), labels)
     found: dict[str, tuple[Callable, tuple]] = {"exp": (jnp.exp, (log_probs,))}
     for name in acquisition.__all__:
         if "epig" in name or name in OTHERS:

@@ -8,7 +8,7 @@ import pytest
 from cases import ACQUISITIONS, predictions
 
 from bal import acquisition
-from bal.typing import Gaussian, Latent
+from bal.typing import Gaussian, Latent, MultiLabel
 
 KINDS = {kind: predictions(kind, rows=2) for kind in ("log_probs", "gaussian", "latent")}
 SAYS = {
@@ -39,7 +39,13 @@ TARGETS = {  # scores that take targets or further arrays, and what is handed in
 }
 COVARIANCES = {"alc", "covariance_epig", "functional_epig"}  # take arrays, not predictions
 OF_SCORES = {"over_outputs", "standard_error"}  # take what their score takes
-DIRECT = sorted(set(ACQUISITIONS) - COVARIANCES - OF_SCORES)
+OF_LABELS = {
+    "joint_labels_bald": acquisition.joint_labels_bald,
+    "labels_bald": acquisition.labels_bald,
+    "over_labels": acquisition.over_labels(acquisition.bald),
+    "sampled_labels_bald": acquisition.sampled_labels_bald(4),
+}
+DIRECT = sorted(set(ACQUISITIONS) - COVARIANCES - OF_SCORES - set(OF_LABELS))
 
 
 def as_users_call(name):
@@ -56,6 +62,17 @@ def test_kind_of_prediction_times_acquisition(name, kind):
     else:
         with pytest.raises(TypeError, match=f"^{name} {SAYS[wanted, kind]}"):
             score(KINDS[kind], *beside)
+
+
+@pytest.mark.parametrize("name", OF_LABELS)
+def test_scores_of_several_labels(name):
+    score, log_odds = inspect.unwrap(OF_LABELS[name]), KINDS["log_probs"]
+    assert jax.eval_shape(score, MultiLabel(log_odds)).shape == (2,)
+    for kind, instead in (("log_probs", "bald"), ("gaussian", "gaussian_bald"), ("latent", "probit_bald")):
+        with pytest.raises(TypeError, match=f"^{name} needs a MultiLabel of .*; got .* {instead}$"):
+            score(KINDS[kind])
+    with pytest.raises(ValueError, match=rf"^{name} needs .*; got shape \(2, 4\): add the axis of draws"):
+        score(MultiLabel(log_odds[:, 0]))
 
 
 @pytest.mark.parametrize(("name", "targets"), [(name, rest) for name, rest in TARGETS.items() if name != "jepig"])
