@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from bal.learners.settings import check_count, named
 from bal.loop.checks import check_rows
@@ -81,4 +82,4 @@ def check_pair_ids(pairs: Any, num_items: int) -> None:
 
 def is_known(leaf: Any) -> bool:
     """Whether numbers can be looked at, outside of a trace."""
-    return not isinstance(leaf, jax.core.Tracer)
+    return not isinstance(leaf, Tracer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,9 +70,10 @@ def run_pairs(key: PRNGKey, task: Task, setup: PairSetup) -> PairRun:
     check_setup(setup)
     if not callable(task.oracle):
         raise TypeError(f"expected a function of pairs, got {named(task.oracle)}; write simulated_answers(rewards)")
-    of = task.oracle.args[0] if getattr(getattr(task.oracle, "func", None), "func", None) is _answer else None
-    if of is not None and len(of) != num_items(task.pool):
-        raise ValueError(f"expected a reward of every item, {num_items(task.pool)}, got {len(of)}; give as many")
+    oracle: Any = task.oracle
+    simulated = isinstance(oracle, Partial) and getattr(oracle.func, "func", None) is _answer
+    if simulated and len(oracle.args[0]) != num_items(task.pool):
+        raise ValueError(f"expected a reward of each of {num_items(task.pool)} items, got {len(oracle.args[0])}")
     items, learner = jax.tree.map(jnp.asarray, task.pool), setup.learner
     if task.start is None:
         start = draw_pairs(round_key(key, 0, START), items, empty_log(0).pairs, setup.num_initial)

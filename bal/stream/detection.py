@@ -45,7 +45,8 @@ def ddm(min_labels: int = 30, warning: float = 2.0, drift: float = 3.0) -> Detec
 
     With ``s = sqrt(p (1 - p) / n)`` and the lowest ``p_min + s_min`` seen so far there is a warning where
     ``p + s > p_min + 2 s_min`` and a drift where it is above ``p_min + 3 s_min``. The present concept then began with
-    the warning, and counting starts anew. A warning that passes is forgotten.
+    the warning, and counting starts anew. A warning that passes is forgotten. After labels without any error, at least
+    `min_labels`, ``p_min + s_min`` is 0 and the first error is a drift.
 
     Args:
       min_labels: labels before anything is said.

@@ -368,7 +368,7 @@ def test_settings_that_cannot_be_meant():
         ({"start": np.array([[0, 12]])}, "among 0 to 11"),
         ({"start": np.array([[1, 1]])}, "two different items"),
         ({"start": np.array([0, 1])}, r"\[m, 2\] whole numbers"),
-        ({"oracle": simulated_answers(REWARDS[:5])}, "a reward of every item, 12, got 5"),
+        ({"oracle": simulated_answers(REWARDS[:5])}, "a reward of each of 12 items, got 5"),
         ({"pool": Items(X, np.zeros(5, int))}, "the group of every item"),
         ({"pool": Items(X, np.full(N, 3), np.zeros((2, 2), np.float32))}, "item 0 answers prompt 3, but there are 2"),
         ({"pool": Items(X, np.zeros(N, int), np.full((1, 2), np.nan, np.float32))}, "finite features of prompts"),

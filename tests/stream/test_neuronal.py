@@ -1,7 +1,7 @@
 """NeurONAL-S against its algorithm in plain float64, and what its threshold and its memory promise."""
 
 import math
-from functools import partial
+from functools import cache, partial
 from inspect import unwrap
 
 import jax
@@ -43,11 +43,18 @@ def phi(weights, x):
     return rows / np.where(norm > 0, norm, 1)
 
 
-def by_hand(method, num_labels, pseudo_weight):
+@cache
+def first_networks():
+    """Of these sizes, whatever the threshold."""
+    method = neuronal_s(CLASSES, constant_gap(GAP), **SIZES)
+    networks = jax.device_get(jax.jit(method.init)(jax.random.split(KEY)[0], X[0]).networks)
+    return [[np.float64(leaf) for leaf in one] for one in networks]
+
+
+def by_hand(num_labels, pseudo_weight):
     """The algorithm as written; only first weights and drawn positions are those of the method."""
-    key_init, key_rows = jax.random.split(KEY)
-    first = jax.jit(method.init)(key_init, X[0]).networks
-    f1, f2 = ([np.float64(leaf) for leaf in one] for one in first)
+    key_rows = jax.random.split(KEY)[1]
+    f1, f2 = first_networks()
     x, memory, count = np.float64(X), [None] * SIZES["capacity"], 0
     log = {"asked": [], "prediction": [], "score": []}
     for t in range(T):
@@ -79,7 +86,7 @@ def test_a_stream_is_the_algorithm_as_written(pseudo_weight, num_labels):
     method = neuronal_s(CLASSES, constant_gap(GAP), pseudo_weight=pseudo_weight, **SIZES)
     run = jax.jit(partial(run_stream, method=method, budget=total(num_labels)))
     found = jax.device_get(run(KEY, X, Y))
-    log, networks, memory = by_hand(method, num_labels, pseudo_weight)
+    log, networks, memory = by_hand(num_labels, pseudo_weight)
     assert found.log.asked.tolist() == log["asked"]
     assert found.log.prediction.tolist() == log["prediction"]
     np.testing.assert_allclose(found.log.score, log["score"], atol=1e-4)
@@ -114,7 +121,7 @@ def test_a_constant_gap_stops_the_questions_at_the_time_of_the_theory(gap):
 def test_networks_that_do_not_move_ask_until_then():
     """One row again and again: the gap stays, and questions stop between the rows 30 and 31."""
     width = math.sqrt(CLASSES) + math.sqrt(2 * math.log(3 * 60 / 0.1))
-    _, (f1, f2), _ = by_hand(neuronal_s(CLASSES, constant_gap(GAP), **SIZES), 0, 0.0)
+    _, (f1, f2), _ = by_hand(0, 0.0)
     _, e1 = network(f1, np.float64(X[:1]))
     scores = np.sort((e1 + network(f2, phi(f1, np.float64(X[:1])))[1])[0])
     gamma = float((scores[1] - scores[0]) * math.sqrt(30.5) / (2 * width))

@@ -214,6 +214,14 @@ def test_split_asks_by_chance_and_by_rule():
     assert expected[-1] > 240  # where labels became random
 
 
+@pytest.mark.parametrize("num_right", [29, 30])
+def test_the_first_error_after_none_is_a_drift(num_right):
+    detector, row = ddm(), jnp.arange(31)
+    update = lambda state, time: (detector.update(state, time == num_right, time), None)
+    last = jax.jit(lambda row: jax.lax.scan(update, detector.init(), row)[0])(row)
+    assert detector.since(last) == (30 if num_right == 30 else 0)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -47,7 +47,7 @@ MEANS = StreamMethod(_init, _decide, _update, CLASSES)
 @pytest.fixture(scope="module")
 def stream():
     run = jax.jit(run_stream, static_argnums=(3, 4))
-    return lambda y, budget=None, key=KEY: jax.tree.map(np.asarray, run(key, X, y, MEANS, budget))
+    return lambda y, budget=None, key=KEY, x=X: jax.tree.map(np.asarray, run(key, x, y, MEANS, budget))
 
 
 def test_labels_that_were_not_asked_are_never_read(stream):
@@ -139,13 +139,13 @@ def test_total_stops():
     assert spending(unlimited(), np.ones(9, bool))[0].all()
 
 
-def test_seeds_are_runs():
+def test_seeds_are_runs(stream):
     keys = seed_keys(0, 3)
     orders = np.stack([np.random.default_rng(seed).permutation(T) for seed in range(3)])
-    runs = run_stream_seeds(keys, X[orders], Y[orders], MEANS, total(9), axes=(0, 0))
-    assert runs.log.asked.sum(1).tolist() == [9, 9, 9]
-    one = jax.jit(run_stream, static_argnums=(3, 4))(keys[1], X[orders[1]], Y[orders[1]], MEANS, total(9))
-    for ours, its in zip(runs.log[:4], one.log[:4], strict=True):
+    runs = run_stream_seeds(keys, X[orders], Y[orders], MEANS, share_of_rows(0.3), axes=(0, 0))
+    assert runs.log.asked.shape == (3, T)
+    one = stream(Y[orders[1]], share_of_rows(0.3), keys[1], X[orders[1]])[0]
+    for ours, its in zip(runs.log[:4], one[:4], strict=True):
         np.testing.assert_array_equal(ours[1], its)
     assert (runs.log.score[0] != runs.log.score[1]).any()
 
