@@ -18,6 +18,7 @@ from bal.pool import num_rows, take
 from bal.query import inputs
 from bal.query.rows import predict
 from bal.selection import transformed
+from bal.strategies.categories import category
 from bal.typing import (
     Candidates,
     ContextFunction,
@@ -42,6 +43,7 @@ class Told(NamedTuple):
     answered: Bool[Array, "L"]
 
 
+@category("hybrid")
 @method
 def bilevel(
     rule: Select = softmax_coreset(),  # noqa: B008 - a value

@@ -17,6 +17,7 @@ from bal.pool.labeled import is_waiting
 from bal.pool.over import take
 from bal.query.funnel import all_equal, is_scores
 from bal.query.rows import predictions
+from bal.strategies.categories import category
 from bal.typing import Candidates, Over, Pool, Posterior, PRNGKey, PyTree, Query, Round, Selection, Stage
 
 PROPOSE, DRAW, ROW = 0, 1, 2
@@ -47,6 +48,7 @@ class _Now(NamedTuple):
     trust: Trust
 
 
+@category("learned")
 @method
 def bandit(*arms: Query, num_rounds: int, estimate: Callable = importance_weighted, delta: float = 0.1) -> Query:
     """Active learning by learning (ALBL): every pick asks an arm that EXP4.P draws, one query or a uniform draw.

@@ -18,6 +18,7 @@ from bal.pool.labeled import is_answered
 from bal.pool.over import take
 from bal.query.rows import predict
 from bal.selection.ranking import best
+from bal.strategies.categories import category
 from bal.typing import Candidates, Over, Posterior, PRNGKey, PyTree, Query, Round, Select, Selection, Stage
 
 SIGNALS = ("entropy", "margin", "least confidence", "bald", "distance to labels", "distance to pool")
@@ -61,6 +62,7 @@ def new_policy(key: PRNGKey, num_hidden: int = 8) -> Policy:
     return Policy(skip, hidden, jnp.zeros(num_hidden), out)
 
 
+@category("learned")
 @method
 def learned_policy(policy: Policy) -> Query:
     """The rows that a meta-learned network scores highest: `policy_scores` of `row_signals`. A reconstruction.

@@ -21,6 +21,7 @@ from bal.pool.labeled import is_covered, training_set
 from bal.pool.over import take
 from bal.query import inputs
 from bal.query.rows import predict
+from bal.strategies.categories import category
 from bal.typing import Data, Over, Posterior, PRNGKey, PyTree, Query, Round, RowFunction, Stage
 
 Rank = Callable[[PRNGKey, Float[Array, "L E"], Data], PyTree]
@@ -158,6 +159,7 @@ def labeled_sum(sets: SetFunction, rank: Rank, features: RowFunction) -> Callabl
     return context
 
 
+@category("learned")
 @method
 def learned_utility(
     sets: SetFunction, rank: Rank, features: RowFunction = inputs, epsilon: float | None = None
