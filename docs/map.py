@@ -47,9 +47,9 @@ def by_category() -> dict[str, list[str]]:
 
 def source(name: str) -> str:
     """The papers at the end of a recipe's docstring, without their titles."""
-    last = re.split(r"\n\s*\n", inspect.cleandoc(marked()[name].__doc__ or ""))[-1]
-    papers = re.findall(r"(?:^|[;.]\s+|, as in |, and )?(?<!\w)((?:[A-Z][^\W\d_][^;\"\d]*?)\s\d{4})\b", " ".join(last.split()))
-    return "; ".join(papers) if re.match(r"[A-Z].* \d{4}", " ".join(last.split())) else ""
+    last = " ".join(re.split(r"\n\s*\n", inspect.cleandoc(marked()[name].__doc__ or ""))[-1].split())
+    papers = re.findall(r"(?:^|[;.]\s+|, as in |, and )?(?<!\w)((?:[A-Z][^\W\d_][^;\"\d]*?)\s\d{4})\b", last)
+    return "; ".join(papers) if re.match(r"[A-Z].* \d{4}", last) else ""
 
 
 def called(name: str) -> str:
