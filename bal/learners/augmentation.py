@@ -47,7 +47,7 @@ def hide(rate: float) -> Augment:
 def shift(pixels: int) -> Augment:
     """Images ``[n, H, W, ...]`` moved by up to `pixels` in each direction, 0 coming in.
 
-    Raises ValueError for less than 1 pixel.
+    Raises ValueError for less than 1 pixel, and when called on what is no images.
 
     >>> shift(1)(jax.random.key(0), jnp.ones((4, 8, 8, 1))).shape
     (4, 8, 8, 1)
@@ -55,6 +55,8 @@ def shift(pixels: int) -> Augment:
     check_count("pixels", pixels)
 
     def move(key: PRNGKey, x: Array) -> Array:
+        if x.ndim < 3:
+            raise ValueError(f"shift moves images [n, H, W, ...], got shape {x.shape}; reshape the inputs of the pool")
         pad = ((pixels, pixels), (pixels, pixels), *((0, 0),) * (x.ndim - 3))
 
         def one(by: Array, image: Array) -> Array:

@@ -19,8 +19,9 @@ from bal.learners.training import check_training, map_members, train
 from bal.method import method
 from bal.typing import Data, Learner, PRNGKey, PyTree
 
-PENALTY = 3
-"""Which key of a member draws unlabeled rows and changes inputs: after those of `ensemble`."""
+PENALTY, LABELED = 3, 4
+"""Which key of a step draws and changes unlabeled rows, and which key of that one changes labeled ones, so that no
+change shares numbers with the dropout of a step."""
 
 
 @method
@@ -46,7 +47,8 @@ def fixmatch(
         scale · mean_u 1[max_c q_uc >= threshold] · (-log p(argmax_c q_uc | strong(u))),   q_u = p(· | weak(u)),
 
     where q is of the same weights without dropout, and no gradient goes through it. At the start next to no row is sure
-    enough; so the network first learns the labels and then what follows from them.
+    enough; so the network first learns the labels and then what follows from them, which takes several times the steps
+    that the labels alone take: cut short, it is no better than they, or worse.
 
     "Lite": the optimizer has no cosine schedule, predictions are of the last weights and not of their moving average,
     and running statistics (batch norm) are of the labeled rows alone.
@@ -104,7 +106,8 @@ def fixmatch(
         draw = _unlabeled(data)
 
         def loss(params: PyTree, x: PyTree, y: PyTree, key: PRNGKey) -> tuple[Array, PyTree]:
-            key_weak, key_penalty = jax.random.fold_in(key, 0), jax.random.fold_in(key, PENALTY)
+            key_penalty = jax.random.fold_in(key, PENALTY)
+            key_weak = jax.random.fold_in(key_penalty, LABELED)
             outputs, moved = training_pass(network, params, weak(key_weak, x), key)
             each = categorical.loss(outputs, y)  # a mean over rows whose weights sum to 1: what is added stays as it is
             return each + scale * penalty(params, draw, ratio * len(each), key_penalty), moved
@@ -145,6 +148,7 @@ def _drawn(x: PyTree, first: Array, num_usable: Array, key: PRNGKey, num_rows: i
 
 
 def _check_sure(threshold: Any, strong: Any, weak: Any) -> None:
+    check_factor("threshold", threshold)
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"threshold is a probability, got {threshold}; 0.95 is usual, 0 takes every pseudo-label")
     for name, augment in (("strong", strong), ("weak", weak)):

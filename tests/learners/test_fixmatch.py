@@ -9,6 +9,7 @@ import pytest
 from scipy import special
 
 from bal import learners, strategies
+from bal.learners.networks import Network
 from bal.loop import Campaign, run_eager
 from bal.pool import make_pool, streamed
 from bal.typing import Data, Setup, Task
@@ -129,6 +130,34 @@ def test_the_pool_teaches_what_labels_alone_do_not():
     assert found <= 0.8 < 1 == wanted, (found, wanted)
 
 
+def test_changes_and_dropout_share_no_numbers():
+    """The keys of one step: what the network is given and folds layer numbers into, and what the changes are given."""
+    given, changed = [], []
+
+    def note(keys, key):
+        jax.debug.callback(lambda data: keys.append(np.asarray(data)), jax.random.key_data(key))
+
+    def train(params, x, key):
+        note(given, key)
+        return x @ params["out"], None
+
+    def change(key, x):
+        note(changed, key)
+        return x
+
+    network = Network(lambda key, x: {"out": jnp.eye(2)}, lambda params, x: (x @ params["out"], x), train=train)
+    sizes = {"num_steps": 1, "minibatch_size": 2, "optimizer": optax.sgd(0.1)}
+    learner = learners.fixmatch(network, 1, strong=change, weak=change, **sizes)
+    jax.block_until_ready(fit(learner, learner.init(KEY, DATA), DATA))
+    jax.effects_barrier()
+    folded = jax.jit(lambda key: jax.vmap(lambda layer: jax.random.fold_in(key, layer))(jnp.arange(5)))
+    layers = [np.asarray(jax.random.key_data(folded(jax.random.wrap_key_data(key)))) for key in given]
+    seen = [tuple(key) for key in (*np.concatenate(layers), *changed)]
+    assert len(changed) == 3
+    assert len(given) == 2
+    assert len(set(seen)) == len(seen)
+
+
 def test_drivers_hand_over_the_pool():
     """A fit that adds up what it was given: from a Python loop over a streamed pool, and in a campaign."""
 
@@ -157,6 +186,7 @@ def test_drivers_hand_over_the_pool():
         (lambda: learners.fixmatch(learners.linear(2), 1, strong=twice, threshold=1.5), ValueError, "a probability"),
         (lambda: learners.fixmatch(learners.linear(2), 0, strong=twice), ValueError, "num_members must be at least 1"),
         (lambda: learners.jitter(-1.0), ValueError, "scale must be finite"),
+        (lambda: learners.shift(1)(KEY, jnp.ones((2, 4))), ValueError, "shift moves images"),
         (lambda: learners.shift(0), ValueError, "pixels must be at least 1"),
     ],
 )
