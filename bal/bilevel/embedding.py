@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -21,6 +22,24 @@ from bal.pool import as_rows, num_rows
 from bal.typing import Data, PRNGKey, PyTree, RowFunction
 
 
+def finite_rows(x: PyTree) -> PyTree:
+    """The rows without NaN and infinities, on the host.
+
+    Raises:
+      ValueError: there are none.
+
+    >>> finite_rows([[1.0], [float("nan")]]).tolist()
+    [[1.0]]
+    """
+    x = as_rows(x)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(x)]
+    size = num_rows(x)
+    finite = np.all([np.isfinite(leaf).all(tuple(range(1, leaf.ndim))) for leaf in leaves], 0)
+    if not size or not finite.any():
+        raise ValueError(f"expected rows to learn from, got {size}, none of them finite; give inputs of the pool")
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[finite], x)
+
+
 @method
 def principal_components(x: Any, num_components: int) -> Features:
     """The first principal components of rows ``x [N, ...]``, each divided by its standard deviation (whitened).
@@ -29,10 +48,11 @@ def principal_components(x: Any, num_components: int) -> Features:
     label first.
 
     Args:
-      x: rows to take the directions from; num_components: how many, at most N and the number of inputs.
+      x: rows to take the directions from, but for those that are not finite.
+      num_components: how many, at most N and the number of inputs.
 
     Raises:
-      ValueError: more components than rows or inputs.
+      ValueError: more components than finite rows or inputs.
 
     >>> import numpy as np
     >>> x = np.array([[3.0, 0.1], [-3.0, 0.1], [0.0, -0.2]])
@@ -41,7 +61,8 @@ def principal_components(x: Any, num_components: int) -> Features:
 
     Pearson 1901, "On Lines and Planes of Closest Fit to Systems of Points in Space".
     """
-    rows = jnp.asarray(as_rows(x), float).reshape(num_rows(x), -1)
+    rows = jnp.asarray(finite_rows(x), float)
+    rows = rows.reshape(len(rows), -1)
     if not 1 <= check_count("num_components", num_components) <= min(rows.shape):
         raise ValueError(f"{rows.shape[0]} rows of {rows.shape[1]} inputs have no {num_components} components")
     mean = rows.mean(0)
@@ -97,7 +118,8 @@ def contrastive(
     Use it when an input can be changed without changing its label, and principal components do not see classes.
 
     Args:
-      x: rows, no labels; network: its outputs are compared, its features returned.
+      x: rows, no labels; those that are not finite teach nothing.
+      network: its outputs are compared, its features returned.
       augment: ``key, x -> x``, as `bal.learners.jitter`, `hide` or `shift`, or several `in_turn`.
       temperature: of the softmax over the other views.
       optimizer: Adam at 1e-3 unless given; num_steps, minibatch_size: length of the training, rows M of a step.
@@ -120,11 +142,14 @@ def contrastive(
     """
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
     check_training(network, num_steps, minibatch_size, optimizer, lambda *_: None, categorical)
+    if not callable(augment):
+        raise TypeError(f"augment changes inputs, key, x -> x, got {augment!r}; use jitter(0.1), hide(0.3), shift(2)")
+    check_count("minibatch_size", minibatch_size, least=2)
     if not 0 < temperature < float("inf"):
         raise ValueError(f"temperature must be positive and finite, got {temperature}; 0.5 is usual")
 
     key = jax.random.key(key) if isinstance(key, int) else key
-    x = jax.tree.map(jnp.asarray, as_rows(x))
+    x = jax.tree.map(jnp.asarray, finite_rows(x))
     params = _learned(key, x, network, augment, temperature, optimizer, num_steps, minibatch_size)
     return lambda x: _features(network, params, x)
 

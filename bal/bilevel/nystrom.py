@@ -59,7 +59,7 @@ def nystrom(x: PyTree, num_landmarks: int = 200, kernel: KernelOf = ntk(1), *, k
       key: of the draw, or a seed.
 
     Raises:
-      ValueError: no landmarks.
+      ValueError: no landmarks, no rows.
 
     >>> import numpy as np
     >>> x = np.eye(3, dtype=np.float32)
@@ -70,6 +70,8 @@ def nystrom(x: PyTree, num_landmarks: int = 200, kernel: KernelOf = ntk(1), *, k
     Williams and Seeger 2001, "Using the Nyström Method to Speed Up Kernel Machines".
     """
     x = as_rows(x)
+    if not num_rows(x):
+        raise ValueError("expected rows to draw landmarks from, got none; give inputs of the pool")
     size = min(check_count("num_landmarks", num_landmarks), num_rows(x))
     key = jax.random.key(key) if isinstance(key, int) else key
     drawn = jax.random.choice(key, num_rows(x), (size,), replace=False)

@@ -37,8 +37,14 @@ class Parts(NamedTuple):
 
 
 def parts_of(rule: str, candidates: Candidates, batch_size: int) -> Parts:
-    """What a rule needs of its candidates; ValueError if they are no `Targeted` rows."""
+    """What a rule needs of its candidates; ValueError if they are no `Targeted` rows of two axes."""
     check_type(rule, candidates.rows, Targeted)
+    shapes = [jnp.shape(leaf) for leaf in candidates.rows]
+    if [len(shape) for shape in shapes] != [2, 2]:
+        raise ValueError(
+            f"{rule} works on features [n, F] and targets [n, C], got shapes {shapes[0]} and {shapes[1]}: class "
+            "numbers are jax.nn.one_hot(y, C), real labels y[:, None]"
+        )
     pool, finite = _cleared(candidates.rows)
     dtype = pool.features.dtype
     empty = Targeted(*(jnp.zeros((batch_size, leaf.shape[1]), dtype) for leaf in pool))

@@ -48,7 +48,8 @@ def weighted_coreset(
       num_steps, rate: steps of Adam after each pick, and their size in units of weight.
 
     Raises:
-      ValueError: a setting out of range, or fewer rows than are to be kept.
+      ValueError: a setting out of range, fewer rows than are to be kept, numbers that are not finite, targets that are
+        no distributions ``[n, C]``.
 
     >>> x = jnp.array([[2.0], [2.1], [2.2], [-2.0], [-2.1], [-2.2]])
     >>> found = weighted_coreset(x, jnp.repeat(jnp.eye(2), 3, 0), 2, ridge=0.1)
@@ -65,7 +66,10 @@ def weighted_coreset(
             f"expected targets of the {len(features)} rows, of which 1 or more are kept, got {len(targets)} targets "
             f"and size={size}"
         )
-    return _weighted(jnp.asarray(features), jnp.asarray(targets), size, float(ridge), num_steps, float(rate))
+    features, targets = jnp.asarray(features), jnp.asarray(targets)
+    if not (jnp.isfinite(features).all() and jnp.isfinite(targets).all()):
+        raise ValueError("expected finite features and targets, got some that are not: leave their rows out")
+    return _weighted(features, targets, size, float(ridge), num_steps, float(rate))
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4, 5))

@@ -58,7 +58,7 @@ def packed_bits(bits: Any) -> UInt[np.ndarray, "n W"]:
     [[2, 0], [4, 0]]
     """
     bits = np.asarray(bits)
-    if bits.ndim != 2 or not ((bits == 0) | (bits == 1)).all():
+    if bits.ndim != 2 or not bits.shape[1] or not ((bits == 0) | (bits == 1)).all():
         raise ValueError(f"expected fingerprints [n, bits] of zeros and ones, got {bits.dtype} {list(bits.shape)}")
     whole = np.pad(bits.astype(bool), ((0, 0), (0, -bits.shape[1] % 32)))
     return np.packbits(whole, axis=1, bitorder="little").view(np.dtype("<u4")).astype(np.uint32)

@@ -78,8 +78,12 @@ def solve_burgers(
     >>> round(float(solve_burgers(start, jnp.array([0.1]), 0.1, 20).max()), 3)
     0.666
 
+    Raises ValueError for times that do not divide the steps.
+
     Kassam and Trefethen 2005, "Fourth-Order Time-Stepping for Stiff PDEs".
     """
+    if num_steps % num_times:
+        raise ValueError(f"expected num_times that divide num_steps, got {num_times} and {num_steps}")
     size, step = start.shape[1], time / num_steps
     number = jnp.arange(size // 2 + 1)
     wave = 2 * jnp.pi * number.astype(start.dtype)[None]

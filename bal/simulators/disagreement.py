@@ -4,7 +4,7 @@ from jaxtyping import Array, Float
 
 from bal.kernels.linear import covariance_features
 from bal.query.rows import predict
-from bal.typing import Posterior, PyTree
+from bal.typing import Gaussian, Posterior, PyTree
 
 
 def disagreement(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Array, "n KP"]:
@@ -22,7 +22,7 @@ def disagreement(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Arra
       x: rows of the pool.
 
     Raises:
-      ValueError: fewer than two draws.
+      ValueError: fewer than two draws, predictions that are no `Gaussian`.
 
     >>> from bal.typing import Gaussian, Learner
     >>> import jax.numpy as jnp
@@ -34,5 +34,8 @@ def disagreement(posterior: Posterior, context: PyTree, x: PyTree) -> Float[Arra
     Kirsch 2023, "Black-Box Batch Active Learning for Regression", whose kernel this is for one output.
     """
     del context
-    draws = covariance_features(predict(posterior, x).mean)
+    predicted = predict(posterior, x)
+    if not isinstance(predicted, Gaussian):
+        raise ValueError("disagreement is of Gaussian means, got other predictions; of classes take bal.query.features")
+    draws = covariance_features(predicted.mean)
     return draws.reshape(len(draws), -1)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from bal.typing import Posterior, PyTree
+from bal.typing import Gaussian, Posterior, PyTree
 
 
 def solution_errors(posterior: Posterior, test: tuple[PyTree, Float[Array, "M P"]]) -> dict[str, Array]:
@@ -20,7 +20,7 @@ def solution_errors(posterior: Posterior, test: tuple[PyTree, Float[Array, "M P"
       test: ``(x, y)``.
 
     Raises:
-      ValueError: labels of another shape than the predictions.
+      ValueError: labels of another shape than the predictions, predictions of another kind.
 
     >>> from bal.typing import Gaussian, Learner
     >>> one = jnp.ones((2, 3, 4))
@@ -32,7 +32,13 @@ def solution_errors(posterior: Posterior, test: tuple[PyTree, Float[Array, "M P"
     Musekamp et al. 2025, "Active Learning for Neural PDE Solvers", who average e_m and tell its quantiles.
     """
     x, y = test
-    mean = posterior.predict(x).mean.mean(1)
+    predicted = posterior.predict(x)
+    if not (isinstance(predicted, Gaussian) and predicted.mean.ndim == 3):
+        raise ValueError(
+            "solution_errors is for a Gaussian of several outputs, [M, K, P]; of one output and of classes take "
+            "bal.evaluation.regression() and classification()"
+        )
+    mean = predicted.mean.mean(1)
     if mean.shape != y.shape:
         raise ValueError(f"expected labels of shape {mean.shape}, one for each output, got {y.shape}")
     squared = jnp.mean((mean - y) ** 2, 1)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bal.loop.checks import check_predictions, kind_of
+from bal.pool import make_pool
 from bal.testing.faults import check_lowers, differ, expect, name_of, rows_of, traced
 from bal.testing.inputs import CLASSES, labeled_data
 from bal.typing import Data, Learner, PyTree
@@ -38,6 +39,8 @@ def check_learner(
     """
     own, name = data is not None, name_of(learner.fit)
     data = labeled_data(labels) if data is None else data
+    if learner.unlabeled and data.unlabeled is None:
+        data = data._replace(unlabeled=make_pool(data.x))
     key, trace = jax.random.key(0), (lambda f: f) if learner.host else jax.jit
     init = trace(learner.init)
     fit, predict = trace(learner.fit), trace(learner.predict)

@@ -69,7 +69,7 @@ def test_other_rows_are_named(rows):
         tanimoto(Candidates(rows, jnp.arange(3), jnp.ones(3) > 0, jnp.ones(3)))
 
 
-@pytest.mark.parametrize("bits", [np.full((2, 3), 0.5), np.ones(3), np.full((1, 2), np.nan)])
+@pytest.mark.parametrize("bits", [np.full((2, 3), 0.5), np.ones(3), np.ones((3, 0)), np.full((1, 2), np.nan)])
 def test_what_are_no_bits_is_refused(bits):
     with pytest.raises(ValueError, match="zeros and ones"):
         packed_bits(bits)

@@ -104,6 +104,7 @@ def test_problems_are_waves_as_said():
         (lambda: burgers(num_outputs=7), "divide"),
         (lambda: burgers(num_times=3), "divide"),
         (lambda: burgers(time=-1.0), "positive time"),
+        (lambda: solve_burgers(jnp.ones((1, 8)), jnp.ones(1), 1.0, 10, 3), "divide num_steps"),
         (lambda: interpolated(jnp.ones((1, 8)), 4), "at most 4 points"),
         (lambda: wave_problems(np.random.default_rng(0), 1, viscosity=(0.0, 1.0)), "positive viscosities"),
         (lambda: wave_problems(np.random.default_rng(0), 1, 4), "two points a wave"),

@@ -65,6 +65,16 @@ def test_errors_are_those_of_the_mean_over_members():
         solution_errors(Posterior(None, Learner(None, None, lambda state, x: gaussian)), (None, jnp.ones((50, 3))))
 
 
+@pytest.mark.parametrize("predicted", [jnp.zeros((4, 2, 3)), Gaussian(*[jnp.ones((4, 2))] * 3)])
+def test_predictions_of_another_kind_are_refused(predicted):
+    posterior = Posterior(None, Learner(None, None, lambda state, x: predicted))
+    with pytest.raises(ValueError, match="a Gaussian of several outputs"):
+        solution_errors(posterior, (None, jnp.ones((4, 3))))
+    if not isinstance(predicted, Gaussian):
+        with pytest.raises(ValueError, match="of Gaussian means"):
+            disagreement(posterior, None, jnp.ones((4, 1)))
+
+
 SOLVE = burgers(8, num_steps=60, num_points=32)
 MEANS = Learner(
     lambda key, data: jnp.zeros(data.y.shape[1]),

@@ -173,14 +173,22 @@ LEARNERS = {
 }
 
 
+def ten_rows():
+    task, weight = example_task(), (np.arange(10) < 6).astype(np.float32)
+    return jax.device_put(Data(np.asarray(task.pool.x)[:10], np.asarray(task.oracle)[:10], weight))
+
+
 @pytest.mark.parametrize("promise", LEARNERS)
 def test_a_learner(promise):
     parts, settings = LEARNERS[promise]
-    task = example_task()
-    weight = (np.arange(10) < 6).astype(np.float32)
-    data = jax.device_put(Data(np.asarray(task.pool.x)[:10], np.asarray(task.oracle)[:10], weight))
     with pytest.raises(Fault, match=promise):
-        check_learner(fixed(**parts), data=data, **settings)
+        check_learner(fixed(**parts), data=ten_rows(), **settings)
+
+
+def test_a_learner_of_the_pool_is_handed_one():
+    fit = lambda key, state, data: (MEANS(key, state, data) + 0 * data.unlabeled.x.sum()).astype(jnp.float16)
+    with pytest.raises(Fault, match="a state like that of `init`"):  # a fault that comes after many fits
+        check_learner(fixed(fit=fit, unlabeled=True), data=ten_rows(), keyed=False)
 
 
 X = np.arange(16, dtype=np.float32).reshape(8, 2)
@@ -208,6 +216,8 @@ def test_an_oracle_with_noise_of_its_row_passes():
         return x[:, 0] + jax.vmap(jax.random.normal)(keys)
 
     check_oracle(noisy, X)
+    with pytest.raises(ValueError, match="at least 8 rows, got 5"):
+        check_oracle(noisy, X[:5])
 
 
 def own_labels(task):
