@@ -1,5 +1,7 @@
 """Several labels a row, labels that nobody knows, and answers that are sets of classes."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,12 +27,20 @@ ANSWERS = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0.5, 1, 0], [0, 1, ABSTAIN
 TOLD = jnp.asarray(ANSWERS)
 
 
+@partial(jax.jit, static_argnums=0)
+def with_slopes(likelihood, outputs, y):
+    """The loss of each row, and its slopes in the outputs."""
+    loss = lambda outputs: (likelihood.loss(outputs, y).sum(), likelihood.loss(outputs, y))
+    slopes, each = jax.grad(loss, has_aux=True)(outputs)
+    return each, slopes
+
+
 def test_the_loss_is_that_of_each_label_that_was_told():
     p, told = 1 / (1 + np.exp(-np.asarray(OUTPUTS, float))), ANSWERS != ABSTAINED
     each = -ANSWERS * np.log(p) - (1 - ANSWERS) * np.log(1 - p)
     expected = np.where(told, each, 0).sum(1)
-    np.testing.assert_allclose(multi_label.loss(OUTPUTS, TOLD), expected, rtol=1e-5)
-    slopes = jax.grad(lambda outputs: multi_label.loss(outputs, TOLD).sum())(OUTPUTS)
+    loss, slopes = with_slopes(multi_label, OUTPUTS, TOLD)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
     np.testing.assert_allclose(slopes, np.where(told, p - ANSWERS, 0), atol=1e-6)
     with pytest.raises(ValueError, match=r"expected labels of shape \(6, 3\), one for each output, got \(6,\)"):
         multi_label.loss(OUTPUTS, TOLD[:, 0])
@@ -101,10 +111,11 @@ def test_sets_of_possible_classes_are_evidence():
     log_p = log_softmax(np.asarray(OUTPUTS[:4], float), -1)
     sizes = np.array([1, 2, 3, 1])
     expected = [-np.log(np.exp(log_p[n])[np.atleast_1d(one)].sum()) for n, one in enumerate(sets)]
-    np.testing.assert_allclose(evidence.loss(OUTPUTS[:4], jnp.asarray(rows)), expected + np.log(sizes), atol=1e-6)
-    assert abs(float(evidence.loss(OUTPUTS[2:3], jnp.asarray(rows[2:3]))[0]) - np.log(3)) < 1e-6  # says nothing
-    soft = jax.grad(lambda outputs: categorical.loss(outputs, jnp.asarray(rows)).sum())(OUTPUTS[:4])
-    slopes = jax.grad(lambda outputs: evidence.loss(outputs, jnp.asarray(rows)).sum())(OUTPUTS[:4])
+    outputs = np.asarray(OUTPUTS)[:4]
+    loss, slopes = map(np.asarray, with_slopes(evidence, outputs, rows))
+    np.testing.assert_allclose(loss, expected + np.log(sizes), atol=1e-6)
+    assert abs(loss[2] - np.log(3)) < 1e-6  # says nothing
+    soft = np.asarray(with_slopes(categorical, outputs, rows)[1])
     np.testing.assert_allclose(slopes[2], 0, atol=1e-6)
     assert np.abs(soft[2]).max() > 0.05  # as soft labels the same set asks for a third each
     np.testing.assert_allclose(slopes[np.array([0, 3])], soft[np.array([0, 3])], atol=1e-6)  # sets of one are labels

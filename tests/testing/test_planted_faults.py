@@ -254,6 +254,7 @@ def test_a_query_that_keeps_labels_to_itself():
         check_query(lambda task: by_labels(task.oracle), problem.CENTERS)
 
 
+@pytest.mark.slow  # as the example of `check_query` does
 def test_a_sound_query_passes():
     check_query(lambda task: by_score(bald), problem.CENTERS)
 
