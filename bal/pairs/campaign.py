@@ -137,8 +137,8 @@ class PairCampaign:
         if begins:
             self._state = _init(self._learner, round_key(self._key, 0, INIT), self._items, log)
         state = _fit(self._learner, round_key(self._key, self._asks, FIT), self._state, self._items, log)
-        first = Items(jax.tree.map(lambda leaf: leaf[:1], self._items.x))
-        if begins and abs(_rewards(self._learner, self._comparison, state, first)[0]) > SAME:
+        # the reward of the first item is its difference from itself
+        if begins and abs(_rewards(self._learner, self._comparison, state, self._items)[0]) > SAME:
             raise ValueError(
                 "this learner prefers an item to itself, so it is none of differences; use linear_reward, gp_reward, "
                 "or reward_network(...) in a learner of networks"

@@ -1,5 +1,7 @@
 """Drift, and how runs on streams are judged, from their definitions."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ def test_abrupt_and_recurring():
 
 
 def test_gradual_is_a_sigmoid():
-    found = np.asarray(concepts(KEY, 40_000, (0, 1), 10_000.0))
+    found = np.asarray(jax.jit(lambda key: concepts(key, 40_000, (0, 1), 10_000.0))(KEY))
     for start in range(0, 40_000, 4000):
         time = np.arange(start, start + 4000)
         expected = (1 / (1 + np.exp(-4 * (time - 20_000) / 10_000))).mean()
@@ -25,7 +27,7 @@ def test_gradual_is_a_sigmoid():
 
 def test_sea():
     concept = concepts(KEY, 8000, (0, 1, 2, 3))
-    clean, noisy = sea(KEY, concept, 0.0), sea(KEY, concept, 0.1)
+    clean, noisy = jax.jit(lambda key: (sea(key, concept, 0.0), sea(key, concept, 0.1)))(KEY)
     x = np.asarray(clean.x)
     assert 0 <= x.min() < x.max() <= 10
     theta = np.repeat([8.0, 9.0, 7.0, 9.5], 2000)
@@ -36,16 +38,21 @@ def test_sea():
 
 def test_hyperplane():
     """Labels without noise are those of weights that walk as the paper says."""
-    still = hyperplane(KEY, 500, 4, 0, noise=0.0)
-    moving = hyperplane(KEY, 500, 4, 2, magnitude=0.01, turn=0.0, noise=0.0)
+
+    @jax.jit
+    def streams(key):
+        made = partial(hyperplane, key, 500, 4, noise=0.0)
+        turned = jax.random.bernoulli(jax.random.split(key, 4)[2], 0.5, (500, 4))
+        weight = jax.random.uniform(jax.random.split(key, 4)[1], (1, 4))
+        move = [made(num_drifting=2, magnitude=0.01, turn=turn) for turn in (0.0, 0.5)]
+        return made(num_drifting=0), *move, weight, turned
+
+    still, moving, turning, weight, turned = jax.tree.map(np.asarray, streams(KEY))
     np.testing.assert_array_equal(still.x, moving.x)
-    weight = np.asarray(jax.random.uniform(jax.random.split(KEY, 4)[1], (1, 4)))
     x = np.asarray(still.x)
     np.testing.assert_array_equal(still.y, x @ weight[0] >= weight.sum() / 2)
     walked = weight + 0.01 * np.arange(500)[:, None] * np.array([1, 1, 0, 0])
     np.testing.assert_array_equal(moving.y, (walked * x).sum(1) >= walked.sum(1) / 2)
-    turning = hyperplane(KEY, 500, 4, 2, magnitude=0.01, turn=0.5, noise=0.0)
-    turned = np.asarray(jax.random.bernoulli(jax.random.split(KEY, 4)[2], 0.5, (500, 4)))
     walked, direction, expected = weight[0].astype(float), np.ones(4), []
     for t in range(500):
         direction = np.where(turned[t], -direction, direction)
