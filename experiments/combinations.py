@@ -16,8 +16,8 @@ paired. Printed: for each part a table that says in words what beats random, by 
 95 % interval over seeds. Drawn: learning curves, in figures/. Kept: runs/combinations-.../. An interrupted study goes
 on where it stopped when the same command is typed again, and grows with --seeds.
 
-Expected, of areas (random .754, margin .771): FixMatch adds .041 to random rows, margin it makes no better (.733);
-it takes the thousand steps, in 200 it gains nothing. A typical start and margin add up (random from there .780, margin
+Expected, of areas (random .754, margin .771): FixMatch adds .041 to random rows, margin it makes no better (.733). A
+typical start and margin add up (random from there .780, margin
 .818). Transfer costs .080 of random's .888, and with margin lies .050 below it: the features of the digits 0 to 4 lose
 what tells the others apart.
 Steps, changes and threshold of FixMatch were chosen by looking at these digits, among nine ways of training.
