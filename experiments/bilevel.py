@@ -19,7 +19,8 @@ typed again, and grows with --seeds.
 
 Expected: bilevel above random on both tables and with both learners, k-center near it, entropy below random. The pool
 teaches the network nothing in 200 steps, which are enough for labels alone; with --steps 1000 it does on digits, and on
-vowels, where noise is all that may be changed, it is worse than labels alone. A start by TypiClust is far above a random one on digits and no better on vowels, where k-center is.
+vowels, where noise is all that may be changed, it is worse than labels alone. A start by TypiClust is far above a
+random one on digits and no better on vowels, where k-center is.
 """
 
 from collections.abc import Callable

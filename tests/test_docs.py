@@ -24,7 +24,7 @@ LIMITS = {
     "active-testing": 8,
     "sweeps": 26,
     "stopping": 8,
-    "few-samples": 6,
+    "few-samples": 7,
     "annotators": 4,
     "bilevel": 8,
     "bridges": 8,

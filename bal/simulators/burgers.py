@@ -74,11 +74,11 @@ def solve_burgers(
     are enough if ``(2π N / 3) max|u| T / num_steps < 2.8``, and points if a shock of width ``4 ν / max|u|`` spans two
     of them. With fewer the result is not finite or oscillates; nothing says so.
 
+    Raises ValueError for times that do not divide the steps.
+
     >>> start = jnp.sin(2 * jnp.pi * jnp.arange(32) / 32)[None]
     >>> round(float(solve_burgers(start, jnp.array([0.1]), 0.1, 20).max()), 3)
     0.666
-
-    Raises ValueError for times that do not divide the steps.
 
     Kassam and Trefethen 2005, "Fourth-Order Time-Stepping for Stiff PDEs".
     """
