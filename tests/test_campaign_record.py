@@ -277,6 +277,7 @@ def forest_learner():
     return Learner(lambda key, data: None, fit, predict)
 
 
+@pytest.mark.slow
 def test_a_model_of_another_library_is_recorded(tmp_path):
     """Killed behind every call, a campaign ends as one that never stopped: the model is fitted anew from the labels."""
     options = {"capacity": 20, "num_classes": 2, "over": host()}

@@ -116,6 +116,7 @@ def test_lowers_for_every_platform():
     assert "callback" not in exported.mlir_module(), "no host work inside the compiled loop"
 
 
+@pytest.mark.slow
 def test_a_batch_rule_may_follow():
     """The sampler as the first stage of a funnel, with a context of its own for the stage that it wraps."""
     sees_context = lambda posterior, context, x: context * predictive_entropy(posterior.predict(x))

@@ -164,6 +164,7 @@ def test_batch_information_is_a_chain_of_gains_of_refits(posterior):
         assert pick == int(VARIANCE(predict(now, X_POOL)).argmax())
 
 
+@pytest.mark.slow
 def test_batches_of_alc_are_refits(posterior):
     """One label after another, each chosen by `alc_scores` of the posterior that has the earlier ones."""
     there = GIVEN(posterior)

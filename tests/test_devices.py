@@ -47,6 +47,7 @@ def run(code: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_one_core_of_several_is_said_once_and_what_to_do(printed):
     _, told, late, one = printed
     assert told.count("run_seeds uses one of 3 cores") == 1

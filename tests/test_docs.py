@@ -44,6 +44,8 @@ SLOW = {
     "laboratory",
     "learned-selection",
     "own-model",
+    "own-network",
+    "resume",
     "simulators",
     "pairs",
     "study",

@@ -56,7 +56,16 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "target_shift": (target_shift.Sizes(("redundant",), 2, 1, 8, 4), False),
     "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
 }  # fmt: skip
-SLOW = ("batchbald_saturation", "label_complexity", "neuronal", "repeated_mnist", "target_shift", "two_bells")
+SLOW = (
+    "active_testing",
+    "batchbald_saturation",
+    "how_many_seeds",
+    "label_complexity",
+    "neuronal",
+    "repeated_mnist",
+    "target_shift",
+    "two_bells",
+)
 DEVIATES = {"repeated_mnist": "repeated_digits_mlp_smoke"}  # without MNIST the picture is not called after it
 
 

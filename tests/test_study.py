@@ -149,6 +149,7 @@ def by_closeness(model, x):
     return votes / votes.sum(-1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_models_that_cannot_be_traced_are_studied_too(tmp_path):
     """Seed by seed, as `run_eager` says of each; cut off in the second seed and grown, beside compiled set-ups."""
     setup = SETUPS["margin"]._replace(learner=from_functions(remember, by_closeness), evaluate=by_numpy)
@@ -226,6 +227,7 @@ def look_up(labels, key, indices, x):
     return labels[indices]
 
 
+@pytest.mark.slow
 def test_an_oracle_may_be_a_function_of_the_seed(tmp_path):
     shifted = lambda seed: Task(POOL, jax.tree_util.Partial(look_up, (Y + seed) % CLASSES), TEST)
     curves = study(tmp_path, {"t": shifted}, {"bald": SETUP}, 2, console=QUIET)["t"]
@@ -259,6 +261,7 @@ def test_what_makes_no_study_is_refused(tasks, setups, message, tmp_path):
         unwrap(study)(tmp_path, tasks, setups, 2, console=QUIET)
 
 
+@pytest.mark.slow
 def test_seeds_on_record_are_those_without_one(tmp_path):
     keys, done = seed_keys(0, 3), []
     alone = run_seeds(keys, TASK, SETUP, seeds_per_call=2).log

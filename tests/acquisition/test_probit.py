@@ -222,6 +222,7 @@ def test_several_draws_are_the_normal_of_their_moments(float64):
     )
 
 
+@pytest.mark.slow
 def test_blocks_change_nothing():
     rows, targets, covariance = latents(6)
     small = jax.jit(partial(probit_epig, budget=5 * 7 * 4))(rows, targets, covariance)
@@ -239,6 +240,7 @@ def test_extreme_moments_give_finite_scores():
     assert np.isfinite(bald(Latent(mean, variance))).all()
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_differences(float64):
     rows, targets, covariance = latents(7)
     mean, variance = (leaf.at[0].set(there[0]) for leaf, there in zip(targets, rows))  # there |a - b| has its corner

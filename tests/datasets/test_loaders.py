@@ -47,6 +47,7 @@ def tiny_file(folder, **changes):
 TINY = images.ImageSet("tiny.npz", "0" * 64, "tiny", [3, 2], [3, 2])
 
 
+@pytest.mark.slow
 def test_import_needs_no_jax():
     script = "import sys, bal.datasets; bal.datasets.digits(); sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -29,6 +29,7 @@ def cases():
     return log_probs, random.integers(0, 5, 50)
 
 
+@pytest.mark.slow
 def test_import_needs_no_jax():
     script = "import sys, bal.evaluation; sys.exit('jax' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

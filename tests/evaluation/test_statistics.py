@@ -167,7 +167,10 @@ def at_most(level, num_studies):
     return num_studies * level + 2 * np.sqrt(num_studies * level * (1 - level))
 
 
-@pytest.mark.parametrize(("num_seeds", "num_strategies", "allowed"), [(2, 1, 0), (5, 3, 0), (6, 1, None), (8, 3, None)])
+@pytest.mark.parametrize(
+    ("num_seeds", "num_strategies", "allowed"),
+    [(2, 1, 0), (5, 3, 0), (6, 1, None), pytest.param(8, 3, None, marks=pytest.mark.slow)],
+)
 def test_no_difference_seldom_gets_a_verdict(num_seeds, num_strategies, allowed, monkeypatch):
     monkeypatch.setattr(statistics, "RESAMPLES", 499)  # enough for every sign pattern of 8 seeds
     found = false_verdicts(num_seeds, num_strategies, 100)

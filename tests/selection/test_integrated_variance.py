@@ -59,6 +59,7 @@ def test_picks_and_gains_are_those_of_conditioning(some):
     np.testing.assert_allclose(picks.scores, gains, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_linear_regression_is_bait():
     """BAIT's trace is the summed posterior variance at the pool: the same picks, and gains N / σ² times as large."""
     sigma2 = 0.3
