@@ -1,7 +1,7 @@
 """Partial labels: all that an answer says is that the class is one of several."""
 
 from collections.abc import Iterable
-from typing import SupportsIndex
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -9,9 +9,7 @@ from jaxtyping import Float
 from bal.learners.settings import check_count
 
 
-def candidate_sets(
-    sets: Iterable[SupportsIndex | Iterable[SupportsIndex]], num_classes: int
-) -> Float[np.ndarray, "n C"]:
+def candidate_sets(sets: Iterable[Any], num_classes: int) -> Float[np.ndarray, "n C"]:
     """Labels that are sets of possible classes, as learners of ``likelihood=evidence`` take them.
 
     A row is ``1/|S|`` on its set S and 0 elsewhere. The loss of `evidence` is then ``-log Σ_{c in S} p_c``, and the

@@ -103,8 +103,8 @@ def _mean_divergence_by_draws(log_probs: Float[Array, "n K C"]) -> Float[Array, 
     top = _finite(reduce(jnp.maximum, draws))
     ds = [log_p - top for log_p in draws]
     es = [jnp.exp(d) for d in ds]
-    z = sum(e - 1.0 for e in es) / len(draws)
-    term = sum(_excess(d, e, z) for d, e in zip(ds, es)) / len(draws)
+    z = reduce(jnp.add, [e - 1.0 for e in es]) / len(draws)
+    term = reduce(jnp.add, [_excess(d, e, z) for d, e in zip(ds, es)]) / len(draws)
     return jax.lax.optimization_barrier(_of_class(top, z, term, len(draws))).sum(-1)
 
 
