@@ -182,7 +182,8 @@ def _tell(looked: _Look, value: Any) -> tuple[str, Iterable[tuple[Any, Any]]]:
         )
     if isinstance(value, list | tuple):
         parts = list(zip(getattr(value, "_fields", range(len(value))), value, strict=True))
-        later = {name for name in _LATER.get(type(value), ()) if getattr(value, name) == value._field_defaults[name]}
+        unset = getattr(value, "_field_defaults", {})
+        later = {name for name in _LATER.get(type(value), ()) if getattr(value, name) is unset[name]}
         parts = [(name, part) for name, part in parts if name not in later]
         return f"{full_name(type(value))} of {len(parts)}", [*_type_part(value), *parts]
     if isinstance(value, Tracer):
