@@ -18,7 +18,8 @@ from bal.typing import PRNGKey, PyTree, Values
 
 
 class Seen(NamedTuple):
-    """What was made of a row: its number, whether its label is asked for, the predicted class, and the score."""
+    """What was made of a row: its number, whether its label is asked for, the predicted class (None where the model
+    says NaN), and the score."""
 
     row: int
     ask: bool
@@ -145,6 +146,8 @@ class StreamCampaign:
             event = {"kind": "see", "row": seen.row, "x": row_as_list(x), **seen._asdict()}
             asks = {"kind": "ask", "rows": [seen.row], "scores": [seen.score], "queries": now.num_told}
             self._put([event | {"prediction": int(seen.prediction)}, *([asks] if seen.ask else [])], after)
+            if seen.prediction < 0:
+                return seen._replace(prediction=None)
             return seen._replace(prediction=self._kind.named(np.array([seen.prediction]))[0].item())
 
     def tell(self, label: Any) -> None:

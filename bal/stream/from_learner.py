@@ -9,7 +9,7 @@ from jaxtyping import Array, Int
 from bal.learners.settings import check_count
 from bal.method import method
 from bal.numerics import mean_log_probs
-from bal.stream.method import Decision, Outcome, StreamMethod
+from bal.stream.method import Decision, Outcome, StreamMethod, class_said
 from bal.stream.replay import Replay, empty, forget, remember
 from bal.stream.rule import Rule
 from bal.typing import Learner, PRNGKey, PyTree
@@ -101,7 +101,8 @@ def from_learner(
                 "posterior draws, and its num_classes"
             )
         wish = rule.decide(key, state.rule, log_probs, time)
-        prediction = mean_log_probs(log_probs[:1])[0].argmax().astype(jnp.int32)
+        mean = mean_log_probs(log_probs[:1])[0]
+        prediction = class_said(mean.argmax(), mean)
         return Decision(wish.ask | (time < num_first), prediction, wish.score, wish.threshold, wish.info)
 
     def update(key: PRNGKey, state: Learning, x: PyTree, outcome: Outcome, time: Int[Array, ""] | int) -> Learning:

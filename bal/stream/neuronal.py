@@ -18,7 +18,7 @@ from bal.learners.neuronal.learner import flat
 from bal.learners.neuronal.networks import Embedding, Networks, class_losses, losses, outputs, start
 from bal.learners.settings import check_count, check_factor
 from bal.method import method
-from bal.stream.method import Decision, Outcome, StreamMethod
+from bal.stream.method import Decision, Outcome, StreamMethod, class_said
 from bal.typing import PRNGKey, PyTree
 
 Threshold = Callable[[Int[Array, ""]], Float[Array, ""]]
@@ -150,7 +150,7 @@ minibatch_size=64, num_steps=1, pseudo_weight=1.0)
         scores = outputs(state.networks, flat(x[None]), embedding).scores
         (best,), (second,) = two_least(scores)
         gap, wide = scores[0, second] - scores[0, best], threshold(jnp.asarray(time + 1))
-        return Decision(gap < wide, best.astype(jnp.int32), -gap, -wide)
+        return Decision(gap < wide, class_said(best, scores), -gap, -wide)
 
     def update(
         key: PRNGKey, state: NeuronalStreamState, x: PyTree, outcome: Outcome, time: Int[Array, ""] | int
@@ -165,7 +165,7 @@ minibatch_size=64, num_steps=1, pseudo_weight=1.0)
 
     def keep(state: NeuronalStreamState, x: Float[Array, "D"], outcome: Outcome) -> NeuronalStreamState:
         weight = jnp.where(outcome.asked, 1.0, pseudo_weight).astype(x.dtype)
-        kept, place = weight > 0, state.count % capacity
+        kept, place = (weight > 0) & (outcome.y >= 0), state.count % capacity
         put = lambda old, new: old.at[place].set(jnp.where(kept, new, old[place]))
         x, y, weight = put(state.x, x), put(state.y, outcome.y.astype(jnp.int32)), put(state.weight, weight)
         return state._replace(x=x, y=y, weight=weight, count=state.count + kept)

@@ -44,7 +44,8 @@ def remember(
     num_pseudo: int,
     pseudo_weight: float,
 ) -> Replay:
-    """Put a row in place of the oldest of its kind; where it was not asked and no place is kept for such rows, nothing.
+    """Put a row in place of the oldest of its kind; where it was not asked and no place is kept for such rows, or no
+    class was predicted (`y` below 0), nothing.
 
     >>> replay = empty(jnp.zeros(1), 2)
     >>> put = jax.jit(remember, static_argnums=(5, 6))
@@ -58,7 +59,7 @@ def remember(
     place = replay.counts[0] % num_asked
     if num_pseudo:
         place = jnp.where(asked, place, num_asked + replay.counts[1] % num_pseudo)
-    keep = asked | (num_pseudo > 0)
+    keep = asked | ((num_pseudo > 0) & (y >= 0))
     put = lambda leaf, new: leaf.at[place].set(jnp.where(keep, jnp.asarray(new, leaf.dtype), leaf[place]))
     weight = jnp.where(asked, 1.0, pseudo_weight)
     counts = replay.counts.at[ring].add(keep.astype(jnp.int32))

@@ -1,6 +1,7 @@
 """`run_stream`: a whole stream as one program, and the same over seeds."""
 
 import time
+import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -154,7 +155,14 @@ def run_stream_seeds(
     ready = time.perf_counter()
     done = jax.block_until_ready(compiled(mapped.shared, per_seed))
     log, state = jax.tree.map(lambda leaf: leaf[: len(keys)], done)
-    return StreamRuns(log, state, ready - begun, time.perf_counter() - ready)
+    seconds = time.perf_counter() - ready
+    if without := int((log.prediction < 0).sum()):
+        warnings.warn(
+            f"in {without} of {log.prediction.size} rows the model predicted NaN: no class, which counts as wrong; "
+            "lower the learning rate, or look at the inputs",
+            stacklevel=2,
+        )
+    return StreamRuns(log, state, ready - begun, seconds)
 
 
 def _check_lengths(shapes: Iterable[tuple[int, ...]]) -> None:

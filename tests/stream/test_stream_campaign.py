@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bal.loop import seed_keys
 from bal.records import acquired, answers, open_record, table
 from bal.stream import (
     StreamCampaign,
@@ -15,6 +16,7 @@ from bal.stream import (
     minus_confidence,
     quantile,
     run_stream,
+    run_stream_seeds,
     share_of_rows,
     stream_rounds,
 )
@@ -80,6 +82,21 @@ def test_a_record_is_played_back(tmp_path, log):
     assert told["row"].tolist() == asked.tolist()
     assert told["label"] == Y[asked].tolist()
     np.testing.assert_allclose(told["score"], log.score[asked], rtol=1e-5)
+
+
+def test_a_model_of_nan_predicts_no_class_and_teaches_none(tmp_path):
+    lost = CENTERS._replace(predict=lambda means, x: jnp.full((len(x), 2, CLASSES), jnp.nan))
+    method = from_learner(lost, at_random(0.0), CLASSES, capacity=8, num_pseudo=4)
+    with pytest.warns(UserWarning, match="in 48 of 48 rows the model predicted NaN: no class"):
+        runs = run_stream_seeds(seed_keys(0, 2), X, Y, method)
+    assert not runs.log.correct.any()
+    assert (runs.log.prediction == -1).all()
+    assert (runs.state.replay.counts == 0).all()
+    with open_record(tmp_path, "lost", {}) as record:
+        campaign = opened(record, method, classes=NAMES)
+        assert [campaign.see(row).prediction for row in X[:3]] == [None] * 3
+    with open_record(tmp_path, "lost", {}) as record:
+        assert opened(record, method, classes=NAMES).num_rows == 3
 
 
 def test_a_row_that_is_skipped_costs_nothing(tmp_path):
