@@ -130,7 +130,7 @@ def _check_bounds(name: str, scores: np.ndarray, lower: float | None, upper: flo
         )
 
 
-def _broken(make: Predictions) -> tuple[PyTree, np.ndarray]:
+def broken_rows(make: Predictions) -> tuple[PyTree, np.ndarray]:
     """Many rows with NaN and infinities in some, wholly or in one number, and equal rows in others; which are bad."""
     leaves, tree = jax.tree.flatten(jax.tree.map(np.array, make(LARGE, 0)))
     bad, log_zero = [], len(leaves) == 1  # of log probabilities -inf is a number like others
@@ -147,7 +147,7 @@ def _broken(make: Predictions) -> tuple[PyTree, np.ndarray]:
 
 
 def _check_many(name: str, acquisition: Acquisition, make: Predictions) -> None:
-    inputs, bad = _broken(make)
+    inputs, bad = broken_rows(make)
     for rows in (ROWS, LARGE):
         scores = np.asarray(jax.jit(acquisition)(rows_of(inputs, slice(rows))))
         kept, lost = np.flatnonzero(~np.isnan(scores) & bad[:rows]), np.flatnonzero(~np.isfinite(scores) & ~bad[:rows])

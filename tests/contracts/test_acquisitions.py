@@ -10,6 +10,8 @@ from cases import ACQUISITIONS, CLASSES, DRAWS, ROWS, predictions
 
 from bal import acquisition
 from bal.pool import chunked, streamed
+from bal.testing.acquisitions import LARGE, TWINS, broken_rows
+from bal.testing.inputs import PREDICTIONS
 
 NAMES = sorted(ACQUISITIONS)
 MAPPED = {"bald", "epig", "gaussian_epig", "mixture_bald", "probit_bald", "total_variance"}
@@ -33,28 +35,10 @@ def case(name):
     return COMPILED[name]
 
 
-LARGE = 10_000  # rows; XLA compiles loops over few and over many of them differently, and then treats NaN differently
-TWINS = (1, 20, 498, 501, 1_003, 8_191, 8_192, 9_999)
-
-
 @functools.lru_cache
 def hard(kind):
     """Predictions of many rows with NaN and infinities in some, wholly or in one number, and equal rows in others."""
-    leaves, tree = jax.tree.flatten(jax.tree.map(np.array, predictions(kind, rows=LARGE)))
-    broken = []
-    for row in (2, 1_970, 8_150):
-        for value in (np.nan, np.inf, -np.inf):
-            if kind == "log_probs" and value == -np.inf:
-                continue  # the log of probability zero
-            for some in (leaves, *([leaf] for leaf in leaves)):
-                for leaf in some:
-                    number = slice(None) if some is leaves else row % leaf[row].size
-                    leaf[row].flat[number] = value
-                broken.append(row)
-                row += 1
-    for leaf in leaves:
-        leaf[list(TWINS)] = leaf[1]
-    return jax.tree.unflatten(tree, leaves), np.isin(np.arange(LARGE), broken)
+    return broken_rows(PREDICTIONS[kind])
 
 
 @functools.lru_cache
