@@ -23,6 +23,9 @@ LAYERS = [
     {"loop", "strategies"},
     {"bilevel", "bridges", "learned", "pairs", "simulators", "stream", "testing"},
     {"sweep"},
+    {"pages"},
+    {"labeling", "watching"},
+    {"notebook"},
     {"cli"},
     {"__main__"},
 ]
@@ -31,13 +34,17 @@ GROUND = {"datasets", "evaluation", "records"}  # import nothing of bal
 ABOVE = {
     "bilevel",
     "bridges",
+    "labeling",
     "learned",
     "loop",
+    "notebook",
+    "pages",
     "pairs",
     "simulators",
     "stream",
     "sweep",
     "testing",
+    "watching",
     "cli",
 }  # import them
 
