@@ -1,0 +1,1 @@
+"""Labels given in a notebook."""

@@ -1,0 +1,1 @@
+"""What the pages share: a server on this machine alone, a token in the link, a look."""

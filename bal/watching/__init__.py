@@ -1,0 +1,1 @@
+"""A folder of records seen in a browser while it grows."""
