@@ -17,6 +17,10 @@ simulators    solvers as oracles: labels computed inside the compiled experiment
 evaluation    metrics, learning curves, paired statistics over seeds
 records       what a run leaves on disk
 sweep         many cells, by many processes or machines; `grid` makes the cells
+pages         what pages in a browser share: a server on this machine alone, a token in the link, a look
+labeling      people give labels: the desk that hands out items and keeps every answer, and its page
+watching      a folder of records seen in a browser while it grows
+notebook      the same desk in a notebook
 cli           the command `bal`: run, sweep, status, report, replay, export
 datasets      loaders of real data, and of one's own tables
 learned       selection that is itself learned: a ranking of sets, bandits over strategies, policies
@@ -51,15 +55,18 @@ _PARTS = (
         "datasets",
         "evaluation",
         "kernels",
+        "labeling",
         "learned",
         "learners",
         "loop",
         "method",
+        "notebook",
         "numerics",
+        "pages",
         "pairs",
         "pool",
     ),
-    *("query", "records", "selection", "simulators", "strategies", "stream", "sweep", "testing", "typing"),
+    *("query", "records", "selection", "simulators", "strategies", "stream", "sweep", "testing", "typing", "watching"),
 )
 
 

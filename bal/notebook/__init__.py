@@ -1,1 +1,3 @@
 """Labels given in a notebook."""
+
+__all__: list[str] = []

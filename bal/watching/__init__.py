@@ -1,1 +1,3 @@
 """A folder of records seen in a browser while it grows."""
+
+__all__: list[str] = []
