@@ -1,3 +1,39 @@
-"""People give labels, at a page or in a notebook: the desk that hands out items and keeps every answer."""
+"""People give labels, at a page or in a notebook: the desk that hands out items and keeps every answer.
 
-__all__: list[str] = []
+A function of one's own returns a `Labeling`: rows, a learner, a query, and how a row is shown, as data: `image`,
+`text`, `table`, `series`, `scatter`. There is no user interface in here: a page, a notebook or a test is handed items
+and gives answers.
+"""
+
+from bal.labeling.nouns import (
+    Agreement,
+    Entry,
+    Finished,
+    Item,
+    Labeling,
+    Number,
+    Progress,
+    Quality,
+    Reveal,
+    Waiting,
+)
+from bal.labeling.views import View, image, scatter, series, table, text
+
+__all__ = [
+    "Agreement",
+    "Entry",
+    "Finished",
+    "Item",
+    "Labeling",
+    "Number",
+    "Progress",
+    "Quality",
+    "Reveal",
+    "View",
+    "Waiting",
+    "image",
+    "scatter",
+    "series",
+    "table",
+    "text",
+]
