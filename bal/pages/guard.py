@@ -77,6 +77,7 @@ class Guard:
         self.app, self.token, self.host, self.cookie = app, token, host, cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request or socket."""
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -88,8 +89,7 @@ class Guard:
             return await self.app(scope, receive, send)
         if "token" in given:
             return await self.enter(given, send)
-        counted = Counted(receive)
-        await self.app(scope, counted, with_headers(send))
+        await self.app(scope, Counted(receive), with_headers(send))
 
     def refusal(self, scope: Scope, headers: dict[str, str], given: dict[str, str]) -> Refusal | None:
         """Why this request is refused, or None."""
@@ -123,6 +123,7 @@ class Counted:
         self.receive, self.count = receive, 0
 
     async def __call__(self) -> MutableMapping[str, Any]:
+        """The next part, or the end."""
         message = await self.receive()
         self.count += len(message.get("body", b""))
         return {"type": "http.disconnect"} if self.count > MOST_BYTES else message

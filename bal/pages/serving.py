@@ -8,6 +8,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,9 @@ def nicegui() -> Any:
       ImportError: it is not installed.
     """
     try:
-        import nicegui
+        return import_module("nicegui")
     except ModuleNotFoundError as error:
         raise ImportError("a page needs nicegui, which is not installed; pip install 'bal-jax[ui]'") from error
-    return nicegui
 
 
 def serve(
@@ -77,8 +77,7 @@ def serve(
     name = host if host in LOOPBACK else socket.gethostname()
     link = f"http://{f'[{name}]' if ':' in name else name}:{port}/?token={token}"
 
-    import uvicorn
-
+    uvicorn = import_module("uvicorn")  # which comes with NiceGUI, as fastapi
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -103,9 +102,7 @@ def serve(
 
 def application(build: Callable[..., Any], *, title: str, host: str, token: str, cookie: str) -> Any:
     """The page as an application of ASGI, guarded; NiceGUI has one in a process."""
-    import fastapi
-
-    app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = import_module("fastapi").FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, token=token, host=host, cookie=cookie)
     ui = nicegui().ui
     ui.add_css(LOOK.read_text(), shared=True)
