@@ -19,9 +19,8 @@ def write(tag: str, text: object = None, classes: str = "", **attributes: object
       classes: of style, separated by blanks; the project's own words.
       **attributes: of the tag; `aria_label` is `aria-label`, `class_` and None are left out.
 
-    Example:
-      >>> from bal.pages import write
-      >>> write("img", src="data:image/png;base64,...", alt="<b>any</b>")  # doctest: +SKIP
+    >>> from bal.pages import write
+    >>> write("img", src="data:image/png;base64,...", alt="<b>any</b>")  # doctest: +SKIP
     """
     element = nicegui().ui.element(tag)
     if text is not None:

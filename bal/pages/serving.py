@@ -62,12 +62,11 @@ def serve(
       ImportError: nicegui is not installed.
       ValueError: the address cannot be taken, or the token is too short.
 
-    Example:
-      >>> from bal.pages import serve, write
-      >>> def build():
-      ...     write("h1", "Hello")
-      >>> serve(build, port=8123)  # doctest: +SKIP
-      Open http://127.0.0.1:8123/?token=... (Ctrl-C stops)
+    >>> from bal.pages import serve, write
+    >>> def build():
+    ...     write("h1", "Hello")
+    >>> serve(build, port=8123)  # doctest: +SKIP
+    Open http://127.0.0.1:8123/?token=... (Ctrl-C stops)
     """
     token = check_token(token or os.environ.get("BAL_TOKEN") or secrets.token_urlsafe(24))
     nicegui()  # before a port is taken
