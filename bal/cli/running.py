@@ -17,7 +17,7 @@ from bal.records import CorruptRecordError
 from bal.sweep import store
 from bal.sweep.cells import as_values, of_values
 from bal.sweep.functions import config_of, function_of, name_of
-from bal.sweep.showing import duration
+from bal.sweep.showing import again, duration
 from bal.sweep.store import Cell, Outcome
 from bal.sweep.sweep import in_words, sweep
 
@@ -80,7 +80,7 @@ def _list(
     say(f"All tracebacks: bal status {root} --traceback")
     engine = "" if command.engine == "local" else f" --engine {command.engine}"
     told = "".join(f" {shlex.quote(word)}" for word in command.with_)
-    say(f"Run them again: bal sweep {name} --root {root} --resume{engine}{f' --with{told}' if told else ''}")
+    say(f"Run them again: {again(name, command.root)}{engine}{f' --with{told}' if told else ''}")
     say(f"One by itself:  bal run {name} --root {root} {_typed(failed[0][1])}".rstrip())
 
 
@@ -127,7 +127,7 @@ def status(command: Status, console: Console) -> int:
     if failed:
         names = {cell.function for cell, outcome in found if outcome.state == "failed"}
         for name in sorted(names):
-            text = f"\nRun them again: bal sweep {name} --root {shlex.quote(str(command.root))} --resume"
+            text = f"\nRun them again: {again(name, command.root)}"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
 

@@ -1,8 +1,10 @@
 """How far a sweep is, with the time that is left: a bar in a terminal, lines in a log file."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bal.sweep.store import Outcome
@@ -25,6 +27,15 @@ def time_left(seconds: float, here: int, missing: int) -> str:
     if not missing:
         return "nothing left"
     return f"about {duration(seconds / here * missing)} left" if here else "time left not known"
+
+
+def again(function: str, root: str | Path) -> str:
+    """What to type to run the cells of a function that are not done.
+
+    >>> again("module:run", "my runs")
+    "bal sweep module:run --root 'my runs' --resume"
+    """
+    return f"bal sweep {function} --root {shlex.quote(str(root))} --resume"
 
 
 @contextmanager

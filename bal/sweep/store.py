@@ -16,7 +16,7 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -76,23 +76,51 @@ def declare(cell: Cell) -> None:
 
 def cells(root: str | Path) -> list[Cell]:
     """All cells that sweeps under `root` have named, sorted by function and settings."""
-    found = []
-    for file in Path(root).glob(f"{CELLS}/*/{CELL}"):
-        body = unseal(file.read_bytes(), str(file))
-        found.append(Cell(file.parent, body["function"], body["config"]))
+    return in_order(cell_at(file.parent) for file in Path(root).glob(f"{CELLS}/*/{CELL}"))
+
+
+def cell_at(path: Path) -> Cell:
+    """The cell in a folder."""
+    body = unseal((path / CELL).read_bytes(), str(path / CELL))
+    return Cell(path, body["function"], body["config"])
+
+
+def in_order(found: Iterable[Cell]) -> list[Cell]:
+    """By function and settings."""
     return sorted(found, key=lambda cell: (cell.function, encode(cell.values)))
 
 
-def known(cell: Cell) -> Outcome:
-    """What is on record of a cell, and whether it is being run.
+def known(cell: Cell, is_run: Callable[[Cell], bool] | None = None) -> Outcome:
+    """What is on record of a cell, and whether it is being run: by its lock, or as `is_run` says.
 
     Raises:
       CorruptRecordError: a file of it was changed.
     """
-    if recorded(cell).state != "done" and is_locked(cell):
+    if recorded(cell).state != "done" and (is_run or is_locked)(cell):
         claim = _read(cell.path / CLAIM) or {"who": "", "at": time.time()}
         return Outcome("running", {}, "", time.time() - claim["at"], claim["who"], claim["at"])
     return recorded(cell)
+
+
+def seems_run(cell: Cell) -> bool:
+    """Whether somebody runs the cell, for those who only look on and touch no lock: by its last claim.
+
+    A claim that was followed by an end is none; neither is that of a process of this machine that is no more. Of other
+    machines nobody can tell: their claims stand.
+    """
+    claim, end = _read(cell.path / CLAIM), recorded(cell)
+    if claim is None or end.at >= claim["at"]:
+        return False
+    host, _, number = claim["who"].rpartition(":")
+    if host != socket.gethostname() or os.name != "posix":  # elsewhere `os.kill` would end the process
+        return True
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user, and alive
+        pass
+    return True
 
 
 def recorded(cell: Cell) -> Outcome:

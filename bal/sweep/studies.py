@@ -2,14 +2,15 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from bal.records import table
+from bal.records.encoding import encode
+from bal.records.tables import flat, records
 
 _STRATEGY = ("strategy", "strategies", "query", "methods")
 """What of a record's configuration may differ within a study."""
@@ -39,8 +40,68 @@ def studies(root: str | Path) -> list[Studied]:
     Raises:
       FileNotFoundError: `root` is no folder.
     """
-    runs = _runs(root)
-    groups: dict[tuple, dict[str, list[_Recorded]]] = defaultdict(lambda: defaultdict(list))
+    runs = [
+        recorded(path.parent.name, path.name, contents.fingerprint, contents.config, contents.events)
+        for path, contents in records(root)
+    ]
+    found = [paired(group) for group in grouped(runs)]
+    return sorted((study for study in found if study is not None), key=lambda study: study.title)
+
+
+class Round(NamedTuple):
+    """One round: labels in the training set, what was measured after it, and the rows that it acquired."""
+
+    labels: int
+    metrics: dict[str, float]
+    rows: list[int]
+
+
+class Recorded(NamedTuple):
+    """One record: what it shares with others of its study, and its rounds by seed and number."""
+
+    name: str
+    fingerprint: str
+    sha: str
+    strategy: str
+    shared: dict[str, Any]
+    rounds: dict[int, dict[int, Round]]
+
+
+class Group(NamedTuple):
+    """The records of one study, finished or not, by strategy."""
+
+    title: str
+    runs: dict[str, Recorded]
+
+
+def recorded(
+    name: str, sha: str, fingerprint: str, config: dict[str, Any], events: Iterable[dict[str, Any]]
+) -> Recorded:
+    """What a record says that a study is made of."""
+    told = {key.removeprefix("config."): _readable(value) for key, value in flat(config, "config")}
+    shared = {key: value for key, value in told.items() if key.split(".")[-1] not in _STRATEGY}
+    found = Recorded(name, fingerprint, sha, str(told.get("strategy", sha)), shared, {})
+    add_rounds(found, events)
+    return found
+
+
+def add_rounds(run: Recorded, events: Iterable[dict[str, Any]]) -> None:
+    """Take the rounds among some events into what is known of a record."""
+    for event in events:
+        if event["kind"] == "round":
+            metrics = {key: float(value) for key, value in event["metrics"].items() if not np.isnan(value)}
+            one = Round(event["counts"]["training"], metrics, event["acquired"])
+            run.rounds.setdefault(event["seed"], {})[event["round"]] = one
+
+
+def _readable(value: Any) -> Any:
+    return encode(value).decode() if isinstance(value, list | dict) else value
+
+
+def grouped(runs: Iterable[Recorded]) -> list[Group]:
+    """Records by study, those without metrics left out: of one name, data and configuration but for the strategy."""
+    runs = [run for run in runs if any(one.metrics for seed in run.rounds.values() for one in seed.values())]
+    groups: dict[tuple, dict[str, list[Recorded]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         groups[run.name, run.fingerprint, json.dumps(run.shared, sort_keys=True)][run.strategy].append(run)
     found = []
@@ -49,53 +110,11 @@ def studies(root: str | Path) -> list[Studied]:
         for strategy, alike in of_strategy.items():
             for run in alike:
                 own[strategy if len(alike) == 1 else f"{strategy} ({run.sha[:6]})"] = run
-        study = _paired(title, own)
-        if study is not None:
-            found.append(study)
-    return sorted(found, key=lambda study: study.title)
+        found.append(Group(title, own))
+    return found
 
 
-class _Round(NamedTuple):
-    labels: int
-    metrics: dict[str, float]
-    rows: list[int]
-
-
-class _Recorded(NamedTuple):
-    """One record: what it shares with others of its study, and its rounds by seed and number."""
-
-    name: str
-    fingerprint: str
-    sha: str
-    strategy: str
-    shared: dict[str, Any]
-    rounds: dict[int, dict[int, _Round]]
-
-
-def _runs(root: str | Path) -> list[_Recorded]:
-    columns = table(root)
-    configs = [key for key in columns if key.startswith("config.")]
-    kept = [key for key in configs if key.split(".")[-1] not in _STRATEGY]
-    metrics = [key for key in columns if key.startswith("metrics.")]
-    found: dict[tuple, _Recorded] = {}
-    for line in np.flatnonzero(columns["kind"] == "round") if metrics else ():
-        value = lambda key, line=line: columns[key][line].item()
-        place = value("name"), value("sha")
-        if place not in found:
-            shared = {key.removeprefix("config."): _readable(value(key)) for key in kept}
-            strategy = str(value("config.strategy")) if "config.strategy" in columns else place[1]
-            found[place] = _Recorded(place[0], value("fingerprint"), place[1], strategy, shared, {})
-        told = {key.removeprefix("metrics."): value(key) for key in metrics if not np.isnan(value(key))}
-        seed = found[place].rounds.setdefault(int(value("seed")), {})
-        seed[int(value("round"))] = _Round(int(value("counts.training")), told, json.loads(value("rows")))
-    return [run for run in found.values() if any(one.metrics for seed in run.rounds.values() for one in seed.values())]
-
-
-def _readable(value: Any) -> Any:
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _titles(runs: list[_Recorded], groups: list[tuple]) -> list[str]:
+def _titles(runs: list[Recorded], groups: list[tuple]) -> list[str]:
     """The name of the task of each study, with what sets it apart from others of the task, as short as may be."""
     shared = [(name, json.loads(text)) for name, _, text in groups]
     differing = [_differing(own, [run.shared for run in runs if run.name == name]) for name, own in shared]
@@ -118,8 +137,9 @@ def _title(name: str, differing: dict[str, Any], say: Callable[[str], str]) -> s
     return f"{name} ({', '.join(f'{key}={words[key]}' for key in sorted(words))})" if words else name
 
 
-def _paired(title: str, runs: dict[str, _Recorded]) -> Studied | None:
-    """The curves of strategies over the seeds that all of them have finished."""
+def paired(group: Group) -> Studied | None:
+    """The curves of strategies over the seeds that all of them have finished; None if there is no such seed."""
+    title, runs = group
     length = max(len(seed) for run in runs.values() for seed in run.rounds.values())
     whole = {name: {seed for seed, found in run.rounds.items() if len(found) == length} for name, run in runs.items()}
     seeds = sorted(set.intersection(*whole.values()))
