@@ -54,7 +54,8 @@ class Campaign:
 
     A row may have several answers: `tell` gives the first, or a second opinion; `correct` replaces one, `withdraw`
     takes one back. All stay on record, and training sees those that stand, each with its weight. Calls from several
-    threads are done one after the other.
+    threads are done one after the other, but for answers that come while `ask` fits: they do not wait for it, and the
+    next fit sees them.
 
     >>> from bal.acquisition import bald
     >>> from bal.learners import bayesian_softmax
@@ -156,6 +157,7 @@ class Campaign:
         self._now = _Now(pool, n, own, book, carry.state, carry.memory, None)
         self._fitted: tuple[_Now, Carry] | None = None
         self._lock, self._is_behind = threading.RLock(), False
+        self._asking, self._late = threading.RLock(), 0
         if record is not None:
             self._now = _resume(self._now, record, open_event(key, learner, query, pool, n, capacity, kind))
             self._stopped = last_reason(record.events)
@@ -197,6 +199,12 @@ class Campaign:
         return self._rows(lambda log: log.status == SKIPPED)
 
     @property
+    def room(self) -> int:
+        """Places that are left for answers and pending rows."""
+        log = self._now.book.log
+        return len(log.indices) - int(log.count)
+
+    @property
     def ids(self) -> np.ndarray:
         """The user's own names of the rows, ``[N]``: row numbers where none were given."""
         now = self._now
@@ -211,6 +219,12 @@ class Campaign:
     def last_selection(self) -> Selection | None:
         """Scores and counts of the last `ask`; None before the first."""
         return self._now.selection
+
+    @property
+    def last_posterior(self) -> Posterior | None:
+        """The learner as fitted by the last `ask`: what its rows were picked by; None where no ask has fitted it."""
+        now = self._now
+        return Posterior(now.state, self._learner) if now.book.num_queries else None
 
     @property
     def posterior(self) -> Posterior:
@@ -229,37 +243,9 @@ class Campaign:
             are not finite, not normalised or of the wrong shape. The campaign is then as it was before the call.
         """
         check_count("batch_size", batch_size)
-        with self._alone() as now:
-            left = now.num_rows - len(np.unique(self._rows(holds_row)))
-            if batch_size > left:
-                raise ValueError(
-                    f"the pool has {left} rows left, fewer than batch_size={batch_size}; ask for fewer or add rows"
-                )
-            check_room(now.book.log, batch_size)
-            after = self._query(now, batch_size) if self.num_labeled else self._draw(now, batch_size)
-            number = now.book.num_queries + bool(self.num_labeled)
-            picked: Any = after.selection
-            valid = np.asarray(picked.valid)
-            if not valid.all():
-                raise ValueError(
-                    f"only {valid.sum()} of {batch_size} rows could be picked: the scores of the others are not "
-                    "numbers; check the predictions"
-                )
-            warn_of_oddities(picked.info, valid)
-            rows = np.asarray(picked.indices)
-            scores = np.asarray(picked.scores)
-            event = {"kind": "ask", "rows": rows, "scores": scores, "queries": number, **self._signed(now, rows)}
-            if self.num_labeled:
-                event["told"] = self._measured(now, picked)
-                if self._reason(now, event) is not None:
-                    return rows[:0]
-                after = after._replace(asks=(*now.asks, asked(event)))
-            after = after._replace(book=self._told(now, event))
-            if self._record is not None:
-                states = (None, None) if self._learner.host else (now.state, after.state)
-                parts = {"state": states, "memory": (now.memory, after.memory)}
-                self._record.save_state(number, pack_parts(parts))
-            self._put(event, after)
+        with self._asking:
+            while (rows := self._try(batch_size)) is None:
+                pass  # a row that was picked has been answered meanwhile
         return rows
 
     def tell(
@@ -271,6 +257,7 @@ class Campaign:
         weight: Values | None = None,
         cost: Values | None = None,
         again: bool = False,
+        seconds: float | None = None,
     ) -> None:
         """Give labels of rows: pending ones, or any other present row that has no label yet.
 
@@ -281,6 +268,7 @@ class Campaign:
           weight: how much the answers count in training, a number or one for each row; 1 by default.
           cost: what they cost; that of the pool by default.
           again: a further answer of the same annotator stands beside the first, as a measurement that is repeated.
+          seconds: how long each of them took; kept on record, no more.
 
         Raises:
           ValueError: a row outside the pool, named twice, or labeled before by the same annotator; labels of another
@@ -292,7 +280,7 @@ class Campaign:
             if not len(rows) and not np.size(labels):
                 return
             event = {"kind": "tell", "rows": rows, "labels": self._kind.stored(labels, rows)}
-            event |= told(now.book, rows, annotator, weight, cost, again)
+            event |= told(now.book, rows, annotator, weight, cost, again) | _taken(seconds)
             check_room(now.book.log, new_places(now.book.log, rows))
             self._note(now, event)
 
@@ -331,8 +319,12 @@ class Campaign:
                 event = {"kind": "withdraw", "rows": rows}
                 self._note(now, event | ({} if annotator is None else {"annotator": annotator}))
 
-    def skip(self, indices: Values) -> None:
+    def skip(self, indices: Values, *, annotator: str | None = None, seconds: float | None = None) -> None:
         """Give up on pending rows: they are not asked for again and training never sees them.
+
+        Args:
+          indices: pending rows.
+          annotator, seconds: who cannot tell, and how long that took; kept on record, no more.
 
         Raises:
           ValueError: a row that is not pending. Nothing is changed then.
@@ -345,7 +337,8 @@ class Campaign:
                     f"row {strangers[0]} is not pending, so it cannot be skipped; pending are {self.pending}"
                 )
             if len(rows):
-                self._note(now, {"kind": "skip", "rows": rows})
+                who = {} if annotator is None else {"annotator": annotator}
+                self._note(now, {"kind": "skip", "rows": rows} | who | _taken(seconds))
 
     def add(self, x: PyTree, cost: Values | None = None, ids: Values | None = None) -> np.ndarray:
         """Let new rows join the pool; returns their numbers.
@@ -431,8 +424,7 @@ class Campaign:
         return columns(now.book, self._kind, now.ids)
 
     def _rows(self, where: Any) -> np.ndarray:
-        log = self._now.book.log
-        return np.asarray(log.indices)[where(log)]
+        return _rows_of(self._now, where)
 
     @contextmanager
     def _alone(self) -> Iterator[_Now]:
@@ -444,6 +436,49 @@ class Campaign:
                     "open the record and the campaign again"
                 )
             yield self._now
+
+    def _try(self, batch_size: int) -> np.ndarray | None:
+        """`ask`, with a fit that answers need not wait for; None where one of them took a row that was picked."""
+        with self._alone() as now:
+            self._late = 0
+        held, known = _rows_of(now, holds_row), len(_rows_of(now, is_answered)) > 0
+        left = now.num_rows - len(np.unique(held))
+        if batch_size > left:
+            raise ValueError(
+                f"the pool has {left} rows left, fewer than batch_size={batch_size}; ask for fewer or add rows"
+            )
+        check_room(now.book.log, batch_size)
+        after = self._query(now, batch_size) if known else self._draw(now, batch_size)
+        number = now.book.num_queries + known
+        picked: Any = after.selection
+        valid = np.asarray(picked.valid)
+        if not valid.all():
+            raise ValueError(
+                f"only {valid.sum()} of {batch_size} rows could be picked: the scores of the others are not "
+                "numbers; check the predictions"
+            )
+        warn_of_oddities(picked.info, valid)
+        rows = np.asarray(picked.indices)
+        event = {"kind": "ask", "rows": rows, "scores": np.asarray(picked.scores), "queries": number}
+        event |= self._signed(now, rows)
+        if known:
+            event["told"] = self._measured(now, picked)
+        with self._alone() as latest:
+            if np.isin(rows, _rows_of(latest, holds_row)).any():
+                return None
+            if self._late:
+                event["late"] = self._late
+            if known and self._reason(latest, event) is not None:
+                return rows[:0]
+            asks = (*latest.asks, asked(event)) if known else latest.asks
+            after = latest._replace(state=after.state, memory=after.memory, selection=picked, asks=asks)
+            after = after._replace(book=self._told(latest, event))
+            if self._record is not None:
+                states = (None, None) if self._learner.host else (now.state, after.state)
+                parts = {"state": states, "memory": (now.memory, after.memory)}
+                self._record.save_state(number, pack_parts(parts))
+            self._put(event, after)
+        return rows
 
     def _told(self, now: _Now, event: dict) -> Book:
         return advance(now.book, [event], np.asarray(now.pool.cost))
@@ -459,6 +494,7 @@ class Campaign:
             self._is_behind = True
             self._record.append([event])
         self._now = after
+        self._late += 1
         self._is_behind = False
 
     def _signed(self, now: _Now, rows: np.ndarray) -> dict:
@@ -473,7 +509,8 @@ class Campaign:
         metrics = {} if self._measure is None else self._measure(self._fit(now).state, self._test)
         check_metrics(metrics)
         log_q = None if picked.log_q is None else np.asarray(picked.log_q)
-        told = {"labels": self.num_labeled, "spent": float(np.asarray(now.book.log.cost).sum()), "log_q": log_q}
+        num_labeled = len(np.unique(_rows_of(now, is_answered)))
+        told = {"labels": num_labeled, "spent": float(np.asarray(now.book.log.cost).sum()), "log_q": log_q}
         return {**told, "metrics": {name: np.asarray(value)[()] for name, value in metrics.items()}}
 
     def _reason(self, now: _Now, event: dict) -> str | None:
@@ -491,7 +528,7 @@ class Campaign:
 
     def _draw(self, now: _Now, batch_size: int) -> _Now:
         eligible = np.array(now.pool.present)
-        eligible[self._rows(holds_row)] = False
+        eligible[_rows_of(now, holds_row)] = False
         return now._replace(selection=draw_start(self._key, now.pool._replace(present=eligible), batch_size))
 
     def _fit(self, now: _Now) -> Carry:
@@ -517,6 +554,20 @@ class Campaign:
         check_predictions(self._parts.evaluate(carry.state, some), num_rows(some), self._kind.num_classes)
         selection, memory = self._parts.acquire(self._round_key(now), now.pool, carry, batch_size)
         return now._replace(state=carry.state, memory=memory, selection=selection)
+
+
+def _rows_of(now: _Now, where: Any) -> np.ndarray:
+    """Rows in those places of the log that a predicate of `bal.pool.labeled` is true of."""
+    return np.asarray(now.book.log.indices)[where(now.book.log)]
+
+
+def _taken(seconds: float | None) -> dict[str, float]:
+    """How long it took, where that is known."""
+    if seconds is None:
+        return {}
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"expected seconds as a number of at least 0, got {seconds}; leave it out")
+    return {"seconds": float(seconds)}
 
 
 def _resume(now: _Now, record: Any, opened: dict) -> _Now:

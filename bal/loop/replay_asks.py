@@ -1,6 +1,7 @@
 """The asks of a campaign, made again from its record: everything else is taken from there as it happened."""
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from bal.loop.campaign import Campaign
 from bal.loop.fingerprint import describe, rows_digest
 from bal.loop.identity import check_same
+from bal.pool.labeled import is_answered
 from bal.pool.over import take
 from bal.records.reading import CAMPAIGN_KINDS
 from bal.typing import Query, Selection, Setup, Task
@@ -35,19 +37,24 @@ def asks_again(
     for event in opened:
         check_same({name: event[name] for name in now}, now)
     campaign = _opened(opened, task, setup, query)
+    seen = deque([campaign._now], 1 + max(event.get("late", 0) for event in events))  # what came while an ask was made
     for event in events:
         before, rows = campaign._now, event.get("rows", [])
         if event["kind"] == "ask":
-            known = campaign.num_labeled > 0
-            after = campaign._query(before, len(rows)) if known else campaign._draw(before, len(rows))
+            then = seen[-1 - event.get("late", 0)]
+            known = bool(is_answered(then.book.log).any())
+            after = campaign._query(then, len(rows)) if known else campaign._draw(then, len(rows))
             picks: Any = after.selection
             yield event, picks, known
+            after = before._replace(state=after.state, memory=after.memory)
             campaign._now = after._replace(book=campaign._told(before, event))
         elif event["kind"] == "add":
             campaign.add(take(task.pool.x, np.array(rows)), cost=np.asarray(task.pool.cost)[rows])
             _check(campaign, event, rows[-1] + 1, rows[0])
         elif event["kind"] in CAMPAIGN_KINDS:
             campaign._now = before._replace(book=campaign._told(before, event))
+        if event["kind"] in CAMPAIGN_KINDS:
+            seen.append(campaign._now)
 
 
 def _opened(opened: list[dict[str, Any]], task: Task, setup: Setup, query: Query | None) -> Campaign:

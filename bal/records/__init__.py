@@ -25,11 +25,11 @@ An event is a dict with the text ``kind``. Kinds other than "round" ("note", ...
 campaign are
 
     open      how it was opened: digests of rows and costs, kinds of labels, capacities, learner and query in words
-    ask       rows, scores, queries: how many asks fitted the learner
-    tell      rows, labels; annotator, weight, cost: one for all or a list, where they were given
+    ask       rows, scores, queries: how many asks fitted the learner; late: events before it that the fit did not see
+    tell      rows, labels; annotator, weight, cost: one for all or a list, where they were given; seconds an answer
     correct   rows, labels that replace those that stand; annotator: whose, where that was said
     withdraw  rows; annotator: whose answers are taken back, where that was said
-    skip      rows that were given up
+    skip      rows that were given up; annotator and seconds, where they were said
     add       rows that joined the pool
 
 with digests of the rows, their own names (ids), and the time (at); `answers` makes a list of answers of them. Labels of

@@ -27,6 +27,7 @@ def answers(path: str | Path) -> dict[str, Any]:
         state      "answered", "pending" (asked for and not answered), "skipped" (given up), "corrected" (superseded by
                    another answer) or "withdrawn"
         id         a list: the user's own name of the row; only where rows have names
+        seconds    float64, how long the answer took, NaN where that was not said; only where it was said of any
 
     The answers that count are those of ``state == "answered"``. Events of other kinds are passed over, and so is a torn
     tail, with a warning. Raises CorruptRecordError at damage, ValueError for the record of an experiment, which `table`
@@ -55,11 +56,13 @@ def answers(path: str | Path) -> dict[str, Any]:
     columns["state"] = np.array(columns["state"], np.str_)
     if any(line["id"] is not None for line in found):
         columns["id"] = [line["id"] for line in found]
-    return {name: columns[name] for name in ("order", *_FIRST, "id") if name in columns}
+    if any(line["seconds"] is not None for line in found):
+        columns["seconds"] = np.array([np.nan if line["seconds"] is None else line["seconds"] for line in found])
+    return {name: columns[name] for name in ("order", *_FIRST, "id", "seconds") if name in columns}
 
 
 _FIRST = ("row", "score", "label", "annotator", "weight", "cost", "at", "state")
-_EMPTY = dict.fromkeys((*_FIRST, "log_q", "id")) | {"weight": 0.0, "state": "pending"}
+_EMPTY = dict.fromkeys((*_FIRST, "log_q", "id", "seconds")) | {"weight": 0.0, "state": "pending"}
 
 
 def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
@@ -95,7 +98,7 @@ def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
                 if kind == "tell":
                     who, weight, cost = (_each(event.get(name), place) for name in ("annotator", "weight", "cost"))
                     line |= {"state": "answered", "annotator": who, "weight": 1.0 if weight is None else float(weight)}
-                    line |= {"cost": cost, "at": event.get("at")}
+                    line |= {"cost": cost, "at": event.get("at"), "seconds": event.get("seconds")}
             elif kind == "skip":
                 for line in held:
                     line["state"] = "skipped" if line["state"] == "pending" else line["state"]
