@@ -2,6 +2,8 @@
 
 typing        page one: the nouns that everything exchanges, and the types of the functions
 method        what a factory makes is a value: equal to another made alike, printed as the call that made it
+progress      how far something is: bars in a terminal or a notebook, lines in a log file
+markup        values as a small table for notebooks, escaped
 numerics      every numerical trick, written once
 pool          the candidates: read, mapped over (dense, chunked, streamed, host), logged once they are labeled
 acquisition   predictions -> scores, one number per row
@@ -59,12 +61,14 @@ _PARTS = (
         "learned",
         "learners",
         "loop",
+        "markup",
         "method",
         "notebook",
         "numerics",
         "pages",
         "pairs",
         "pool",
+        "progress",
     ),
     *("query", "records", "selection", "simulators", "strategies", "stream", "sweep", "testing", "typing", "watching"),
 )

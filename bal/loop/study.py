@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +15,12 @@ from bal.learners.settings import check_count
 from bal.loop.doors import check_is_setup, seed_axes
 from bal.loop.fingerprint import describe
 from bal.loop.finished import one_seed
-from bal.loop.progress import progress
 from bal.loop.remaining import run_remaining
 from bal.loop.round import seed_keys
 from bal.loop.stacked import stacked, task_digest
 from bal.loop.stopping import check_rule, where_stopped
 from bal.method import brief
+from bal.progress import progress
 from bal.records import Record, Tracker, open_record
 from bal.records.environment import environment
 from bal.records.writers import written_by
@@ -86,8 +86,7 @@ def study(
       seeds_per_call: seeds that are run, and written down, together; rounded up to a multiple of the devices.
       fresh: nothing is read back; the records that are there are set aside.
       options: more to be said of a record, as ``config.*`` of `bal.records.table`; part of what it stands for.
-      console: a `rich.console.Console` for progress: bars in a terminal, lines in a log file. Standard output by
-        default.
+      console: a `rich.console.Console` for progress, see `bal.progress`. Standard output by default.
       on_progress: called with task, set-up and number of seeds on record, whenever that changes.
       baseline: name of the set-up that is added if there is none; None = none is, where each cell of a `bal.sweep` runs
         one set-up, and random is another cell.
@@ -138,24 +137,27 @@ def study(
     for task_name, task_of in tasks.items():
         task, axes = stacked(task_of, num_seeds)
         told = {}
-        with progress(console, task_name if len(tasks) > 1 else "", num_seeds) as (show, say):
-
-            def shown(name: str, finished: int, doing: str, task_name: str = task_name, show: Callable = show) -> None:
-                show(name, finished, doing)
-                show_all(task_name, name, finished)
-
+        with progress(console) as (show, say, _):
             for name, setup in setups.items():
+                title = f"{task_name} {name}" if len(tasks) > 1 else name
+
+                def shown(
+                    finished: int, doing: str, title: str = title, at: tuple = (task_name, name), show: Callable = show
+                ) -> None:
+                    show(title, finished, num_seeds, f"{doing}, {finished} of {num_seeds} seeds")
+                    show_all(*at, finished)
+
                 config = in_words(name, setup, seed, options or {})
                 with open_record(root, task_name, config, task_digest(task, axes), fresh) as record:
                     words = _origin(record)
                     if tracker is not None and not record.done:
                         record.track(tracker(record))
-                    run_remaining(record, keys, task, setup, axes, seeds_per_call, partial(shown, name), stop)
+                    run_remaining(record, keys, task, setup, axes, seeds_per_call, shown, stop)
                     prices = (one_seed(task, seed_axes(axes, task), s).pool.cost for s in range(num_seeds))
                     ends = [where_stopped(stop, record, s, setup.num_rounds, p) for s, p in enumerate(prices)]
                     last = [setup.num_rounds if end is None else end["round"] for end in ends]
                     told[name] = [record.rounds(seed)[: end + 1] for seed, end in enumerate(last)]
-                say(name, f"{record.path}{words}{_why(ends)}")
+                say(f"{title}: {record.path}{words}{_why(ends)}")
         found[task_name] = _curves(told)
     return found
 

@@ -1,4 +1,4 @@
-"""How far a sweep is, with the time that is left: a bar in a terminal, lines in a log file."""
+"""How far a sweep is, with the time that is left."""
 
 import shlex
 import time
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bal.progress import progress
 from bal.sweep.store import Outcome
 
 
@@ -39,35 +40,18 @@ def again(function: str, root: str | Path) -> str:
 
 
 @contextmanager
-def showing(console: Any, total: int) -> Iterator[Callable[..., None]]:
+def showing(console: Any, total: int, bars: bool = True) -> Iterator[Callable[..., None]]:
     """Yields ``show(outcomes, running, ran, what)``: ends of cells so far, how many run, how many this sweep ran."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    begun = time.monotonic()
+    with progress(console, bars) as (update, say, bars):
 
-    out, begun = console or Console(), time.monotonic()
+        def show(outcomes: list[Outcome], running: int, ran: int, what: str) -> None:
+            failed, ended = sum(outcome.state == "failed" for outcome in outcomes), len(outcomes)
+            left = time_left(time.monotonic() - begun, ran, total - ended)
+            parts = [f"{ended} of {total} cells", f"{running} running", f"{failed} failed" if failed else "", left]
+            words, ill = ", ".join(part for part in parts if part), bool(outcomes) and outcomes[-1].state == "failed"
+            if bars and ill:
+                say(what)
+            update("", ended, total, words if bars else f"{words}: {what}", urgent=ill or ended == total)
 
-    def words(outcomes: list[Outcome], running: int, ran: int) -> str:
-        failed = sum(outcome.state == "failed" for outcome in outcomes)
-        left = time_left(time.monotonic() - begun, ran, total - len(outcomes))
-        parts = [f"{len(outcomes)} of {total} cells", f"{running} running", f"{failed} failed" if failed else "", left]
-        return ", ".join(part for part in parts if part)
-
-    if not out.is_terminal:
-
-        def line(outcomes: list[Outcome], running: int, ran: int, what: str = "") -> None:
-            tail = f": {what}" if what else ""
-            text = f"{time.monotonic() - begun:6.0f} s  {words(outcomes, running, ran)}{tail}"
-            out.print(text, soft_wrap=True, highlight=False, markup=False)
-
-        yield line
-        return
-    columns = (BarColumn(12), TextColumn("{task.fields[said]}", markup=False))
-    with Progress(*columns, console=out) as bars:
-        bar = bars.add_task("", total=total, said=f"0 of {total} cells")
-
-        def move(outcomes: list[Outcome], running: int, ran: int, what: str = "") -> None:
-            bars.update(bar, completed=len(outcomes), said=words(outcomes, running, ran))
-            if outcomes and outcomes[-1].state == "failed" and what:
-                out.print(what, soft_wrap=True, highlight=False, markup=False)
-
-        yield move
+        yield show

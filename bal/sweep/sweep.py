@@ -62,7 +62,8 @@ def sweep(
         accelerator.
       options: of the engine: parameters of ``submitit.AutoExecutor`` (and ``cluster``), of ``ray.init``, of
         ``distributed.Client``.
-      console: a `rich.console.Console` for progress: a bar in a terminal, lines in a log file.
+      console: a `rich.console.Console` for progress, see `bal.progress`; a bar only where cells run elsewhere, for
+        in this process they have bars of their own.
       on_progress: called with the number of cells that ended, and of all.
 
     Returns:
@@ -89,7 +90,7 @@ def sweep(
     since, distinct = time.time(), {cell.path: cell for cell in places}
     ends = {path: found for path, cell in distinct.items() if (found := _settled(cell, since)) is not None}
     with ExitStack() as stack:
-        show = stack.enter_context(showing(console, len(distinct)))
+        show = stack.enter_context(showing(console, len(distinct), engine != "here"))
 
         def told(running: int, said: str) -> None:
             show(list(ends.values()), running, sum(outcome.at >= since for outcome in ends.values()), said)

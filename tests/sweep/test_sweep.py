@@ -281,7 +281,8 @@ def test_time_left():
     assert time_left(60.0, 2, 0) == "nothing left"
 
 
-def test_progress_in_a_log_file(tmp_path, capsys):
+def test_progress_in_a_log_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("bal.progress.LINES", 0.0)
     sweep(tmp_path, run, [Cell(1), Cell(2, "raise")], engine="here", console=Console())
     first, second, third = capsys.readouterr().out.splitlines()
     assert first.endswith("0 of 2 cells, 0 running, time left not known: on record")
