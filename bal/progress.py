@@ -15,7 +15,7 @@ FRAMES = 0.2
 class Progress(NamedTuple):
     """What whoever works calls.
 
-    update: ``name, finished, total, words``: how far the part of this name is; with ``urgent=True`` it is shown at once.
+    update: ``name, finished, total, words``: how far the part of this name is; shown at once with ``urgent=True``.
     say: a line of its own, above the bars.
     bars: whether there are bars, rather than lines.
     """

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
-from bal.method import brief_repr
+from bal.markup import facts, table
+from bal.method import brief, brief_repr
 
 PyTree = Any
 PRNGKey = Key[Array, ""]
@@ -108,6 +109,9 @@ class Learner(NamedTuple):
     unlabeled: bool = False
 
     __repr__ = brief_repr
+
+    def _repr_html_(self) -> str:
+        return facts(brief(self), _said(self))
 
 
 @jax.tree_util.register_dataclass
@@ -326,6 +330,17 @@ class Query(NamedTuple):
 
     __repr__ = brief_repr
 
+    def _repr_html_(self) -> str:
+        parts = [
+            [number, *map(brief, (stage.rows, stage.select, stage.context))] for number, stage in enumerate(self.stages)
+        ]
+        return table(["stage", "rows", "select", "context"], parts, brief(self))
+
+
+def _said(parts: Any) -> dict[str, str]:
+    """The fields of a named tuple as one would write them; those that are None or False are left out."""
+    return {name: brief(part) for name, part in parts._asdict().items() if part is not None and part is not False}
+
 
 class Task(NamedTuple):
     """What is to be learned: data, and who labels it. With 0 and None in place of arrays it says which parts lead with
@@ -342,6 +357,11 @@ class Task(NamedTuple):
     oracle: Any
     test: PyTree = None
     start: Any = None
+
+    __repr__ = brief_repr
+
+    def _repr_html_(self) -> str:
+        return facts("Task", _said(self))
 
 
 class Setup(NamedTuple):
@@ -361,4 +381,8 @@ class Setup(NamedTuple):
     evaluate: Callable[[Posterior, PyTree], dict[str, Array]] | None = None
     over: Over | None = None
 
-    __repr__ = brief_repr
+    def __repr__(self) -> str:
+        return f"Setup({', '.join(f'{name}={text}' for name, text in _said(self).items())})"
+
+    def _repr_html_(self) -> str:
+        return facts("Setup", _said(self))

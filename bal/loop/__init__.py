@@ -2,13 +2,14 @@
 
 from bal.loop.campaign import Campaign
 from bal.loop.compiled import Log, run
+from bal.loop.curves import Curves, Study
 from bal.loop.devices import use_all_cores
 from bal.loop.eager import run_eager
 from bal.loop.peeking import best_of_queries, greedy_oracle
 from bal.loop.replay import Replay, ReplayedRound, replay
 from bal.loop.round import seed_keys
 from bal.loop.seeds import SeedRuns, run_seeds
-from bal.loop.study import Curves, study
+from bal.loop.study import study
 from bal.loop.task import TableTasks, task
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Replay",
     "ReplayedRound",
     "SeedRuns",
+    "Study",
     "TableTasks",
     "best_of_queries",
     "greedy_oracle",

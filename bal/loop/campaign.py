@@ -27,6 +27,7 @@ from bal.loop.labels import label_kind
 from bal.loop.opening import open_event, reopen
 from bal.loop.proposing import check_box, propose_batch, scoring_stage
 from bal.loop.round import PROPOSE, Carry, begin, draw_start, training_data
+from bal.loop.shown import campaign_in_markup
 from bal.loop.stopping import Asked, asked, campaign_history, check_rule, last_reason
 from bal.pool.arrays import as_rows
 from bal.pool.asked import Book, advance
@@ -171,6 +172,9 @@ class Campaign:
             f"{f'  stopped: {self._stopped}' + chr(10) if self._stopped else ''}"
             f"  learner: {self._learner!r}\n  query: {self._query_of!r}"
         )
+
+    def _repr_html_(self) -> str:
+        return campaign_in_markup(self, self._columns())
 
     @property
     def num_labeled(self) -> int:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.loop.round import Carry, acquire, begin, capacity_of, first_rows, fit, measure, record_answers, reveal
+from bal.loop.shown import log_in_markup, log_in_words
 from bal.pool.labeled import num_answered
 from bal.typing import Posterior, PRNGKey, PyTree, Setup, Task
 
@@ -32,6 +33,12 @@ class Log(NamedTuple):
     info: dict[str, Array]
     metrics: dict[str, Array]
     num_training: Int[Array, "E"]
+
+    def __repr__(self) -> str:
+        return log_in_words(self)
+
+    def _repr_html_(self) -> str:
+        return log_in_markup(self)
 
 
 def run(key: PRNGKey, task: Task, setup: Setup) -> Log:

@@ -17,11 +17,12 @@ from jaxtyping import Array
 from bal.evaluation.references import PEEKS
 from bal.learners.settings import check_count
 from bal.loop.compiled import Log, run_asking
+from bal.loop.curves import Curves
 from bal.loop.doors import check_task
 from bal.loop.round import QUERY, Carry, acquire, fit, measure, record_answers, reveal, seed_keys
 from bal.loop.seeds import over_seeds, seed_rows
 from bal.loop.stacked import stacked
-from bal.loop.study import Curves, TaskOf
+from bal.loop.study import TaskOf
 from bal.numerics import first_argmax, mask_scores
 from bal.pool.labeled import is_waiting
 from bal.pool.over import over_of

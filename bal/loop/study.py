@@ -5,13 +5,11 @@ import itertools
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from jaxtyping import Float, Int
+from typing import Any
 
 from bal.evaluation.history import StoppingRule
 from bal.learners.settings import check_count
+from bal.loop.curves import Study, curves_of
 from bal.loop.doors import check_is_setup, seed_axes
 from bal.loop.fingerprint import describe
 from bal.loop.finished import one_seed
@@ -25,26 +23,11 @@ from bal.records import Record, Tracker, open_record
 from bal.records.environment import environment
 from bal.records.writers import written_by
 from bal.selection import random_uniform
-from bal.typing import PADDING, Query, Setup, Stage, Task
+from bal.typing import Query, Setup, Stage, Task
 
 BASELINE = "random"
 TaskOf = Task | Callable[[int], Task]
 """A task that all seeds share, or a function from the number of a seed to its task."""
-
-
-class Curves(NamedTuple):
-    """What the set-ups of one task came to over S seeds: R rounds of B picks, E = R + 1 evaluations.
-
-    labels: labels in the training set at each evaluation; metrics: ``[S, E]`` by metric and set-up, as
-    `bal.evaluation.comparison_table` and `learning_curves` take them; acquired, start: rows of the pool by set-up.
-    stopped: the evaluation with which each seed ended, E - 1 without a rule; metrics behind it are NaN, rows PADDING.
-    """
-
-    labels: Int[np.ndarray, "E"]
-    metrics: dict[str, dict[str, Float[np.ndarray, "S E"]]]
-    acquired: dict[str, Int[np.ndarray, "S R B"]]
-    start: dict[str, Int[np.ndarray, "S S0"]]
-    stopped: dict[str, Int[np.ndarray, "S"]] = {}  # noqa: RUF012 - never written to
 
 
 def study(
@@ -62,7 +45,7 @@ def study(
     baseline: str | None = BASELINE,
     stop: StoppingRule | None = None,
     tracker: Callable[[Record], Tracker] | None = None,
-) -> dict[str, Curves]:
+) -> Study:
     """Run every set-up on every task for the same seeds, or read back what is on record.
 
     There is one record for each task and set-up, ``root/<task>/<digits>``, on which seeds are as soon as they are
@@ -95,7 +78,7 @@ def study(
       tracker: from a record that is not finished, a tracker to be told beside it (`bal.records.tensorboard`, say).
 
     Returns:
-      `Curves` by task.
+      `Curves` by task, which print as tables.
 
     Raises:
       ValueError, TypeError: as `run_seeds`; a task whose seeds do not have one structure; a record of other seeds.
@@ -133,7 +116,7 @@ def study(
     show_all = on_progress or (lambda task, setup, finished: None)
     for task_name, name in itertools.product(tasks, setups):
         show_all(task_name, name, 0)
-    keys, found = seed_keys(seed, num_seeds), {}
+    keys, found = seed_keys(seed, num_seeds), Study()
     for task_name, task_of in tasks.items():
         task, axes = stacked(task_of, num_seeds)
         told = {}
@@ -158,7 +141,7 @@ def study(
                     last = [setup.num_rounds if end is None else end["round"] for end in ends]
                     told[name] = [record.rounds(seed)[: end + 1] for seed, end in enumerate(last)]
                 say(f"{title}: {record.path}{words}{_why(ends)}")
-        found[task_name] = _curves(told)
+        found[task_name] = curves_of(told)
     return found
 
 
@@ -202,33 +185,3 @@ def _why(ends: list[dict[str, Any] | None]) -> str:
     """How many seeds stopped, and why the first of them did."""
     reasons = [end["reason"] for end in ends if end is not None]
     return f"; {len(reasons)} of {len(ends)} seeds stopped early ({reasons[0]})" if reasons else ""
-
-
-def _curves(told: dict[str, list[list[dict[str, Any]]]]) -> Curves:
-    """From the events of every seed by set-up."""
-    length = max(len(events) for seeds in told.values() for events in seeds)
-
-    def gather(seeds: list, part: Callable, padding: Any, length: int = length) -> np.ndarray:
-        values = [[np.asarray(part(event)) for event in events] for events in seeds]
-        like = next((row[0] for row in values if row), np.zeros(0))
-        rows = [[*row, *[np.full_like(like, padding)] * (length - len(row))] for row in values]
-        return np.array(rows).reshape(len(seeds), length, *like.shape)
-
-    labels = {name: gather(seeds, lambda event: event["counts"]["training"], -1) for name, seeds in told.items()}
-    counts = np.max([found.max(0) for found in labels.values()], 0)
-    for name, found in labels.items():
-        if not ((found == counts) | (found < 0)).all():
-            raise ValueError(
-                f"the set-ups have other numbers of labels ({name}: {found[0].tolist()}, not {counts.tolist()}), and "
-                "such curves cannot be compared; give all one batch size, and see `valid` for rows that were not picked"
-            )
-    metrics: dict[str, dict[str, np.ndarray]] = {}
-    for name, seeds in told.items():
-        for metric in seeds[0][0]["metrics"]:
-            values = gather(seeds, lambda event, metric=metric: float(event["metrics"][metric]), np.nan)
-            metrics.setdefault(metric, {})[name] = values
-    rows = lambda event: np.asarray(event["acquired"], int)
-    acquired = {name: gather([s[1:] for s in seeds], rows, PADDING, length - 1) for name, seeds in told.items()}
-    start = {name: gather([s[:1] for s in seeds], rows, PADDING, 1)[:, 0] for name, seeds in told.items()}
-    stopped = {name: np.array([len(events) - 1 for events in seeds]) for name, seeds in told.items()}
-    return Curves(counts, metrics, acquired, start, stopped)

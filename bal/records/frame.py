@@ -4,17 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bal.records.campaigns import lines
-from bal.records.tables import RUN, columns_of, flat, records, round_columns, run_of
+from bal.records.tables import RUN, Columns, columns_of, flat, records, round_columns, run_of
 from bal.records.timings import timings
 
 _PICKS = (*RUN, "seed", "round", "row", "score", "label", "state")
 _OF_A_PICK = ("log_q", "annotator", "cost")
 
 
-def load(root: str | Path) -> dict[str, np.ndarray]:
+def load(root: str | Path) -> Columns:
     """Every row that was picked or labeled in any record under `root`: columns of one length, one entry a row.
 
     Columns: ``name, sha, fingerprint, done, config.*`` (nested keys joined by dots) say of which run;

@@ -7,17 +7,37 @@ from typing import Any
 
 import numpy as np
 
+from bal import markup
 from bal.records.encoding import encode
 from bal.records.errors import CorruptRecordError
 from bal.records.log import LOG
 from bal.records.reading import CAMPAIGN_KINDS, CONFIG, Contents, read_record, warn_of_torn_tail
 
 _MISSING = object()
+SHOWN = 8
+"""Lines of a frame that a notebook shows."""
 RUN = ("name", "sha", "fingerprint", "done")
 _EVENTS = (*RUN, "kind", "seed", "round", "rows", "scores", "labels", "seconds")
 
 
-def table(root: str | Path) -> dict[str, np.ndarray]:
+class Columns(dict[str, np.ndarray]):
+    """Columns of one length by name, which print as what they are, and in a notebook as their first lines."""
+
+    def __repr__(self) -> str:
+        return f"{self._length()} lines of {len(self)} columns: {', '.join(self)}"
+
+    def _repr_html_(self) -> str:
+        same = {name: values[0] for name, values in self.items() if len(values) and len(set(values.tolist())) == 1}
+        names = [name for name in self if name not in same]
+        lines = zip(*(self[name][:SHOWN].tolist() for name in names))
+        said = f"{self._length()} lines" + (f", of which the first {SHOWN}" if self._length() > SHOWN else "")
+        return markup.table(names, lines, said) + (markup.facts("the same in all of them", same) if same else "")
+
+    def _length(self) -> int:
+        return len(next(iter(self.values()), ()))
+
+
+def table(root: str | Path) -> Columns:
     """Every event of every record under `root` in long form: columns of one length, one entry an event.
 
     Columns: ``name, sha, fingerprint, done, config.*`` (nested keys joined by dots), ``kind``: "round", or an event of
@@ -109,7 +129,7 @@ def _column(values: list[Any]) -> np.ndarray:
     return np.array(["" if value is _MISSING else encode(value).decode() for value in values], np.str_)
 
 
-def columns_of(rows: list[dict[str, Any]], first: tuple[str, ...]) -> dict[str, np.ndarray]:
+def columns_of(rows: list[dict[str, Any]], first: tuple[str, ...]) -> Columns:
     """Lines as columns of one length, those named `first` in front."""
     names = dict.fromkeys([*first, *(name for row in rows for name in row)])
-    return {name: _column([row.get(name, _MISSING) for row in rows]) for name in names}
+    return Columns({name: _column([row.get(name, _MISSING) for row in rows]) for name in names})

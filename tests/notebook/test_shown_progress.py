@@ -1,6 +1,7 @@
 """Progress in a terminal, in a log file and in a notebook: one display at a time, few lines, and the newest of them."""
 
 import io
+import itertools
 import threading
 from concurrent.futures import Future
 
@@ -62,7 +63,7 @@ def test_lines_are_few_and_the_newest_is_never_missed(timed):
     assert said[0] == "     0 s  a: step 0"
     assert said[-1].endswith("a: step 999")
     times = [float(line.split(" s ")[0]) for line in said]
-    assert min(after - before for before, after in zip(times, times[1:])) >= module.LINES
+    assert min(after - before for before, after in itertools.pairwise(times)) >= module.LINES
     assert out.file.getvalue().splitlines()[-1].endswith("a: done")
 
 
