@@ -91,7 +91,7 @@ def _in_terminal(out: Any) -> Iterator[Callable[..., None]]:
 @contextmanager
 def _in_notebook(out: Any) -> Iterator[Callable[..., None]]:
     """Pictures of the bars in one place of a cell, by IPython alone: no widget, whose state a saved notebook lacks."""
-    from IPython.display import display
+    from IPython.display import display  # pyright: ignore[reportMissingImports]
 
     bars = _bars(out)
     picture = lambda: bars.make_tasks_table(bars.tasks)

@@ -112,7 +112,7 @@ def test_recipes_made_alike_are_equal():
         (chunked(7, 100), "chunked(chunk_size=7, budget=100)"),
         (
             Setup(LEARNER, QUERY, 2, 4),
-            f"Setup({LEARNER}, Query((Stage(score(bald), best),)), 2, 4)",
+            f"Setup(learner={LEARNER}, query=Query((Stage(score(bald), best),)), batch_size=2, num_rounds=4)",
         ),
         (Stage(None, random_uniform), "Stage(None, random_uniform)"),
         (

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from bal.markup import facts, table
 from bal.method import brief
@@ -36,7 +37,7 @@ def campaign_in_markup(campaign: Any, columns: dict[str, list[Any]], latest: int
 def _is_there(log: Any) -> bool:
     """Whether a log holds numbers, of one seed or with one axis of seeds."""
     numbers = lambda leaf: (
-        isinstance(leaf, np.ndarray) or (isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer))
+        isinstance(leaf, np.ndarray) or (isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer))
     )
     if not isinstance(log.metrics, dict):
         return False

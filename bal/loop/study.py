@@ -84,6 +84,7 @@ def study(
       ValueError, TypeError: as `run_seeds`; a task whose seeds do not have one structure; a record of other seeds.
 
     >>> import tempfile
+    >>> import numpy as np
     >>> from rich.console import Console
     >>> from bal.learners import bayesian_linear
     >>> from bal.evaluation import compare, regression
@@ -124,11 +125,9 @@ def study(
             for name, setup in setups.items():
                 title = f"{task_name} {name}" if len(tasks) > 1 else name
 
-                def shown(
-                    finished: int, doing: str, title: str = title, at: tuple = (task_name, name), show: Callable = show
-                ) -> None:
-                    show(title, finished, num_seeds, f"{doing}, {finished} of {num_seeds} seeds")
-                    show_all(*at, finished)
+                def shown(finished: int, doing: str, told: tuple = (title, task_name, name), show: Callable = show):
+                    show(told[0], finished, num_seeds, f"{doing}, {finished} of {num_seeds} seeds")
+                    show_all(told[1], told[2], finished)
 
                 config = in_words(name, setup, seed, options or {})
                 with open_record(root, task_name, config, task_digest(task, axes), fresh) as record:
