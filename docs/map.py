@@ -1,10 +1,12 @@
 """The page `map.md` beside this: every recipe by its category, made from the recipes themselves.
 
 python docs/map.py > docs/map.md
+python docs/map.py --readme            # the short table between the marks of README.md
 """
 
 import inspect
 import re
+import sys
 from collections.abc import Callable
 
 from bal import bilevel, learned, strategies
@@ -68,5 +70,14 @@ def page() -> str:
     return HEAD + "".join(tables) + TAIL
 
 
+def short(most: int = 10) -> str:
+    """One row a category, for the README: the first recipes of each."""
+    rows = []
+    for one, names in by_category().items():
+        more = f" and {len(names) - most} more" if len(names) > most else ""
+        rows.append(f"| {one} | {CATEGORIES[one]} | {', '.join(f'`{name}`' for name in names[:most])}{more} |")
+    return "\n".join(["| category | asks | recipes |", "|---|---|---|", *rows])
+
+
 if __name__ == "__main__":
-    print(page(), end="")
+    print(short() if "--readme" in sys.argv[1:] else page().rstrip())

@@ -34,6 +34,14 @@ def test_the_page_is_made_of_the_recipes():
     assert [name for names in by_category().values() for name in names] == listed
 
 
+def test_the_short_table_is_in_the_readme():
+    readme = (DOCS.parent / "README.md").read_text()
+    table = readme.split("<!-- methods -->\n")[1].split("\n<!-- end of methods -->")[0]
+    assert table == MAP["short"](), "put what `python docs/map.py --readme` prints between the marks"
+    assert [line.split(" |")[0][2:] for line in table.splitlines()[2:]] == list(CATEGORIES)
+    assert "`bandit`" in table
+
+
 def test_categories_are_those_of_the_table_of_parts():
     """The table of parts, written by hand, says U, D or H of what recipes are made of."""
     rows = re.findall(r"^\| (`.*?) \| .*? \| ([UDH](?:, [UDH])*) \| ", (DOCS / "methods.md").read_text(), re.MULTILINE)

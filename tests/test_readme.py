@@ -24,8 +24,18 @@ def test_both_commands_are_written_down():
 
 
 def test_it_is_short_and_leads_to_every_page():
-    assert len(README.splitlines()) <= 125
+    assert len(README.splitlines()) <= 110
     assert "(docs/index.md)" in README
     index = (ROOT / "docs" / "index.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert f"({page.name})" in index or page.stem == "index", page.name
+
+
+def test_the_first_page_of_the_site_shows_the_same_example():
+    """With what it prints in place of the seconds, and the cores left to the site."""
+    same = lambda line: line and not re.match(r"print|rows = campaign.ask\(5\)|use_all_cores|from bal import", line)
+    index = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.DOTALL)
+    readme = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert [line for line in "".join(readme).splitlines() if same(line)] == [
+        line for line in "".join(index).splitlines() if same(line)
+    ]
