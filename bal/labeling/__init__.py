@@ -5,6 +5,7 @@ A function of one's own returns a `Labeling`: rows, a learner, a query, and how 
 and gives answers.
 """
 
+from bal.labeling.desk import Desk
 from bal.labeling.nouns import (
     Agreement,
     Entry,
@@ -21,6 +22,7 @@ from bal.labeling.views import View, image, scatter, series, table, text
 
 __all__ = [
     "Agreement",
+    "Desk",
     "Entry",
     "Finished",
     "Item",

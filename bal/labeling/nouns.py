@@ -18,8 +18,8 @@ What = Literal["first", "second", "again", "test"]
 class Number(NamedTuple):
     """Answers that are numbers from `low` to `high`, in a unit."""
 
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     unit: str = ""
 
 
@@ -59,16 +59,16 @@ class Labeling(NamedTuple):
     batch_size: int = 10
     capacity: int = 1000
     budget: int | None = None
-    repeat: float = 0.0
+    repeat: float | int = 0
     test_rows: int | Sequence[int] = 0
-    test_share: float = 0.2
+    test_share: float | int = 0.2
     test: tuple[PyTree, Any] | None = None
     stop: StoppingRule | None = None
     evaluate: Callable[[Posterior, PyTree], dict[str, Any]] | None = None
     ids: Values | None = None
     cost: Values | None = None
     over: Over | None = None
-    patience: float = 600.0
+    patience: float | int = 600
     seed: int = 0
 
 
@@ -110,7 +110,7 @@ class Entry(NamedTuple):
     row: int
     annotator: str | None
     answer: Answer
-    seconds: float | None
+    seconds: float | int | None
     at: float
     what: What
     state: Literal["stands", "corrected", "withdrawn"] = "stands"
@@ -137,8 +137,8 @@ class Quality(NamedTuple):
 
     name: str
     value: float
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     num_labels: int
     num_rows: int
 

@@ -261,7 +261,7 @@ class Campaign:
         weight: Values | None = None,
         cost: Values | None = None,
         again: bool = False,
-        seconds: float | None = None,
+        seconds: float | int | None = None,
     ) -> None:
         """Give labels of rows: pending ones, or any other present row that has no label yet.
 
@@ -323,7 +323,7 @@ class Campaign:
                 event = {"kind": "withdraw", "rows": rows}
                 self._note(now, event | ({} if annotator is None else {"annotator": annotator}))
 
-    def skip(self, indices: Values, *, annotator: str | None = None, seconds: float | None = None) -> None:
+    def skip(self, indices: Values, *, annotator: str | None = None, seconds: float | int | None = None) -> None:
         """Give up on pending rows: they are not asked for again and training never sees them.
 
         Args:
@@ -565,7 +565,7 @@ def _rows_of(now: _Now, where: Any) -> np.ndarray:
     return np.asarray(now.book.log.indices)[where(now.book.log)]
 
 
-def _taken(seconds: float | None) -> dict[str, float]:
+def _taken(seconds: float | int | None) -> dict[str, float]:
     """How long it took, where that is known."""
     if seconds is None:
         return {}

@@ -1,0 +1,310 @@
+"""The desk: hands out rows, takes answers, and keeps each on disk before it hands out the next. No user interface."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bal.labeling.beliefs import in_words
+from bal.labeling.books import Books
+from bal.labeling.choosing import Choosing
+from bal.labeling.forms import Form, check_annotator, form_of, keys_of, label, stored
+from bal.labeling.line import Line, Ticket
+from bal.labeling.measures import agreement, labels_per_hour, quality
+from bal.labeling.nouns import (
+    Agreement,
+    Answer,
+    Entry,
+    Finished,
+    Item,
+    Labeling,
+    Progress,
+    Quality,
+    Reveal,
+    Waiting,
+    What,
+)
+from bal.labeling.refitting import Refitting
+from bal.labeling.views import View
+from bal.loop.checks import check_record
+from bal.loop.giving import row_ids
+from bal.pool.arrays import as_rows
+from bal.records import Record
+
+
+class Desk:
+    """People label one pool, several at once, each with rows of their own, while the model refits behind them.
+
+    Built on `bal.Campaign` and its record: an answer is on disk, with who and when and how long it took, when the call
+    that gave it returns. A process that is killed loses nothing: the same labeling and record go on. No call waits for
+    a fit: rows are lined up ahead, and what is shown meanwhile is what the fit before asked for (`Item.from_round`).
+
+    Of rows shown twice, what another person says is a second opinion, told to the campaign; what the same person says
+    again is kept for `agreement` and not trained on. Test rows are never trained on.
+
+    >>> import tempfile
+    >>> from bal import open_record, strategies
+    >>> from bal.labeling import text
+    >>> from bal.learners import bayesian_softmax
+    >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    >>> learner = bayesian_softmax(2, num_draws=3, prior=1.0)
+    >>> show = lambda row: text(f"how is {x[row, 0]:.2f}?")
+    >>> labeling = Labeling(x, learner, strategies.bald(), show, classes=["low", "high"], batch_size=4)
+    >>> with open_record(tempfile.mkdtemp(), "label", {}) as record, Desk(labeling, record) as desk:
+    ...     _ = desk.settle()
+    ...     for _ in range(3):
+    ...         item = desk.next("ada")
+    ...         desk.answer("ada", item, "high" if x[item.row, 0] > 0 else "low", seconds=1.5)
+    ...     back = desk.undo("ada")
+    ...     desk.skip("ada", back)
+    ...     back.row == item.row, desk.progress().labels, [entry.state for entry in desk.history("ada")]
+    (True, 2, ['stands', 'withdrawn', 'stands', 'stands'])
+    """
+
+    def __init__(self, labeling: Labeling, record: Record):
+        """Open a desk, or go on with the one on record.
+
+        Args:
+          labeling: rows, learner, query, how to show a row, what an answer is.
+          record: an open `bal.records.Record`, to which nothing else writes.
+
+        Raises:
+          ValueError, TypeError: a labeling that makes no sense, or another than on record.
+        """
+        if record is None:
+            raise TypeError("expected an open record, got None; use bal.open_record(root, name, config)")
+        check_record(record)
+        self.form: Form = form_of(labeling)
+        self.keys: dict[str, str] = keys_of(self.form, labeling.keys)
+        self.labeling = labeling._replace(batch_size=min(labeling.batch_size, len(self.form.pool_rows)))
+        self._ids = row_ids(labeling.x, labeling.ids, self.form.num_rows)
+        x = as_rows(labeling.x)
+        self._books = Books(self.labeling, self.form, x, self._ids, record)
+        self._line = Line(labeling.patience)
+        self._fits = Refitting(self.labeling, self.form, x, self._books, self._line)
+        self._lock = self._fits.lock
+        self._choosing = Choosing(self.labeling, self.form.test_rows, self._books, self._line, self._fits)
+        self._fits.start()
+
+    def __enter__(self) -> "Desk":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of classes or labels, in order; none for numbers."""
+        return self.form.names
+
+    def next(self, annotator: str) -> Item | Waiting | Finished:
+        """What to show an annotator now: the same item until it is answered, skipped or released."""
+        annotator = check_annotator(annotator)
+        with self._lock:
+            self._line.here(annotator)
+            ticket = self._line.held(annotator) or self._choosing.choose(annotator)
+            if isinstance(ticket, Waiting | Finished):
+                return ticket
+            self._line.hold(annotator, ticket)
+            self._lock.notify_all()
+        return self._item(ticket)
+
+    def answer(self, annotator: str, item: Item | int, answer: Answer, seconds: float | int | None = None) -> None:
+        """Keep an answer: on return it is on disk.
+
+        Args:
+          annotator: who answers.
+          item: what was shown, or its row.
+          answer: a class, a distribution, a collection of names or a number, as the labeling has it.
+          seconds: how long it took.
+
+        Raises:
+          ValueError: an answer that is none, a row that this annotator has answered already, no room.
+        """
+        self._say(annotator, item, label(self.form, answer), seconds)
+
+    def skip(self, annotator: str, item: Item | int, seconds: float | int | None = None) -> None:
+        """The annotator cannot tell: kept on record; the row is not asked for again.
+
+        Raises:
+          ValueError: a row that this annotator has answered already.
+        """
+        self._say(annotator, item, None, seconds)
+
+    def undo(self, annotator: str) -> Item:
+        """Take the annotator's last answer back; its row is shown next. Both stay on record.
+
+        Raises:
+          ValueError: there is nothing to take back.
+        """
+        annotator = check_annotator(annotator)
+        with self._lock:
+            self._line.here(annotator)
+            ticket = Ticket(*self._books.undo(annotator))
+            self._line.back(annotator, ticket)
+            self._line.hold(annotator, self._line.take_back(annotator) or ticket)
+            self._choosing.want_twice(ticket.row)
+        return self._item(ticket)
+
+    def correct(self, annotator: str, row: int, answer: Answer) -> None:
+        """Replace an earlier answer of the annotator, also "cannot tell"; both stay on record.
+
+        Raises:
+          ValueError: the annotator has not answered the row, or an answer that is none.
+        """
+        annotator, told = check_annotator(annotator), label(self.form, answer)
+        with self._lock:
+            self._line.here(annotator)
+            self._books.correct(row, annotator, told)
+            self._fits.told()
+
+    def second_opinion(self, annotator: str, row: int) -> None:
+        """Somebody else is to look at a row: it is shown to the next other annotator who asks.
+
+        Raises:
+          ValueError: nobody has answered the row.
+        """
+        annotator = check_annotator(annotator)
+        with self._lock:
+            if not any(entry.answer is not None and entry.what != "test" for entry in self._books.ledger.standing(row)):
+                raise ValueError(f"row {row} has no first answer yet; a second opinion comes after it")
+            self._line.wanted[row] = True
+
+    def release(self, annotator: str) -> None:
+        """The annotator leaves: what they hold is for others. It happens by itself after `Labeling.patience`."""
+        annotator = check_annotator(annotator)
+        with self._lock:
+            self._line.release(annotator)
+            self._lock.notify_all()
+
+    def history(self, annotator: str) -> list[Entry]:
+        """What the annotator said, the last first, with what was corrected and taken back."""
+        annotator = check_annotator(annotator)
+        with self._lock:
+            return [entry for entry in reversed(self._books.ledger.entries) if entry.annotator == annotator]
+
+    def view(self, row: int) -> View:
+        """How a row is shown.
+
+        Raises:
+          ValueError: no such row. Whatever the labeling's own `render` raises.
+          TypeError: `render` returns no `View`.
+        """
+        if not 0 <= row < self.form.num_rows:
+            raise ValueError(f"expected a row from 0 to {self.form.num_rows - 1}, got {row}")
+        found = self.labeling.render(row)
+        if not isinstance(found, View):
+            raise TypeError(f"render must return a View, got {type(found).__name__}; use bal.labeling.text or image")
+        return found
+
+    def reveal(self, annotator: str, item: Item | int) -> Reveal:
+        """Score and prediction of a row that the annotator has answered.
+
+        Raises:
+          ValueError: not answered yet.
+        """
+        annotator, row = check_annotator(annotator), _row(item)
+        with self._lock:
+            if not self._books.ledger.standing(row, annotator):
+                raise ValueError(f"what the model thinks of row {row} is shown once {annotator} has answered it")
+            asked, (number, belief) = self._fits.asked.get(row), self._fits.beliefs.get(row, (0, None))
+            prediction = None if belief is None else in_words(self.form, belief)
+            return Reveal(None if asked is None else asked.score, prediction, number)
+
+    def progress(self) -> Progress:
+        """Where labeling stands."""
+        with self._lock:
+            stand = [
+                entry for entry in self._books.ledger.entries if entry.state == "stands" and entry.answer is not None
+            ]
+            labels, budget = self._books.campaign.num_labeled, self.labeling.budget
+            people = sorted({entry.annotator for entry in stand if entry.annotator is not None})
+            return Progress(
+                labels=labels,
+                answers=len(stand),
+                skipped=len(self._books.campaign.skipped),
+                left=self._fits.left(),
+                budget_left=None if budget is None else max(budget - labels, 0),
+                labels_per_hour=labels_per_hour(self._books.ledger.entries),
+                quality=self._quality(stand),
+                round=self._fits.round,
+                refitting=self._fits.running,
+                stopped=self._choosing.end(),
+                fault=self._fits.fault,
+                by_annotator={name: sum(entry.annotator == name for entry in stand) for name in people},
+            )
+
+    def agreement(self, with_self: bool = False) -> Agreement:
+        """How far people agree on rows that were shown twice, or each with themself; see `bal.labeling.measures`."""
+        with self._lock:
+            return agreement(self.form, self._books.ledger.entries, with_self)
+
+    def export(self, path: str | Path) -> int:
+        """Write all answers that stand to a .csv file, or to a .json file that Label Studio imports; how many rows.
+
+        Raises:
+          ValueError: a file of another kind.
+        """
+        from bal.labeling.exporting import write_entries
+
+        with self._lock:
+            names = dict(enumerate(self._ids.tolist())) if self._ids is not None else {}
+            return write_entries(Path(path), self.form, list(self._books.ledger.entries), names)
+
+    def settle(self, timeout: float | int | None = None) -> bool:
+        """Wait until no fit runs or is due, for scripts and tests; False where that took longer than `timeout`."""
+        return self._fits.settle(timeout)
+
+    def close(self) -> None:
+        """No more fits; one that runs is waited for. The record stays open."""
+        self._fits.close()
+
+    def _say(self, annotator: str, item: Item | int, told: Any, seconds: float | int | None) -> None:
+        annotator, row = check_annotator(annotator), _row(item)
+        with self._lock:
+            self._line.here(annotator)
+            held = self._line.held(annotator)
+            what: What = held.what if held is not None and held.row == row else self._reason(annotator, row)
+            if told is None:
+                self._books.skip(row, what, annotator, seconds)
+            else:
+                self._books.tell(row, what, annotator, told, seconds)
+            self._line.drop(row, annotator)
+            self._choosing.want_twice(row)
+            self._fits.told()
+
+    def _reason(self, annotator: str, row: int) -> What:
+        """Why a row was shown that the annotator does not hold any more, as after a restart."""
+        if not 0 <= row < self.form.num_rows:
+            raise ValueError(f"expected a row from 0 to {self.form.num_rows - 1}, got {row}")
+        if self._books.ledger.standing(row, annotator):
+            raise ValueError(f"{annotator} has answered row {row} already; correct that answer instead")
+        if row in self.form.test_rows:
+            return "test"
+        return "second" if self._books.ledger.standing(row) else "first"
+
+    def _quality(self, stand: list[Entry]) -> Quality | None:
+        believed, form = self._fits.of_test, self.form
+        if believed is None:
+            return None
+        believed = believed[:, 0] if form.number is not None else believed
+        if self.labeling.test is not None:
+            held = np.asarray(self.labeling.test[1]).tolist()
+            return quality(form, believed, held, len(held))
+        said = {entry.row: entry for entry in reversed(stand) if entry.what == "test"}
+        places = [place for place, row in enumerate(form.test_rows) if row in said]
+        held = [stored(form, label(form, said[form.test_rows[place]].answer)) for place in places]
+        return quality(form, believed[places], held, len(form.test_rows))
+
+    def _item(self, ticket: Ticket) -> Item:
+        row = ticket.row
+        asked, name = self._fits.asked.get(row), row if self._ids is None else self._ids[row].item()
+        try:
+            view, error = self.view(row), None
+        except Exception as fault:  # whatever a function of one's own raises; the row can be skipped
+            view, error = None, " ".join(f"{type(fault).__name__}: {fault}".split())
+        return Item(row, name, view, ticket.what, 0 if asked is None else asked.round, error)
+
+
+def _row(item: Item | int) -> int:
+    return item.row if isinstance(item, Item) else int(item)
