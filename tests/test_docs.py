@@ -37,6 +37,7 @@ LIMITS = {
     "statistics": 18,
     "errors": 12,
     "reproduce": 9,
+    "notebook": 8,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
@@ -47,6 +48,7 @@ SLOW = {
     "bridges",
     "laboratory",
     "learned-selection",
+    "notebook",
     "own-model",
     "own-network",
     "resume",

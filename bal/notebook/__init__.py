@@ -1,3 +1,8 @@
-"""Labels given in a notebook."""
+"""Labels given in a notebook: `label` shows the rows of a `bal.labeling.Desk` in a cell.
 
-__all__: list[str] = []
+How values show themselves in a cell is written where they live: all of them print, and those with numbers are tables.
+"""
+
+from bal.notebook.widget import label
+
+__all__ = ["label"]
