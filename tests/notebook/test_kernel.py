@@ -23,6 +23,13 @@ from bal import open_record
 from bal.learners import bayesian_softmax
 learner = bayesian_softmax(2, num_draws=3, prior=1.0)
 """
+TOLD = """
+w = Out[max(Out)]
+desk.settle()
+for what in ("next", "answer"):
+    w.told = {"do": what, "number": w.shown["number"], "answer": "low", "seconds": 1.0}
+desk.history("ada")
+"""
 
 
 def test_the_page_in_a_kernel(tmp_path, monkeypatch):
@@ -31,8 +38,7 @@ def test_the_page_in_a_kernel(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     around, values, loop, cell = BLOCK.findall((ROOT / "docs" / "notebook.md").read_text())
     shown = ["setup", "task", "setup.query", "setup.learner", "found", "campaign", "load('runs')"]
-    told = "w = _\nw.told = {'do': 'answer', 'number': 0, 'answer': 'low', 'seconds': 1.0}\ndesk.history('ada')"
-    codes = [around, values, "from bal import load", *shown, loop, BARS, LINES, cell, told, "desk.close()"]
+    codes = [around, values, "from bal import load", *shown, loop, BARS, LINES, cell, TOLD, "desk.close()"]
     made = [nbformat.v4.new_code_cell(code) for code in codes]
     notebook = nbformat.v4.new_notebook(cells=made)
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
@@ -47,6 +53,6 @@ def test_the_page_in_a_kernel(tmp_path, monkeypatch):
     assert last.data["text/plain"] == "True"
     (widget,) = outputs[codes.index(cell)]
     assert "application/vnd.jupyter.widget-view+json" in widget.data
-    assert "answer='low'" in outputs[codes.index(told)][0].data["text/plain"]
+    assert "answer='low'" in outputs[codes.index(TOLD)][0].data["text/plain"]
     warned = [output.text for part in outputs for output in part if output.get("name") == "stderr"]
     assert not [text for text in warned if "ipywidgets" in text]
