@@ -71,12 +71,14 @@ SMALL = {
     "gp.py": "--labeled 9 --pools 50 --steps 2 --batch-size 3 --repeats 1 --capacities 5",
     "stream.py": "--rows 50 --features 3 --hidden 4 --members 2 --minibatch-size 4 --capacity 9 --repeats 1",
     "accelerator.py": "--sizes tiny --only bald k_center digits products float64",
+    "labeling.py": "--labels 6 --batch-size 2 --draws 2 --pause 0",
     "pairs.py": "--items 200 --bald-items 60 --brute-items 60 --features 4 --draws 3 --asked 5 --batch-size 3",
 }
 """Every benchmark, with options for a run of seconds."""
 OTHERS = {
     "fuzz_selectors.py": "--arrays 1 --selectors best --dtypes float32",
     "reliability.py": "--quick",
+    "labeling.py": "--labels 9 --batch-size 3 --test-rows 6",
     "external.py": "--exams wdbc --seeds 2 --labels 22 --workers 1",  # its set comes with scikit-learn
     "streams.py": "--streams SEA --strategies bald --seeds 2 --rows 60 --stretches 6 --members 2 --hidden 4",
     "bandit.py": "--data digits --arms margin --seeds 2 --rounds 2 --members 2 --steps 3 --pool-size 60 --test-size 30",

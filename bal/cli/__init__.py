@@ -1,4 +1,4 @@
-"""The command `bal`: run, sweep, status, report, replay, export. ``bal --help`` says more."""
+"""The command `bal`: run, sweep, status, report, replay, export, label. ``bal --help`` says more."""
 
 import os
 import sys
@@ -61,6 +61,9 @@ def _refused(error: BaseException) -> int:
 
 def _leave() -> None:
     """End the process and its workers, with a line on what is kept."""
+    labeling = sys.modules.get("bal.cli.labeling")
+    if labeling:
+        labeling.leave()
     running = sys.modules.get("bal.cli.running")
     ended, total = running.ON_RECORD if running else (0, 0)
     kept = f"; type the same command again to go on: {ended} of {total} cells have ended" if total else ""

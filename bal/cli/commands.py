@@ -114,13 +114,71 @@ class Replay:
 class Export:
     """All records under a folder as one table, for pandas, R or a spreadsheet.
 
+    Of a record of labels that people gave, the answers that stand; as .json Label Studio imports them.
+
     bal export runs picks.parquet
+
+    bal export runs/label labels.json
     """
 
     root: Positional[Path]
     """Folder of records."""
     out: Positional[Path]
-    """File to write: .csv or .parquet (which needs polars)."""
+    """File to write: .csv, .parquet (which needs polars), or .json for labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """Label rows by hand in a browser while a model chooses them: from files, or what a function returns.
+
+    Every answer is kept before the next row is shown. Stopped, the same command goes on. A folder holds pictures; of a
+    table the texts are read, or the columns. Needs nicegui: pip install 'bal-jax[ui]'.
+
+    bal label mails.csv --classes spam ham --text body
+
+    bal label pictures/ --classes cat dog --test-rows 50
+
+    bal label experiments.labeling:digits test_rows=100
+    """
+
+    source: Annotated[Positional[str], arg(metavar="SOURCE")]
+    """A .csv file, a folder of pictures, or module:function that returns a bal.labeling.Labeling."""
+    settings: Annotated[Positional[tuple[str, ...]], arg(metavar="NAME=VALUE ...")] = ()
+    """What the function is called with."""
+    root: Path = Path("runs/label")
+    """Folder of the record."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes."""
+    several: bool = False
+    """A row has any number of the classes."""
+    number: tuple[float, float] | None = None
+    """Least and largest answer, in place of classes."""
+    text: str | None = None
+    """Column of texts; the first one of sentences by default."""
+    columns: tuple[str, ...] = ()
+    """Columns that the model sees, numbers and categories; all by default."""
+    id: str | None = None
+    """Column with the names of rows."""
+    annotators: tuple[str, ...] = ()
+    """Who may label; anybody who has the link by default."""
+    batch_size: int | None = None
+    """Rows that one fit asks for; 10 by default."""
+    budget: int | None = None
+    """Labels after which it ends."""
+    repeat: float | None = None
+    """Share of rows shown twice, to see how far people agree."""
+    test_rows: int | None = None
+    """Rows held out, which are shown too: what the accuracy is estimated from."""
+    load: Path | None = None
+    """Answers to begin with: a .csv file, or a .json file of Label Studio."""
+    export: Path | None = None
+    """File to write at the end: .csv, or .json for Label Studio. bal export writes it at any time."""
+    host: str = "127.0.0.1"
+    """Address to serve on: this machine alone, unless you say otherwise."""
+    port: int = 0
+    """A free one by default."""
+    open: bool = True
+    """Open the page in a browser."""
 
 
 COMMANDS: dict[str, tuple[type, str]] = {
@@ -129,5 +187,6 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "status": (Status, "what is done, running, failed and missing"),
     "report": (Report, "tables and pictures of all studies under a folder"),
     "replay": (Replay, "make the picks of a record again"),
-    "export": (Export, "all records as one table: .csv or .parquet"),
+    "export": (Export, "all records as one table: .csv or .parquet; labels as .csv or .json"),
+    "label": (Label, "label rows by hand in a browser while a model chooses them"),
 }

@@ -37,6 +37,10 @@ def _doer(command: Any) -> Callable[[Any, Console], int]:
         from bal.cli import replaying
 
         return replaying.replay
+    if isinstance(command, commands.Label):
+        from bal.cli import labeling
+
+        return labeling.label
     from bal.cli import exporting
 
     return exporting.export

@@ -8,20 +8,34 @@ from typing import Any
 from rich.console import Console
 
 from bal.cli.commands import Export
-from bal.records import load, write_parquet
+from bal.records import load, read_events, write_parquet
+from bal.records.log import LOG
 
 
 def export(command: Export, console: Console) -> int:
     """Every pick of every record under a folder into one file."""
+    if command.out.suffix == ".json" or (command.out.suffix == ".csv" and _holds_labels(command.root)):
+        from bal.labeling.exporting import write_entries
+        from bal.labeling.recorded import read_entries
+
+        number = write_entries(command.out, *read_entries(command.root))
+        console.print(f"{number} answers: {command.out}", markup=False, highlight=False, soft_wrap=True)
+        return 0
     kinds = {".csv": write_csv, ".parquet": write_parquet}
     write = kinds.get(command.out.suffix)
     if write is None:
-        raise ValueError(f"expected a file that ends in .csv or .parquet, got {command.out}")
+        raise ValueError(f"expected a file that ends in .csv, .parquet or, for labels, .json, got {command.out}")
     columns = load(command.root)
     write(columns, command.out)
     text = f"{len(columns['row'])} picks in {len(columns)} columns: {command.out}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _holds_labels(root: Path) -> bool:
+    """Whether what is under a folder was written by a desk."""
+    files = [file for pattern in ("", "*/", "*/*/") for file in sorted(root.glob(f"{pattern}{LOG}"))]
+    return bool(files) and any(event["kind"] == "desk" for event in read_events(files[0].parent)[0][:9])
 
 
 def write_csv(columns: dict[str, Any], path: Path) -> None:

@@ -135,13 +135,13 @@ def _read(kind: type, name: str, text: str, config: Any) -> Any:
     return getattr(tyro.cli(kind, default=config, args=[option, *text.split(" ")], prog="bal sweep --grid"), name)
 
 
-def options(words: Sequence[str]) -> dict[str, Any]:
+def options(words: Sequence[str], what: str = "--with") -> dict[str, Any]:
     """Options of an engine: ``name=value``, where a value that reads as a number or truth value of TOML is one."""
     found: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name:
-            raise ValueError(f"--with {word}: expected name=value")
+            raise ValueError(f"{what} {word}: expected name=value")
         try:
             found[name] = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

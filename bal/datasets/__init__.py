@@ -14,6 +14,7 @@ from bal.datasets.sources import CorruptDataError, MissingDataError
 from bal.datasets.start import start_set
 from bal.datasets.table import Table, encode, read_table, split_table
 from bal.datasets.two_bells import two_bells
+from bal.datasets.unlabeled import Pictures, picture_features, read_pictures, text_features
 from bal.datasets.variants import noisy_inputs, noisy_labels, repeated
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "CorruptDataError",
     "Dataset",
     "MissingDataError",
+    "Pictures",
     "Scaling",
     "Table",
     "corrupted",
@@ -31,12 +33,15 @@ __all__ = [
     "mnist",
     "noisy_inputs",
     "noisy_labels",
+    "picture_features",
+    "read_pictures",
     "read_table",
     "repeated",
     "split",
     "split_table",
     "standardize",
     "start_set",
+    "text_features",
     "two_bells",
     "uci_classification",
     "uci_regression",

@@ -18,6 +18,7 @@ from bal.labeling.nouns import (
     Reveal,
     Waiting,
 )
+from bal.labeling.recorded import Recorded, recorded_labels, recorded_oracle
 from bal.labeling.views import View, image, scatter, series, table, text
 
 __all__ = [
@@ -30,10 +31,13 @@ __all__ = [
     "Number",
     "Progress",
     "Quality",
+    "Recorded",
     "Reveal",
     "View",
     "Waiting",
     "image",
+    "recorded_labels",
+    "recorded_oracle",
     "scatter",
     "series",
     "table",

@@ -31,6 +31,7 @@ class Books:
                 "open another record"
             )
         self._form, self._ids, self._record = form, ids, record
+        self._pool_rows, self._held_out = form.pool_rows, frozenset(form.test_rows)
         self.campaign = _opened(labeling, form, x, ids, record)
         if before is None:
             record.append([opening(form)])
@@ -42,14 +43,14 @@ class Books:
         if what in ("test", "again"):
             return self._note("tell", row, what, annotator, told, seconds)
         self.campaign.tell([self._position(row)], [told], annotator=annotator, seconds=seconds)
-        return self._told("tell", row, annotator, told, seconds)
+        return self._told("tell", row)
 
     def skip(self, row: int, what: What, annotator: str, seconds: float | int | None) -> None:
         """The annotator cannot tell: a row that waits for its first answer is given up."""
         if what in ("test", "again") or self._position(row) not in self.campaign.pending:
             return self._note("skip", row, what, annotator, None, seconds)
         self.campaign.skip([self._position(row)], annotator=annotator, seconds=seconds)
-        return self._told("skip", row, annotator, None, seconds)
+        return self._told("skip", row)
 
     def correct(self, row: int, annotator: str, told: Any) -> None:
         """Another answer in place of the annotator's, or of their "cannot tell".
@@ -66,7 +67,7 @@ class Books:
         if entry.answer is None:
             return self.tell(row, entry.what, annotator, told, None)
         self.campaign.correct([self._position(row)], [told], annotator=annotator)
-        return self._told("correct", row, annotator, told)
+        return self._told("correct", row)
 
     def undo(self, annotator: str) -> tuple[int, What]:
         """The annotator's last act is taken back: its row, and why it had been shown.
@@ -81,7 +82,7 @@ class Books:
             self._note("withdraw", last.row, last.what, annotator)
         else:
             self.campaign.withdraw([self._position(last.row)], annotator=annotator)
-            self._told("withdraw", last.row, annotator)
+            self._told("withdraw", last.row)
         return last.row, last.what
 
     def _note(
@@ -96,17 +97,17 @@ class Books:
         self._record.append([event])
         self.ledger.take(event)
 
-    def _told(self, kind: str, row: int, annotator: str, told: Any = None, seconds: float | int | None = None) -> None:
-        """What the campaign has just written down, for the ledger."""
-        said = {"kind": kind, "rows": [self._position(row)], "annotator": annotator, "seconds": seconds}
-        labels = [None if told is None else stored(self._form, told)]
-        self.ledger.take(said | {"labels": labels, "at": round(time.time(), 3)})
+    def _told(self, kind: str, row: int) -> None:
+        """What the campaign has just written down, for the ledger: a fit may have written meanwhile too."""
+        rows = [self._position(row)]
+        events = reversed(self._record.events)
+        self.ledger.take(next(event for event in events if event["kind"] == kind and event["rows"] == rows))
 
     def _position(self, row: int) -> int:
         """The number of a row in the campaign's pool."""
-        if row in self._form.test_rows:
+        if row in self._held_out:
             raise ValueError(f"row {row} is held out for the test and not asked for")
-        return int(np.searchsorted(self._form.pool_rows, row))
+        return int(np.searchsorted(self._pool_rows, row))
 
 
 def _opened(labeling: Labeling, form: Form, x: PyTree, ids: np.ndarray | None, record: Record) -> Campaign:

@@ -8,7 +8,9 @@ import numpy as np
 from bal.labeling.beliefs import in_words
 from bal.labeling.books import Books
 from bal.labeling.choosing import Choosing
+from bal.labeling.exporting import write_entries
 from bal.labeling.forms import Form, check_annotator, form_of, keys_of, label, stored
+from bal.labeling.importing import read_answers
 from bal.labeling.line import Line, Ticket
 from bal.labeling.measures import agreement, labels_per_hour, quality
 from bal.labeling.nouns import (
@@ -45,11 +47,12 @@ class Desk:
     >>> import tempfile
     >>> from bal import open_record, strategies
     >>> from bal.labeling import text
-    >>> from bal.learners import bayesian_softmax
+    >>> from bal.learners import from_sklearn
+    >>> from sklearn.naive_bayes import GaussianNB
     >>> x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
-    >>> learner = bayesian_softmax(2, num_draws=3, prior=1.0)
+    >>> learner = from_sklearn(GaussianNB(), num_classes=2)
     >>> show = lambda row: text(f"how is {x[row, 0]:.2f}?")
-    >>> labeling = Labeling(x, learner, strategies.bald(), show, classes=["low", "high"], batch_size=4)
+    >>> labeling = Labeling(x, learner, strategies.margin(), show, classes=["low", "high"], batch_size=4)
     >>> with open_record(tempfile.mkdtemp(), "label", {}) as record, Desk(labeling, record) as desk:
     ...     _ = desk.settle()
     ...     for _ in range(3):
@@ -77,9 +80,10 @@ class Desk:
         self.form: Form = form_of(labeling)
         self.keys: dict[str, str] = keys_of(self.form, labeling.keys)
         self.labeling = labeling._replace(batch_size=min(labeling.batch_size, len(self.form.pool_rows)))
-        self._ids = row_ids(labeling.x, labeling.ids, self.form.num_rows)
+        ids = row_ids(labeling.x, labeling.ids, self.form.num_rows)
+        self._names: dict[int, Any] = {} if ids is None else dict(enumerate(ids.tolist()))
         x = as_rows(labeling.x)
-        self._books = Books(self.labeling, self.form, x, self._ids, record)
+        self._books = Books(self.labeling, self.form, x, ids, record)
         self._line = Line(labeling.patience)
         self._fits = Refitting(self.labeling, self.form, x, self._books, self._line)
         self._lock = self._fits.lock
@@ -99,7 +103,7 @@ class Desk:
 
     def next(self, annotator: str) -> Item | Waiting | Finished:
         """What to show an annotator now: the same item until it is answered, skipped or released."""
-        annotator = check_annotator(annotator)
+        annotator = self._named(annotator)
         with self._lock:
             self._line.here(annotator)
             ticket = self._line.held(annotator) or self._choosing.choose(annotator)
@@ -137,7 +141,7 @@ class Desk:
         Raises:
           ValueError: there is nothing to take back.
         """
-        annotator = check_annotator(annotator)
+        annotator = self._named(annotator)
         with self._lock:
             self._line.here(annotator)
             ticket = Ticket(*self._books.undo(annotator))
@@ -152,7 +156,7 @@ class Desk:
         Raises:
           ValueError: the annotator has not answered the row, or an answer that is none.
         """
-        annotator, told = check_annotator(annotator), label(self.form, answer)
+        annotator, told = self._named(annotator), label(self.form, answer)
         with self._lock:
             self._line.here(annotator)
             self._books.correct(row, annotator, told)
@@ -164,7 +168,7 @@ class Desk:
         Raises:
           ValueError: nobody has answered the row.
         """
-        annotator = check_annotator(annotator)
+        annotator = self._named(annotator)
         with self._lock:
             if not any(entry.answer is not None and entry.what != "test" for entry in self._books.ledger.standing(row)):
                 raise ValueError(f"row {row} has no first answer yet; a second opinion comes after it")
@@ -172,14 +176,14 @@ class Desk:
 
     def release(self, annotator: str) -> None:
         """The annotator leaves: what they hold is for others. It happens by itself after `Labeling.patience`."""
-        annotator = check_annotator(annotator)
+        annotator = self._named(annotator)
         with self._lock:
             self._line.release(annotator)
             self._lock.notify_all()
 
     def history(self, annotator: str) -> list[Entry]:
         """What the annotator said, the last first, with what was corrected and taken back."""
-        annotator = check_annotator(annotator)
+        annotator = self._named(annotator)
         with self._lock:
             return [entry for entry in reversed(self._books.ledger.entries) if entry.annotator == annotator]
 
@@ -203,7 +207,7 @@ class Desk:
         Raises:
           ValueError: not answered yet.
         """
-        annotator, row = check_annotator(annotator), _row(item)
+        annotator, row = self._named(annotator), _row(item)
         with self._lock:
             if not self._books.ledger.standing(row, annotator):
                 raise ValueError(f"what the model thinks of row {row} is shown once {annotator} has answered it")
@@ -245,11 +249,39 @@ class Desk:
         Raises:
           ValueError: a file of another kind.
         """
-        from bal.labeling.exporting import write_entries
-
         with self._lock:
-            names = dict(enumerate(self._ids.tolist())) if self._ids is not None else {}
-            return write_entries(Path(path), self.form, list(self._books.ledger.entries), names)
+            return write_entries(Path(path), self.form, self._books.ledger.entries, self._names, self._fits.beliefs)
+
+    def load(self, path: str | Path, annotator: str = "imported") -> int:
+        """Take the answers of a file in, see `bal.labeling.importing.read_answers`: all of them, or none; how many.
+
+        Answers that are there already, of the same annotator to the same row, are passed over.
+
+        Args:
+          path: a .csv file, or a .json file of Label Studio.
+          annotator: who answered where the file does not say it.
+
+        Raises:
+          ValueError: named with its entry; answers that need more room than the capacity leaves.
+        """
+        given = read_answers(path, self.form, self._names, annotator)
+        with self._lock:
+            ledger = self._books.ledger
+            new = [one for one in given if not ledger.standing(one.row, one.annotator)]
+            if len(new) > self._books.campaign.room:
+                raise ValueError(
+                    f"{len(new)} new answers, but the capacity leaves room for {self._books.campaign.room}; open with "
+                    "a larger capacity"
+                )
+            for row, who, answer, seconds in new:
+                what = self._reason(who, row)
+                if answer is None:
+                    self._books.skip(row, what, who, seconds)
+                else:
+                    self._books.tell(row, what, who, label(self.form, answer), seconds)
+                self._line.drop(row, who)
+                self._fits.told()
+        return len(new)
 
     def settle(self, timeout: float | int | None = None) -> bool:
         """Wait until no fit runs or is due, for scripts and tests; False where that took longer than `timeout`."""
@@ -260,7 +292,7 @@ class Desk:
         self._fits.close()
 
     def _say(self, annotator: str, item: Item | int, told: Any, seconds: float | int | None) -> None:
-        annotator, row = check_annotator(annotator), _row(item)
+        annotator, row = self._named(annotator), _row(item)
         with self._lock:
             self._line.here(annotator)
             held = self._line.held(annotator)
@@ -272,6 +304,12 @@ class Desk:
             self._line.drop(row, annotator)
             self._choosing.want_twice(row)
             self._fits.told()
+
+    def _named(self, annotator: str) -> str:
+        name, known = check_annotator(annotator), self.labeling.annotators
+        if known is not None and name not in known:
+            raise ValueError(f"{name} is none of the annotators {list(known)}; give one of these names")
+        return name
 
     def _reason(self, annotator: str, row: int) -> What:
         """Why a row was shown that the annotator does not hold any more, as after a restart."""
@@ -298,7 +336,7 @@ class Desk:
 
     def _item(self, ticket: Ticket) -> Item:
         row = ticket.row
-        asked, name = self._fits.asked.get(row), row if self._ids is None else self._ids[row].item()
+        asked, name = self._fits.asked.get(row), self._names.get(row, row)
         try:
             view, error = self.view(row), None
         except Exception as fault:  # whatever a function of one's own raises; the row can be skipped

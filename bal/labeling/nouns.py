@@ -42,6 +42,7 @@ class Labeling(NamedTuple):
     test: a test set ``(x, y)`` that is labeled already, in place of test rows; y as the learner's labels.
     stop: a rule of `bal.evaluation`; evaluate: what is measured at each fit on `test`, for rules that read a metric.
     ids: names of the rows in the user's own table, ``[N]``; cost: price of each.
+    annotators: who may label; None = anybody.
     patience: seconds after which what a silent annotator holds is handed to others.
     seed: of all chance: the first rows, test rows, rows shown twice.
     """
@@ -68,6 +69,7 @@ class Labeling(NamedTuple):
     ids: Values | None = None
     cost: Values | None = None
     over: Over | None = None
+    annotators: Sequence[str] | None = None
     patience: float | int = 600
     seed: int = 0
 

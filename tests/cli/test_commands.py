@@ -125,7 +125,7 @@ def test_status(typed, tmp_path):
         (f"run {SQUARE} --nunber 3", "--number"),
         ("status nowhere", "nowhere is not a folder"),
         ("export nowhere a.csv", "nowhere is not a folder"),
-        ("export . a.txt", "expected a file that ends in .csv or .parquet, got a.txt"),
+        ("export . a.txt", "expected a file that ends in .csv, .parquet or, for labels, .json, got a.txt"),
         ("replay nowhere bal.sweep.examples:square", "nowhere holds no record"),
         ("report nowhere", "nowhere is not a folder"),
     ],
