@@ -5,7 +5,11 @@ from typing import Any
 
 from bal.pages.serving import nicegui
 
-MOST_LETTERS = 20_000  # of one text on a page
+MOST_LETTERS = 100_000  # of one text on a page
+GONE = (
+    "The server does not answer. What was stored is safe. If it was stopped, start the same command again and open the "
+    "link that it prints; with the same port and token this page goes on by itself."
+)
 
 
 def write(tag: str, text: object = None, classes: str = "", **attributes: object) -> Any:
@@ -15,7 +19,7 @@ def write(tag: str, text: object = None, classes: str = "", **attributes: object
 
     Args:
       tag: as in HTML or SVG, for instance "h1", "button", "svg".
-      text: is cut off after 20,000 letters, and says so.
+      text: is cut off after 100,000 letters, and says so.
       classes: of style, separated by blanks; the project's own words.
       **attributes: of the tag; `aria_label` is `aria-label`, `class_` and None are left out.
 
@@ -51,7 +55,7 @@ def shortened(text: object) -> str:
 
 @contextmanager
 def shell(title: str, note: str = ""):
-    """The frame of a page: a link that skips to the content, a header with the title, the main part.
+    """The frame of a page: a note when the server is gone, a link that skips to the content, a title, the main part.
 
     Args:
       title: the heading, of level one; what follows has level two.
@@ -60,6 +64,7 @@ def shell(title: str, note: str = ""):
     Yields:
       the header, to which more can be added.
     """
+    write("div", GONE, "bal-gone", id="bal-gone", role="alert", hidden=True)
     write("a", "Skip to the content", "bal-skip", href="#main")
     with write("header", classes="bal-header") as header:
         write("h1", title)

@@ -15,6 +15,7 @@ from typing import Any
 from bal.pages.guard import LOOPBACK, MOST_BYTES, Guard
 
 LOOK = Path(__file__).parent / "look.css"
+GONE = Path(__file__).parent / "gone.js"
 WARNING = """\
 Warning: this server listens on {host}: whoever reaches this machine and has the link sees the page and may act in it,
 and the link travels unencrypted. Safer: the default address and a tunnel, ssh -L {port}:127.0.0.1:{port} THIS-MACHINE.
@@ -105,6 +106,7 @@ def application(build: Callable[..., Any], *, title: str, host: str, token: str,
     app.add_middleware(Guard, token=token, host=host, cookie=cookie)
     ui = nicegui().ui
     ui.add_css(LOOK.read_text(), shared=True)
+    ui.add_body_html(f"<script>{GONE.read_text()}</script>", shared=True)
     ui.run_with(
         app,
         root=build,

@@ -1,0 +1,160 @@
+"""What stands beside the item: progress, what the model thought of the last one, earlier answers, export."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bal.labeling.nouns import Agreement, Entry, Item, Progress, Reveal
+from bal.labeling.page.answers import in_words
+from bal.pages import nicegui, rewrite, write
+
+EARLIER = 8  # answers that are shown
+
+
+class Panels:
+    """The side of one tab."""
+
+    def __init__(
+        self,
+        desk: Any,
+        annotator: str,
+        correct: Callable[[Entry], Awaitable[None]],
+        second: Callable[[Entry], Awaitable[None]],
+    ):
+        self.desk, self.annotator = desk, annotator
+        self.entries: list[Entry] = []
+        with write("section", classes="bal-card", aria_labelledby="where"):
+            write("h2", "Progress", id="where")
+            self.facts = write("dl", classes="desk-facts")
+            self.state = write("p", "", "desk-quiet bal-note", role="status")
+        with write("section", classes="bal-card", aria_labelledby="thought"):
+            write("h2", "The model on your last item", id="thought")
+            self.thought = write("p", "Shown after an answer, never before.", "bal-note")
+        with write("section", classes="bal-card", aria_labelledby="past"):
+            write("h2", "Your answers", id="past")
+            with write("ul", classes="desk-past"):
+                self.past = [self.line(place, correct, second) for place in range(EARLIER)]
+        with write("section", classes="desk-less", aria_label="Export"):
+            for text, kind in (("CSV", "csv"), ("Label Studio JSON", "json")):
+                write("button", f"Export {text}", "bal-button", type="button").on("click", self.export(kind))
+        self.shown: list[tuple[str, str]] = []
+
+    def line(self, place: int, *calls: Callable[[Entry], Awaitable[None]]) -> dict[str, Any]:
+        """An earlier answer with what can be done about it."""
+        with write("li", hidden=True) as line:
+            said = write("span", "", "said")
+            buttons = [
+                write("button", text, "bal-button", type="button").on("click", self.caller(place, call))
+                for text, call in zip(("Change", "2nd opinion"), calls)
+            ]
+        return {"line": line, "said": said, "buttons": buttons}
+
+    def caller(self, place: int, call: Callable[[Entry], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Calls with the entry that a line shows then."""
+
+        async def called() -> None:
+            if place < len(self.entries):
+                await call(self.entries[place])
+
+        return called
+
+    async def refresh(self, last: Item | None = None) -> None:
+        """All of it; after an answer also what the model had thought."""
+        if last is not None:
+            reveal = await asyncio.to_thread(self.desk.reveal, self.annotator, last)
+            rewrite(self.thought, thought_in_words(reveal))
+        history = await asyncio.to_thread(self.desk.history, self.annotator)
+        self.entries = list(reversed(history))[:EARLIER]
+        for place, line in enumerate(self.past):
+            self.rewrite_line(line, self.entries[place] if place < len(self.entries) else None)
+        await self.progress()
+
+    def rewrite_line(self, line: dict[str, Any], entry: Entry | None) -> None:
+        """Puts an entry on a line, or nothing."""
+        hidden = entry is None
+        if line["line"].props.get("hidden", False) != hidden:
+            line["line"].props["hidden"] = hidden
+            line["line"].update()
+        if entry is None:
+            return
+        words = in_words(self.desk.labeling, entry.answer)
+        rewrite(line["said"], f"{self.desk.name(entry.row)}: {words}")
+        old = entry.state != "stands"
+        classes = "said old" if old else "said"
+        if line["said"].classes != classes.split():
+            line["said"].classes(replace=classes)
+        for button, what in zip(line["buttons"], ("Change", "Second opinion on")):
+            button.props["aria-label"] = f"{what} {self.desk.name(entry.row)}, answered {words}"
+            button.props["disabled"] = old
+            button.update()
+
+    async def progress(self) -> None:
+        """Where labeling stands, and whether a refit is under way."""
+        progress, agreement = await asyncio.to_thread(lambda: (self.desk.progress(), self.desk.agreement()))
+        facts = facts_in_words(progress, agreement)
+        if facts != self.shown:
+            self.shown = facts
+            self.facts.clear()
+            with self.facts:
+                for name, value in facts:
+                    write("dt", name)
+                    write("dd", value)
+        rewrite(self.state, state_in_words(progress))
+
+    def export(self, kind: str) -> Callable[[], Awaitable[None]]:
+        """Hands the labels to the browser as a file."""
+
+        async def exported() -> None:
+            content = await asyncio.to_thread(self.desk.export, kind)
+            nicegui().ui.download.content(content, f"labels.{kind}")
+
+        return exported
+
+
+def facts_in_words(progress: Progress, agreement: Agreement | None) -> list[tuple[str, str]]:
+    """Names and values of what is known by now."""
+    facts = [("Labels", f"{progress.labels:,}")]
+    if progress.budget_left is not None:
+        facts.append(("To go", f"{progress.budget_left:,}"))
+    if progress.skipped:
+        facts.append(("Skipped", f"{progress.skipped:,}"))
+    if progress.labels_per_hour is not None:
+        facts.append(("Labels an hour", f"{progress.labels_per_hour:,.0f}"))
+    if progress.quality is not None:
+        value, low, high = progress.quality.value, progress.quality.low, progress.quality.high
+        facts.append((progress.quality.name.capitalize(), f"{value:.3g} ({low:.3g} to {high:.3g})"))
+        facts.append(("… from", f"{progress.quality.num_labels:,} test labels"))
+    if agreement is not None and agreement.num_rows:
+        if agreement.share is not None:
+            facts.append(("Agreement", f"{agreement.share:.0%} of {agreement.num_rows:,}"))
+        if agreement.kappa is not None:
+            facts.append(("Kappa", f"{agreement.kappa:.2f}"))
+        if agreement.difference is not None:
+            facts.append(("Difference", f"{agreement.difference:.3g}"))
+    facts.append(("Fits", f"{progress.round:,}"))
+    if len(progress.by_annotator) > 1:
+        facts += [(str(name), f"{count:,}") for name, count in sorted(progress.by_annotator.items())]
+    return facts
+
+
+def state_in_words(progress: Progress) -> str:
+    """What goes on besides, in one line."""
+    said = [progress.fault, progress.stopped]
+    if progress.refitting:
+        said.append("The model is being refitted; go on meanwhile.")
+    return " ".join(one for one in said if one)
+
+
+def thought_in_words(reveal: Reveal | None) -> str:
+    """What the model had thought of an item that is answered now."""
+    if reveal is None or (reveal.score is None and reveal.prediction is None):
+        return "Nothing yet: chance drew it, before the first fit."
+    words = []
+    if reveal.prediction is not None and set(reveal.prediction) == {"mean", "sd"}:
+        words.append(f"{reveal.prediction['mean']:.4g} ± {reveal.prediction['sd']:.2g}")
+    elif reveal.prediction is not None:
+        ranked = sorted(reveal.prediction.items(), key=lambda pair: -pair[1])[:3]
+        words.append(", ".join(f"{name} {share:.0%}" for name, share in ranked))
+    if reveal.score is not None:
+        words.append(f"score {reveal.score:.3g}")
+    return f"{'; '.join(words)} (fit {reveal.from_round})"

@@ -1,0 +1,186 @@
+"""One tab of a browser: the item that it shows, and what happens when its person answers."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from bal.labeling.nouns import Entry, Finished, Item, Waiting
+from bal.labeling.page.answers import SKIP, UNDO, answering, in_words, press, read
+from bal.labeling.page.drawing import draw
+from bal.labeling.page.panels import Panels
+from bal.pages import nicegui, rewrite, write
+
+
+class Sheet:
+    """What one tab shows. Every answer is stored before the next item shows; what comes late or twice is dropped.
+
+    Each item on screen has a serial number, which the answer has to carry.
+    """
+
+    def __init__(self, desk: Any, annotator: str, at_work: dict[str, "Sheet"]):
+        self.desk, self.annotator, self.at_work = desk, annotator, at_work
+        self.serial = 0
+        self.open: Item | Waiting | Finished = Waiting("The first item is on its way.")
+        self.corrected: Entry | None = None
+        self.busy = asyncio.Lock()
+        self.client = nicegui().ui.context.client
+        with write("div", classes="desk") as self.all:
+            self.build()
+        at_work.get(annotator, self).retire()
+        at_work[annotator] = self
+        self.client.on_delete(self.leave)
+
+    def build(self) -> None:
+        """The elements, which stay; their content changes."""
+        labeling = self.desk.labeling
+        with write("div", classes="desk-work"):
+            write("h2", labeling.question or "Which is it?")
+            self.banner = write("p", "", "desk-banner", role="status", hidden=True)
+            self.card = write("section", classes="bal-card desk-item", id="item", aria_label="Item", data_serial="0")
+            with write("div", classes="desk-work") as self.widgets:
+                answering(labeling, self.desk.keys, self.answered)
+                with write("div", classes="desk-less"):
+                    for text, key, action in (("Skip, cannot tell", SKIP, "skip"), ("Undo", UNDO, "undo")):
+                        press(text, key).on("click", self.answered, js_handler=f"() => balDesk.act(emit, '{action}')")
+                    self.keep = press("Leave it as it was", "Escape", hidden=True)
+                    self.keep.on("click", self.answered, js_handler="() => balDesk.act(emit, 'keep')")
+            write("p", "", "desk-quiet bal-warn", id="hint", role="status")
+            self.heard = write("p", "", "bal-unseen", role="status")
+        with write("div", classes="desk-side"):
+            self.panels = Panels(self.desk, self.annotator, self.correct, self.second)
+
+    async def go_on(self) -> None:
+        """The next item, and what is around it."""
+        self.open = await off(self.desk.next, self.annotator)
+        self.show()
+        await self.panels.refresh()
+
+    async def tick(self) -> None:
+        """Once in a while: whether what was waited for has come, and where labeling stands."""
+        if self.at_work.get(self.annotator) is not self:
+            return
+        if isinstance(self.open, Waiting) and not self.busy.locked():
+            async with self.busy:
+                found = await off(self.desk.next, self.annotator)
+                if found != self.open:
+                    self.open = found
+                    self.show()
+        await self.panels.progress()
+
+    async def answered(self, event: Any) -> None:
+        """What the page sent: an answer, or skip, undo, keep; for the item that it names."""
+        given = event.args
+        if not isinstance(given, dict) or self.busy.locked():
+            return
+        async with self.busy:
+            if given.get("serial") != str(self.serial) or self.at_work.get(self.annotator) is not self:
+                return self.again("Not stored: that was an answer to an item that is no longer shown.")
+            seconds = given.get("seconds")
+            seconds = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 1e6 else 0.0
+            try:
+                last = await self.take(given, seconds)
+                self.open = await off(self.desk.next, self.annotator) if self.corrected is None else self.open
+                self.corrected = None
+            except ValueError as error:
+                return self.again(f"Not stored: {error}")
+            self.show()
+        await self.panels.refresh(last)
+
+    async def take(self, given: dict[str, Any], seconds: float) -> Item | None:
+        """Stores what was said; the item that it was said of, if the model may now be heard."""
+        item, action = self.open, given.get("action")
+        if self.corrected is not None:
+            if action != "keep":
+                answer = None if action else read(self.desk.labeling, given.get("answer"))
+                await off(self.desk.correct, self.annotator, self.corrected.row, answer)
+            return None
+        if action == "undo":
+            await off(self.desk.undo, self.annotator)
+            return None
+        if not isinstance(item, Item):
+            raise ValueError("there is no item to answer; wait for the next one")
+        if action == "skip":
+            await off(self.desk.skip, self.annotator, item, seconds)
+        else:
+            await off(self.desk.answer, self.annotator, item, read(self.desk.labeling, given.get("answer")), seconds)
+        return item
+
+    def again(self, why: str) -> None:
+        """The same item may be answered again."""
+        import json
+
+        with self.client:
+            nicegui().ui.run_javascript(f"balDesk.again({json.dumps(why)})")
+
+    async def correct(self, entry: Entry) -> None:
+        """Shows an earlier item again; the answer to it replaces the earlier one."""
+        async with self.busy:
+            self.corrected = entry
+            self.show(self.desk.item(entry.row))
+
+    async def second(self, entry: Entry) -> None:
+        """Asks for a second opinion on an earlier item."""
+        try:
+            await off(self.desk.second_opinion, self.annotator, entry.row)
+            self.again(f"Row {entry.row} will be shown to another annotator too.")
+        except ValueError as error:
+            self.again(str(error))
+
+    def show(self, item: Item | Waiting | Finished | None = None) -> None:
+        """Puts the open item on screen, or another."""
+        item = self.open if item is None else item
+        self.serial += 1
+        with self.client:
+            self.card.clear()
+            with self.card:
+                if isinstance(item, Item):
+                    draw(item)
+                else:
+                    write("p", item.reason, "bal-note")
+        self.card.props["data-serial"] = str(self.serial)
+        self.card.update()
+        said = (item.view.alt if item.view else "cannot be shown") if isinstance(item, Item) else item.reason
+        rewrite(self.heard, f"Item {self.serial}: {said}")
+        self.say_why(item)
+
+    def say_why(self, item: Item | Waiting | Finished) -> None:
+        """The line above an item that is not just the next one."""
+        why = ""
+        if self.corrected is not None:
+            why = f"Your earlier answer was: {in_words(self.desk.labeling, self.corrected.answer)}. Answer anew."
+        elif isinstance(item, Item) and item.what in ("second", "again"):
+            why = "A second opinion: somebody has answered this one." if item.what == "second" else ""
+        rewrite(self.banner, why)
+        self.set_hidden(self.banner, not why)
+        self.set_hidden(self.keep, self.corrected is None)
+        self.set_hidden(self.widgets, not isinstance(item, Item))
+
+    @staticmethod
+    def set_hidden(element: Any, hidden: bool) -> None:
+        """Whether an element is seen."""
+        if element.props.get("hidden", False) != hidden:
+            element.props["hidden"] = hidden
+            element.update()
+
+    def retire(self) -> None:
+        """Another tab goes on under this name: this one says so and shows nothing more."""
+        if self.at_work.get(self.annotator) is not self:
+            return
+        del self.at_work[self.annotator]
+        with self.client:
+            self.all.clear()
+            with self.all, write("div", classes="bal-card", role="alert"):
+                write("p", f"{self.annotator} goes on in another tab or at another place; this one rests.")
+                here = write("button", "Go on here", "bal-button", type="button")
+                here.on("click", js_handler="() => location.reload()")
+
+    def leave(self) -> None:
+        """The tab is closed: what it held goes back."""
+        if self.at_work.get(self.annotator) is self:
+            del self.at_work[self.annotator]
+            self.desk.release(self.annotator)
+
+
+async def off(function: Callable[..., Any], *given: Any) -> Any:
+    """Calls a function in a thread: the disk and the lock of the desk hold up no other tab."""
+    return await asyncio.to_thread(function, *given)
