@@ -17,9 +17,8 @@ def answering(labeling: Labeling, keys: Mapping[str, str], answered: Callable[[A
     several = labeling.several is not None
     with write("div", classes="desk-keys", role="group", aria_label="Answers"):
         for place, name in enumerate(labeling.several or labeling.classes or ()):
-            key = keys[name]
             facts = {"data-toggle": "", "aria-pressed": "false"} if several else {}
-            button = press(name, key, **facts)
+            button = press(name, keys.get(name), **facts)
             if several:
                 button.on("click", js_handler="(event) => balDesk.toggle(event.currentTarget)")
             else:
@@ -31,14 +30,20 @@ def answering(labeling: Labeling, keys: Mapping[str, str], answered: Callable[[A
         unsure(labeling, answered)
 
 
-def press(text: str, key: str, classes: str = "", **attributes: object) -> Any:
-    """A button with its key."""
-    label = key.upper() if len(key) == 1 else key
-    with write("button", classes=f"bal-button {classes}", type="button", data_key=key, **attributes) as button:
-        write("kbd", label, aria_hidden="true")
+def press(text: str, key: str | None, classes: str = "", **attributes: object) -> Any:
+    """A button with its key, if one is left for it."""
+    facts = {"data_key": key, "aria_keyshortcuts": key, **attributes}
+    with write("button", classes=f"bal-button {classes}", type="button", **facts) as button:
+        if key is not None:
+            write("kbd", key.upper() if len(key) == 1 else key, aria_hidden="true")
         write("span", text)
-    button.props["aria-keyshortcuts"] = key
     return button
+
+
+def opener() -> None:
+    """The button that shows the sliders, or hides them."""
+    button = press("Unsure …", UNSURE, aria_controls="unsure")
+    button.on("click", js_handler="() => balDesk.unsure(document.getElementById('unsure').hidden)")
 
 
 def number(labeling: Labeling, answered: Callable[[Any], Any]) -> None:
@@ -58,8 +63,6 @@ def number(labeling: Labeling, answered: Callable[[Any], Any]) -> None:
 
 def unsure(labeling: Labeling, answered: Callable[[Any], Any]) -> None:
     """A slider a class, shown when it is asked for."""
-    opener = press("Unsure …", UNSURE, aria_controls="unsure")
-    opener.on("click", js_handler="() => balDesk.unsure(document.getElementById('unsure').hidden)")
     with write("div", classes="bal-card desk-unsure", id="unsure", hidden=True, role="group", aria_label="How likely"):
         for place, name in enumerate(labeling.classes or ()):
             write("label", name, for_=f"weight-{place}")
@@ -81,7 +84,9 @@ def read(labeling: Labeling, given: Any) -> Answer:
     match given:
         case {"index": int(place)} if labeling.classes is not None and 0 <= place < len(names):
             return names[place]
-        case {"indices": list(places)} if labeling.several is not None and all(one in range(len(names)) for one in places):
+        case {"indices": list(places)} if labeling.several is not None and all(
+            one in range(len(names)) for one in places
+        ):
             return [names[place] for place in sorted(set(places))]
         case {"weights": list(weights)} if labeling.soft and len(weights) == len(names) and are_weights(weights):
             return {name: weight / sum(weights) for name, weight in zip(names, weights)}

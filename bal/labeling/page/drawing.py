@@ -10,7 +10,7 @@ from bal.labeling.views import View
 from bal.pages import write
 
 LARGE = 384  # pixels on the screen that small pictures are scaled to, each of their pixels crisp
-WIDTH, HEIGHT, MARGIN = 640, 320, 24
+WIDTH, HEIGHT, LEFT, BELOW, MARGIN = 640, 340, 64, 28, 12
 MOST_BINS = 1_200  # of a series: two points a bin are all that a screen can show
 
 
@@ -48,32 +48,47 @@ def draw_text(view: View) -> None:
 
 def draw_table(view: View) -> None:
     """Names and values."""
-    with write("div", classes="bal-wide", tabindex="0", role="group", aria_label="Table"), write("table"):
-        with write("tbody"):
-            for name, value in view.content:
-                with write("tr"):
-                    write("th", name, scope="row")
-                    write("td", value)
+    with (
+        write("div", classes="bal-wide", tabindex="0", role="group", aria_label="Table"),
+        write("table"),
+        write("tbody"),
+    ):
+        for name, value in view.content:
+            with write("tr"):
+                write("th", name, scope="row")
+                write("td", value)
 
 
 def draw_plot(view: View) -> None:
-    """A line, or points, in a frame with the ends of both axes."""
+    """A line, or points, over a grid at round numbers."""
+    from matplotlib.ticker import MaxNLocator
+
     x, y = thinned(view) if view.kind == "series" else (view.content["x"], view.content["y"])
-    across, up = placed(x, MARGIN, WIDTH - MARGIN), placed(y, HEIGHT - MARGIN, MARGIN)
+    left, right, top, bottom = LEFT, WIDTH - MARGIN, MARGIN, HEIGHT - BELOW
     box = f"0 0 {WIDTH} {HEIGHT}"
     with write("svg", classes="desk-plot", viewBox=box, role="img", aria_label=view.alt, width=WIDTH, height=HEIGHT):
-        frame = {"x": MARGIN - 8, "y": MARGIN - 8, "width": WIDTH - 2 * MARGIN + 16, "height": HEIGHT - 2 * MARGIN + 16}
-        write("rect", classes="frame", **frame)
+        for values, ends, place in ((x, (left, right), across), (y, (bottom, top), up)):
+            low, high = float(values.min()), float(values.max())
+            ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+            for tick, at in zip(ticks, placed(np.array(ticks), *ends, low, high)):
+                place(f"{tick:g}", at)
+        points = zip(placed(x, left, right, x.min(), x.max()), placed(y, bottom, top, y.min(), y.max()))
         if view.kind == "series":
-            points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, up))
-            write("polyline", points=points, fill="none", stroke="currentColor", stroke_width="2")
+            write("polyline", classes="line", points=" ".join(f"{a:.1f},{b:.1f}" for a, b in points))
         else:
-            dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(across, up))
-            write("path", d=dots, stroke="currentColor", stroke_width="5", stroke_linecap="round")
-        low, high = HEIGHT - 2, 12
-        write("text", f"{x.min():.4g}", x=MARGIN - 8, y=low)
-        write("text", f"{x.max():.4g}", x=WIDTH - MARGIN + 8, y=low, text_anchor="end")
-        write("text", f"{y.min():.4g} to {y.max():.4g}", x=MARGIN - 8, y=high)
+            write("path", classes="dots", d="".join(f"M{a:.1f} {b:.1f}h0" for a, b in points))
+
+
+def across(text: str, at: float) -> None:
+    """A line of the grid at an x, with its number below."""
+    write("line", classes="grid", x1=f"{at:.1f}", x2=f"{at:.1f}", y1=MARGIN, y2=HEIGHT - BELOW)
+    write("text", text, x=f"{at:.1f}", y=HEIGHT - BELOW + 18, text_anchor="middle")
+
+
+def up(text: str, at: float) -> None:
+    """A line of the grid at a y, with its number to the left."""
+    write("line", classes="grid", x1=LEFT, x2=WIDTH - MARGIN, y1=f"{at:.1f}", y2=f"{at:.1f}")
+    write("text", text, x=LEFT - 8, y=f"{at + 4:.1f}", text_anchor="end")
 
 
 def thinned(view: View) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +102,6 @@ def thinned(view: View) -> tuple[np.ndarray, np.ndarray]:
     return x[kept], y[kept]
 
 
-def placed(values: np.ndarray, first: float, last: float) -> np.ndarray:
-    """Numbers as places between two; all the same in the middle."""
-    low, high = values.min(), values.max()
+def placed(values: np.ndarray, first: int, last: int, low: float, high: float) -> np.ndarray:
+    """Numbers from low to high as places from first to last; in the middle where there is one number."""
     return first + (last - first) * ((values - low) / (high - low) if high > low else np.full(len(values), 0.5))

@@ -85,6 +85,7 @@
     const field = document.getElementById("number");
     if (field && visible(field)) {
       field.value = "";
+      document.getElementById("slider").value = (Number(field.min) + Number(field.max)) / 2;
       field.focus({ preventScroll: true });
     }
   };

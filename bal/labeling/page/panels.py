@@ -1,7 +1,9 @@
 """What stands beside the item: progress, what the model thought of the last one, earlier answers, export."""
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from bal.labeling.nouns import Agreement, Entry, Item, Progress, Reveal
@@ -19,74 +21,75 @@ class Panels:
         desk: Any,
         annotator: str,
         correct: Callable[[Entry], Awaitable[None]],
-        second: Callable[[Entry], Awaitable[None]],
+        second: Callable[[int], Awaitable[None]],
     ):
         self.desk, self.annotator = desk, annotator
         self.entries: list[Entry] = []
+        self.last: Item | None = None
         with write("section", classes="bal-card", aria_labelledby="where"):
             write("h2", "Progress", id="where")
             self.facts = write("dl", classes="desk-facts")
             self.state = write("p", "", "desk-quiet bal-note", role="status")
         with write("section", classes="bal-card", aria_labelledby="thought"):
-            write("h2", "The model on your last item", id="thought")
-            self.thought = write("p", "Shown after an answer, never before.", "bal-note")
+            write("h2", "Your last item", id="thought")
+            self.thought = write("p", "What the model thought of it is shown after your answer.", "bal-note")
+
+            async def asked() -> None:
+                if self.last is not None:
+                    await second(self.last.row)
+
+            self.ask = write("button", "Second opinion", "bal-button bal-small", type="button", disabled=True)
+            self.ask.on("click", asked)
         with write("section", classes="bal-card", aria_labelledby="past"):
             write("h2", "Your answers", id="past")
             with write("ul", classes="desk-past"):
-                self.past = [self.line(place, correct, second) for place in range(EARLIER)]
+                self.past = [self.line(place, correct) for place in range(EARLIER)]
         with write("section", classes="desk-less", aria_label="Export"):
             for text, kind in (("CSV", "csv"), ("Label Studio JSON", "json")):
                 write("button", f"Export {text}", "bal-button", type="button").on("click", self.export(kind))
         self.shown: list[tuple[str, str]] = []
 
-    def line(self, place: int, *calls: Callable[[Entry], Awaitable[None]]) -> dict[str, Any]:
-        """An earlier answer with what can be done about it."""
-        with write("li", hidden=True) as line:
-            said = write("span", "", "said")
-            buttons = [
-                write("button", text, "bal-button", type="button").on("click", self.caller(place, call))
-                for text, call in zip(("Change", "2nd opinion"), calls)
-            ]
-        return {"line": line, "said": said, "buttons": buttons}
-
-    def caller(self, place: int, call: Callable[[Entry], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """Calls with the entry that a line shows then."""
+    def line(self, place: int, correct: Callable[[Entry], Awaitable[None]]) -> dict[str, Any]:
+        """An earlier answer, which can be changed."""
 
         async def called() -> None:
             if place < len(self.entries):
-                await call(self.entries[place])
+                await correct(self.entries[place])
 
-        return called
+        with write("li", hidden=True) as line:
+            row, said = write("span", "", "row"), write("span", "", "said")
+            button = write("button", "Change", "bal-button bal-small", type="button").on("click", called)
+        return {"line": line, "row": row, "said": said, "button": button}
 
     async def refresh(self, last: Item | None = None) -> None:
         """All of it; after an answer also what the model had thought."""
         if last is not None:
+            self.last = last
             reveal = await asyncio.to_thread(self.desk.reveal, self.annotator, last)
             rewrite(self.thought, thought_in_words(reveal))
-        history = await asyncio.to_thread(self.desk.history, self.annotator)
-        self.entries = list(reversed(history))[:EARLIER]
+            self.ask.props["disabled"] = False
+            self.ask.update()
+        self.entries = (await asyncio.to_thread(self.desk.history, self.annotator))[:EARLIER]
         for place, line in enumerate(self.past):
             self.rewrite_line(line, self.entries[place] if place < len(self.entries) else None)
         await self.progress()
 
     def rewrite_line(self, line: dict[str, Any], entry: Entry | None) -> None:
         """Puts an entry on a line, or nothing."""
-        hidden = entry is None
-        if line["line"].props.get("hidden", False) != hidden:
-            line["line"].props["hidden"] = hidden
+        if line["line"].props.get("hidden", False) != (entry is None):
+            line["line"].props["hidden"] = entry is None
             line["line"].update()
         if entry is None:
             return
-        words = in_words(self.desk.labeling, entry.answer)
-        rewrite(line["said"], f"{self.desk.name(entry.row)}: {words}")
-        old = entry.state != "stands"
-        classes = "said old" if old else "said"
-        if line["said"].classes != classes.split():
-            line["said"].classes(replace=classes)
-        for button, what in zip(line["buttons"], ("Change", "Second opinion on")):
-            button.props["aria-label"] = f"{what} {self.desk.name(entry.row)}, answered {words}"
-            button.props["disabled"] = old
-            button.update()
+        words, old = in_words(self.desk.labeling, entry.answer), entry.state != "stands"
+        name = str(entry.row if self.desk.labeling.ids is None else self.desk.labeling.ids[entry.row])
+        rewrite(line["row"], name)
+        rewrite(line["said"], words)
+        line["said"].classes(replace="said old" if old else "said")
+        label = f"Change {words}, your answer to {name}"
+        if (line["button"].props.get("aria-label"), line["button"].props.get("disabled")) != (label, old):
+            line["button"].props["aria-label"], line["button"].props["disabled"] = label, old
+            line["button"].update()
 
     async def progress(self) -> None:
         """Where labeling stands, and whether a refit is under way."""
@@ -105,8 +108,10 @@ class Panels:
         """Hands the labels to the browser as a file."""
 
         async def exported() -> None:
-            content = await asyncio.to_thread(self.desk.export, kind)
-            nicegui().ui.download.content(content, f"labels.{kind}")
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / f"labels.{kind}"
+                await asyncio.to_thread(self.desk.export, path)
+                nicegui().ui.download.content(path.read_bytes(), path.name)
 
         return exported
 
@@ -122,8 +127,9 @@ def facts_in_words(progress: Progress, agreement: Agreement | None) -> list[tupl
         facts.append(("Labels an hour", f"{progress.labels_per_hour:,.0f}"))
     if progress.quality is not None:
         value, low, high = progress.quality.value, progress.quality.low, progress.quality.high
-        facts.append((progress.quality.name.capitalize(), f"{value:.3g} ({low:.3g} to {high:.3g})"))
-        facts.append(("… from", f"{progress.quality.num_labels:,} test labels"))
+        facts.append((progress.quality.name.capitalize(), f"{value:.3g}"))
+        facts.append(("95 % interval", f"{low:.3g} to {high:.3g}"))
+        facts.append(("Test labels", f"{progress.quality.num_labels:,} of {progress.quality.num_rows:,}"))
     if agreement is not None and agreement.num_rows:
         if agreement.share is not None:
             facts.append(("Agreement", f"{agreement.share:.0%} of {agreement.num_rows:,}"))

@@ -34,7 +34,7 @@ def serve_desk(desk: Any, *, title: str = "bal label", **options: Any) -> None:
 
     async def build(annotator: str = "") -> None:
         ui = nicegui().ui
-        name = annotator.strip()[:MOST_NAME]
+        name = annotator.strip()[:MOST_NAME] if annotator.isprintable() else ""
         ui.add_css(style)
         ui.add_body_html(f"<script>{script}</script>")
         with shell(title, f"as {name}" if name else "") as header:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bal.labeling.nouns import Entry, Finished, Item, Waiting
-from bal.labeling.page.answers import SKIP, UNDO, answering, in_words, press, read
+from bal.labeling.page.answers import SKIP, UNDO, answering, in_words, opener, press, read
 from bal.labeling.page.drawing import draw
 from bal.labeling.page.panels import Panels
 from bal.pages import nicegui, rewrite, write
@@ -34,20 +34,27 @@ class Sheet:
         """The elements, which stay; their content changes."""
         labeling = self.desk.labeling
         with write("div", classes="desk-work"):
-            write("h2", labeling.question or "Which is it?")
+            write("h2", labeling.question or "What is it?", "desk-question")
             self.banner = write("p", "", "desk-banner", role="status", hidden=True)
             self.card = write("section", classes="bal-card desk-item", id="item", aria_label="Item", data_serial="0")
             with write("div", classes="desk-work") as self.widgets:
                 answering(labeling, self.desk.keys, self.answered)
-                with write("div", classes="desk-less"):
-                    for text, key, action in (("Skip, cannot tell", SKIP, "skip"), ("Undo", UNDO, "undo")):
-                        press(text, key).on("click", self.answered, js_handler=f"() => balDesk.act(emit, '{action}')")
-                    self.keep = press("Leave it as it was", "Escape", hidden=True)
-                    self.keep.on("click", self.answered, js_handler="() => balDesk.act(emit, 'keep')")
+            with write("div", classes="desk-less"):
+                if labeling.soft:
+                    opener()
+                self.skip = self.button("Skip, cannot tell", SKIP, "skip")
+                self.button("Undo", UNDO, "undo")
+                self.keep = self.button("Leave it as it was", "Escape", "keep", hidden=True)
+                self.ask = self.button("Second opinion", None, "second", hidden=True)
             write("p", "", "desk-quiet bal-warn", id="hint", role="status")
             self.heard = write("p", "", "bal-unseen", role="status")
         with write("div", classes="desk-side"):
             self.panels = Panels(self.desk, self.annotator, self.correct, self.second)
+
+    def button(self, text: str, key: str | None, action: str, **attributes: object) -> Any:
+        """A button of what is no answer."""
+        button = press(text, key, **attributes)
+        return button.on("click", self.answered, js_handler=f"() => balDesk.act(emit, '{action}')")
 
     async def go_on(self) -> None:
         """The next item, and what is around it."""
@@ -79,10 +86,13 @@ class Sheet:
             seconds = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 1e6 else 0.0
             try:
                 last = await self.take(given, seconds)
-                self.open = await off(self.desk.next, self.annotator) if self.corrected is None else self.open
-                self.corrected = None
-            except ValueError as error:
-                return self.again(f"Not stored: {error}")
+            except Exception as fault:  # a full disk, too: nothing is lost in silence
+                self.again(f"Not stored: {fault}")
+                if isinstance(fault, ValueError):
+                    return
+                raise
+            self.corrected = None
+            self.open = await off(self.desk.next, self.annotator)
             self.show()
         await self.panels.refresh(last)
 
@@ -90,8 +100,10 @@ class Sheet:
         """Stores what was said; the item that it was said of, if the model may now be heard."""
         item, action = self.open, given.get("action")
         if self.corrected is not None:
-            if action != "keep":
-                answer = None if action else read(self.desk.labeling, given.get("answer"))
+            if action == "second":
+                await off(self.desk.second_opinion, self.annotator, self.corrected.row)
+            elif action != "keep":
+                answer = None if action == "skip" else read(self.desk.labeling, given.get("answer"))
                 await off(self.desk.correct, self.annotator, self.corrected.row, answer)
             return None
         if action == "undo":
@@ -116,13 +128,21 @@ class Sheet:
         """Shows an earlier item again; the answer to it replaces the earlier one."""
         async with self.busy:
             self.corrected = entry
-            self.show(self.desk.item(entry.row))
+            self.show(await off(self.earlier, entry))
 
-    async def second(self, entry: Entry) -> None:
+    def earlier(self, entry: Entry) -> Item:
+        """An item that was answered."""
+        try:
+            view, error = self.desk.view(entry.row), None
+        except Exception as fault:  # whatever a render of one's own raises
+            view, error = None, str(fault)
+        return Item(entry.row, entry.row, view, entry.what, 0, error)
+
+    async def second(self, row: int) -> None:
         """Asks for a second opinion on an earlier item."""
         try:
-            await off(self.desk.second_opinion, self.annotator, entry.row)
-            self.again(f"Row {entry.row} will be shown to another annotator too.")
+            await off(self.desk.second_opinion, self.annotator, row)
+            self.again("Another annotator will be shown that item too.")
         except ValueError as error:
             self.again(str(error))
 
@@ -151,16 +171,14 @@ class Sheet:
         elif isinstance(item, Item) and item.what in ("second", "again"):
             why = "A second opinion: somebody has answered this one." if item.what == "second" else ""
         rewrite(self.banner, why)
-        self.set_hidden(self.banner, not why)
-        self.set_hidden(self.keep, self.corrected is None)
-        self.set_hidden(self.widgets, not isinstance(item, Item))
-
-    @staticmethod
-    def set_hidden(element: Any, hidden: bool) -> None:
-        """Whether an element is seen."""
-        if element.props.get("hidden", False) != hidden:
-            element.props["hidden"] = hidden
-            element.update()
+        for element, hidden in (
+            (self.banner, not why),
+            (self.keep, self.corrected is None),
+            (self.ask, self.corrected is None),
+            (self.widgets, not isinstance(item, Item)),
+            (self.skip, not isinstance(item, Item)),
+        ):
+            set_hidden(element, hidden)
 
     def retire(self) -> None:
         """Another tab goes on under this name: this one says so and shows nothing more."""
@@ -179,6 +197,13 @@ class Sheet:
         if self.at_work.get(self.annotator) is self:
             del self.at_work[self.annotator]
             self.desk.release(self.annotator)
+
+
+def set_hidden(element: Any, hidden: bool) -> None:
+    """Whether an element is seen."""
+    if element.props.get("hidden", False) != hidden:
+        element.props["hidden"] = hidden
+        element.update()
 
 
 async def off(function: Callable[..., Any], *given: Any) -> Any:
