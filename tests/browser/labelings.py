@@ -1,5 +1,7 @@
-"""What the tests of the page label: `bal label tests.browser.labelings:few`. Rows say what they are, so that the answers
-that come out can be compared; `evil` has markup wherever a text goes."""
+"""What the tests of the page label: `bal label tests.browser.labelings:few`.
+
+Rows say what they are, so that the answers that come out can be compared; `evil` has markup wherever a text goes.
+"""
 
 import jax
 import jax.numpy as jnp

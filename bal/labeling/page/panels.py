@@ -22,8 +22,9 @@ class Panels:
         annotator: str,
         correct: Callable[[Entry], Awaitable[None]],
         second: Callable[[int], Awaitable[None]],
+        say: Callable[[str], None],
     ):
-        self.desk, self.annotator = desk, annotator
+        self.desk, self.annotator, self.say = desk, annotator, say
         self.entries: list[Entry] = []
         self.last: Item | None = None
         with write("section", classes="bal-card", aria_labelledby="where"):
@@ -110,7 +111,11 @@ class Panels:
         async def exported() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / f"labels.{kind}"
-                await asyncio.to_thread(self.desk.export, path)
+                try:
+                    await asyncio.to_thread(self.desk.export, path)
+                except Exception as fault:
+                    self.say(f"Not exported: {fault}")
+                    raise
                 nicegui().ui.download.content(path.read_bytes(), path.name)
 
         return exported

@@ -1,6 +1,7 @@
 """One tab of a browser: the item that it shows, and what happens when its person answers."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ class Sheet:
             write("p", "", "desk-quiet bal-warn", id="hint", role="status")
             self.heard = write("p", "", "bal-unseen", role="status")
         with write("div", classes="desk-side"):
-            self.panels = Panels(self.desk, self.annotator, self.correct, self.second)
+            self.panels = Panels(self.desk, self.annotator, self.correct, self.second, self.again)
 
     def button(self, text: str, key: str | None, action: str, **attributes: object) -> Any:
         """A button of what is no answer."""
@@ -66,7 +67,7 @@ class Sheet:
         """Once in a while: whether what was waited for has come, and where labeling stands."""
         if self.at_work.get(self.annotator) is not self:
             return
-        if isinstance(self.open, Waiting) and not self.busy.locked():
+        if isinstance(self.open, Waiting) and self.corrected is None and not self.busy.locked():
             async with self.busy:
                 found = await off(self.desk.next, self.annotator)
                 if found != self.open:
@@ -119,8 +120,6 @@ class Sheet:
 
     def again(self, why: str) -> None:
         """The same item may be answered again."""
-        import json
-
         with self.client:
             nicegui().ui.run_javascript(f"balDesk.again({json.dumps(why)})")
 
