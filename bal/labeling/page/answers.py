@@ -30,7 +30,7 @@ def answering(labeling: Labeling, keys: Mapping[str, str], answered: Callable[[A
         unsure(labeling, answered)
 
 
-def press(text: str, key: str | None, classes: str = "", **attributes: object) -> Any:
+def press(text: str, key: str | None, classes: str = "", **attributes: Any) -> Any:
     """A button with its key, if one is left for it."""
     facts = {"data_key": key, "aria_keyshortcuts": key, **attributes}
     with write("button", classes=f"bal-button {classes}", type="button", **facts) as button:

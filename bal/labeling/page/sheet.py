@@ -52,7 +52,7 @@ class Sheet:
         with write("div", classes="desk-side"):
             self.panels = Panels(self.desk, self.annotator, self.correct, self.second, self.again)
 
-    def button(self, text: str, key: str | None, action: str, **attributes: object) -> Any:
+    def button(self, text: str, key: str | None, action: str, **attributes: Any) -> Any:
         """A button of what is no answer."""
         button = press(text, key, **attributes)
         return button.on("click", self.answered, js_handler=f"() => balDesk.act(emit, '{action}')")
