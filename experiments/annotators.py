@@ -42,10 +42,10 @@ from bal.evaluation import censored_quantile, classification, values_at
 from bal.evaluation.bootstrap import percentile_interval, stratified_distribution
 from bal.evaluation.plots import beside, canvas, draw_curve, save
 from bal.learners import by_evidence, dawid_skene, ensemble, evidence, linear
-from bal.loop.progress import progress
 from bal.loop.remaining import run_remaining
 from bal.loop.stacked import stacked, task_digest
 from bal.loop.study import in_words
+from bal.progress import progress
 from bal.query import Annotator, ask_whom, questions
 from bal.typing import Learner, Setup, Task
 from experiments.common import ON_RECORD, start
@@ -172,16 +172,16 @@ def found_of(policy: Policy, x: np.ndarray, y: np.ndarray, config: Config, conso
     setup = Setup(learner_of(policy, config), query, batch_size, config.rounds, evaluate=classification())
     options = {name: value for name, value in recorded(config).items() if name not in ("policies", "batch_size")}
     words = in_words(policy, setup, 0, options)
-    with progress(console, "", config.seeds) as (show, say):
+    with progress(console) as (show, say, _):
 
         def shown(finished: int, doing: str) -> None:
             ON_RECORD["annotators", policy] = finished, config.seeds
-            show(policy, finished, doing)
+            show(policy, finished, config.seeds, f"{doing}, {finished} of {config.seeds} seeds")
 
         with open_record(config.runs, "annotators", words, task_digest(task, axes), config.fresh) as record:
             run_remaining(record, seed_keys(0, config.seeds), task, setup, axes, 4, shown)
             seeds = [record.rounds(number)[: config.rounds + 1] for number in range(config.seeds)]
-        say(policy, record.path)
+        say(f"{policy}: {record.path}")
     cost = np.where(np.arange(2 * size) < size, 1.0, config.price)
     bought = [[np.asarray(event["acquired"])[np.asarray(event["valid"])] for event in events] for events in seeds]
     spent = np.array([[cost[rows].sum() for rows in rounds] for rounds in bought]).cumsum(1)
