@@ -197,14 +197,12 @@ def machine_curves(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
     dataset = breast_cancer() if cell.data == "wdbc" else uci_classification(TABLES[cell.data])
     learner = from_functions(fitter(cell.learns, cell.asks), probabilities)
     query = strategies.random() if cell.asks == "random" else Query((Stage(uncertainty, best),))
-    curves, labels = [], np.zeros(0)
+    curves, labels, keys = [], np.zeros(0), seed_keys(0, cell.first + cell.seeds)
     for seed in range(cell.first, cell.first + cell.seeds):
         parts = standardize(split(dataset, seed, round(0.4 * len(dataset.y))))[0]
         rounds = (len(parts.y) if cell.labels is None else cell.labels) - 20
         setup = Setup(learner, query, 1, rounds, 20, accuracy)
-        log = run_eager(
-            seed_keys(0, seed + 1)[seed], Task(make_pool(parts.x), parts.y, (parts.x_test, parts.y_test)), setup
-        )
+        log = run_eager(keys[seed], Task(make_pool(parts.x), parts.y, (parts.x_test, parts.y_test)), setup)
         labels = np.asarray(log.num_training)
         curves.append(np.asarray(log.metrics["accuracy"]))
     return labels, np.stack(curves)

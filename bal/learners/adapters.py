@@ -135,7 +135,10 @@ def _compact(data: Data) -> tuple[PyTree, np.ndarray, np.ndarray]:
 
 
 def _seed(key: PRNGKey) -> int:
-    return int(jax.random.bits(key)) >> 1
+    return int(_bits(key)) >> 1
+
+
+_bits = jax.jit(jax.random.bits)
 
 
 def _numpy(x: PyTree) -> PyTree:

@@ -21,7 +21,7 @@ from bal.loop.compiled import Log
 from bal.loop.doors import CHECKED_ROWS, check_answers, check_metrics, check_task, predicted, warn_of_oddities
 from bal.loop.events import check_measured, events_log, known_of, num_draws_of, round_event
 from bal.loop.identity import check_recorded, run_identity, same_run
-from bal.loop.round import LABEL, Carry, acquire, begin, capacity_of, first_rows, fit, record_answers, round_key
+from bal.loop.round import LABEL, Carry, acquire, begin, capacity_of, first_rows, fit, fold, record_answers, round_key
 from bal.loop.stopping import check_rule, note_stop, reason_after, stop_event, where_stopped
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows, over_of, take
@@ -100,7 +100,7 @@ def run_eager(
     known = None if record is None and on_round is None else known_of(task, setup, num_draws_of(task, setup, y))
     for number in range(next_round, num_rounds + 1):
         y = y if number == 0 else _reveal(key, task, setup, check, picks, events, number, y)
-        key_round = jax.random.fold_in(key, number)
+        key_round = fold(key, number)
         labeled = record_answers(carry.labeled, pool, picks, y, number)
         state = part("fit", parts.fit, key_round, pool, labeled, carry.state)
         if over.place == "host":

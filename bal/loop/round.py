@@ -53,9 +53,13 @@ class Carry(NamedTuple):
     memory: PyTree
 
 
+fold = jax.jit(jax.random.fold_in)
+"""One program, where a Python loop asks."""
+
+
 def round_key(key: PRNGKey, number: Any, purpose: int) -> PRNGKey:
     """The key of a round and a purpose: folded, never split, so that adding a metric changes no other number."""
-    return jax.random.fold_in(jax.random.fold_in(key, number), purpose)
+    return fold(fold(key, number), purpose)
 
 
 def seed_keys(seed: int, num_seeds: int) -> Array:
@@ -74,7 +78,7 @@ def _folded(key: PRNGKey, number: int) -> Array:
 
 def fit(key: PRNGKey, learner: Learner, pool: Pool, labeled: Labeled, state: PyTree) -> PyTree:
     """The first half of a round. `key` is ``fold_in(key, round)``."""
-    return learner.fit(jax.random.fold_in(key, FIT), state, training_data(learner, labeled, pool))
+    return learner.fit(fold(key, FIT), state, training_data(learner, labeled, pool))
 
 
 def training_data(learner: Learner, labeled: Labeled, pool: Pool) -> Data:
@@ -86,7 +90,7 @@ def training_data(learner: Learner, labeled: Labeled, pool: Pool) -> Data:
 def acquire(key: PRNGKey, setup: Setup, pool: Pool, carry: Carry) -> tuple[Selection, PyTree]:
     """The second half of a round, up to the point where labels are asked for: picks and the next memory."""
     round = Round(Posterior(carry.state, setup.learner), pool, carry.labeled, carry.memory)
-    return run_query(jax.random.fold_in(key, QUERY), setup.query, round, setup.batch_size, setup.over or dense)
+    return run_query(fold(key, QUERY), setup.query, round, setup.batch_size, setup.over or dense)
 
 
 def reveal(key: PRNGKey, number: Any, task: Task, picks: Selection) -> PyTree:

@@ -15,7 +15,7 @@ from bal.pool.labeled import is_covered, is_waiting
 from bal.pool.over import dense, num_rows, take
 from bal.query.rows import predictions, score
 from bal.selection.ranking import best
-from bal.typing import Candidates, Over, PRNGKey, PyTree, Query, Round, Select, Selection, Stage
+from bal.typing import Candidates, Labeled, Over, PRNGKey, PyTree, Query, Round, Select, Selection, Stage
 
 
 def by_score(acquisition: Callable, select: Select = best) -> Query:
@@ -47,26 +47,29 @@ def run_query(
     index, x, cost = jnp.arange(n, dtype=jnp.int32), round.pool.x, round.pool.cost
     eligible = is_waiting(round.pool, round.labeled)
     known_x = take(round.pool.x, round.labeled.indices)
-    known_weight = is_covered(round.labeled).astype(round.labeled.weight.dtype)
+    known_weight = _covered(round.labeled)
     seen: list[tuple[Candidates, Selection]] = []
     equal = []
     for number, stage in enumerate(query.stages):
-        key_context, key_select = jax.random.split(jax.random.fold_in(key, number))
+        key_context, key_select = _stage_keys(key, number)
         _check_stage(number, stage)
         context = None if stage.context is None else stage.context(key_context, round, over)
         rows = known = None
         if stage.rows is not None:
             fixed = (round.posterior, context)
             rows = over.map(stage.rows, fixed, x)
-            known = over.map(stage.rows, fixed, known_x)
+            # of the pool just read: a model of another library need not be asked once more
+            is_read = over.place == "host" and number == 0
+            known = take(rows, round.labeled.indices) if is_read else over.map(stage.rows, fixed, known_x)
             _check_rows(number, rows, num_rows(x))
         candidates = Candidates(rows, index, eligible, cost, known, known_weight, context)
         selection = _select(over, stage.select, batch_size)(key_select, candidates)
         seen.append((candidates, selection))
         if isinstance(rows, jax.Array) and (is_scores(rows) or stage.rows is predictions):
             equal.append(all_equal(rows, eligible, len(selection.indices)))
-        index, eligible, cost = index[selection.indices], selection.valid, cost[selection.indices]
-        x = take(x, selection.indices)
+        index, eligible, cost = _narrowed(index, cost, selection)
+        if number < len(query.stages) - 1:
+            x = take(x, selection.indices)
     _, selection = seen[-1]
     memory = round.memory if query.remember is None else query.remember(round.memory, tuple(seen))
     log_q = selection.log_q if len(query.stages) == 1 else None
@@ -76,6 +79,22 @@ def run_query(
         info["converged"] = converged
     info |= sampler_report(round.posterior.state)
     return selection._replace(indices=index, log_q=log_q, info=info), memory
+
+
+@jax.jit  # one program each, where a Python loop asks
+def _stage_keys(key: PRNGKey, number: Any) -> tuple[PRNGKey, PRNGKey]:
+    key_context, key_select = jax.random.split(jax.random.fold_in(key, number))
+    return key_context, key_select
+
+
+@jax.jit
+def _covered(labeled: Labeled) -> Array:
+    return is_covered(labeled).astype(labeled.weight.dtype)
+
+
+@jax.jit
+def _narrowed(index: Array, cost: Array, selection: Selection) -> tuple[Array, Array, Array]:
+    return index[selection.indices], selection.valid, cost[selection.indices]
 
 
 def _check_stage(number: int, stage: Stage) -> None:
