@@ -223,7 +223,7 @@ def test_what_cannot_be_climbed_is_refused():
         open_campaign(query=by_score(epistemic_variance, best)).propose([0, 0], [1, 1])
     campaign = open_campaign()
     campaign.tell([0, 1], [1.0, 2.0])
-    assert campaign._query_of is QUERY
+    assert campaign._model.query is QUERY
     with pytest.raises(ValueError, match="no stage of this query maps rows to scores; hand one to propose"):
         campaign.propose([0, 0], [1, 1])
     assert campaign.propose([0, 0], [1, 1], query=by_score(epistemic_variance, best)).x.shape == (1, 2)

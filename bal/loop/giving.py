@@ -35,6 +35,15 @@ def told(
     return found
 
 
+def taken(seconds: float | int | None) -> dict[str, float]:
+    """How long it took, where that is known."""
+    if seconds is None:
+        return {}
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"expected seconds as a number of at least 0, got {seconds}; leave it out")
+    return {"seconds": float(seconds)}
+
+
 def check_answered(book: Book, rows: np.ndarray, annotator: Any, what: str, alone: bool) -> None:
     """Every row has an answer that stands, of the annotator if one is named; `alone`: of one annotator only."""
     if annotator is not None:

@@ -1,5 +1,6 @@
 """A batch of new inputs from a box, each the one that scores highest once the earlier ones count as answered."""
 
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -88,6 +89,19 @@ def propose_batch(
             context, round = None if stage.context is None else stage.context(key_context, round, over), None
         found.append(climb(key_climb, key_context, posterior, round, context, low, high))
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+
+
+def check_proposed(found: Proposal) -> None:
+    """Scores are finite somewhere in the box; where all were equal, that is warned of, at the caller's caller."""
+    if not np.asarray(found.num_finite).all():
+        raise ValueError("the scores of this query are finite nowhere in the box; check the predictions there")
+    flat = np.asarray(found.all_equal)
+    if flat.any():
+        warnings.warn(
+            f"for {int(flat.sum())} of {len(flat)} inputs all scores in the box were equal, so that chance chose "
+            "them; has the fit gone wrong (a length scale far below the distance of the rows)?",
+            stacklevel=3,
+        )
 
 
 @lru_cache(maxsize=16)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from bal.loop.asking import drawn
 from bal.loop.campaign import Campaign
 from bal.loop.fingerprint import describe, rows_digest
 from bal.loop.identity import check_same
@@ -43,7 +44,7 @@ def asks_again(
         if event["kind"] == "ask":
             then = seen[-1 - event.get("late", 0)]
             known = bool(is_answered(then.book.log).any())
-            after = campaign._query(then, len(rows)) if known else campaign._draw(then, len(rows))
+            after = campaign._query(then, len(rows)) if known else drawn(campaign._model, then, len(rows))
             picks: Any = after.selection
             yield event, picks, known
             after = before._replace(state=after.state, memory=after.memory)
