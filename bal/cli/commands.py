@@ -181,6 +181,30 @@ class Label:
     """Open the page in a browser."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """A page in the browser on a folder of records, while it grows; nothing there is written or locked.
+
+    Needs nicegui: pip install 'bal-jax[ui]'
+
+    bal watch runs --pool experiments.study:problem --picture 8 8
+    """
+
+    root: Positional[Path] = Path("runs")
+    """Folder of records."""
+    pool: Annotated[str | None, arg(metavar="MODULE:FUNCTION")] = None
+    """module:function as of bal replay: called with the settings that are on record and the number of a seed, it
+    returns the task and the set-up. Its pool is drawn as a map, and its rows beside their scores."""
+    picture: tuple[int, ...] = ()
+    """Shape of a row that is a picture and lies in one line, as in 28 28."""
+    port: int = 0
+    """Port; a free one by default."""
+    host: str = "127.0.0.1"
+    """Address to listen on: this machine alone by default."""
+    open: bool = True
+    """Open the page in a browser, where there is a screen."""
+
+
 COMMANDS: dict[str, tuple[type, str]] = {
     "run": (Run, "one cell: a function of a module, with its settings"),
     "sweep": (Sweep, "many cells, with several processes or machines"),
@@ -189,4 +213,5 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "replay": (Replay, "make the picks of a record again"),
     "export": (Export, "all records as one table: .csv or .parquet; labels as .csv or .json"),
     "label": (Label, "label rows by hand in a browser while a model chooses them"),
+    "watch": (Watch, "a page in the browser on a folder of records, while it grows"),
 }

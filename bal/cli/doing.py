@@ -41,6 +41,10 @@ def _doer(command: Any) -> Callable[[Any, Console], int]:
         from bal.cli import labeling
 
         return labeling.label
+    if isinstance(command, commands.Watch):
+        from bal.cli import watching
+
+        return watching.watch
     from bal.cli import exporting
 
     return exporting.export

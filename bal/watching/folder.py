@@ -98,14 +98,17 @@ class Folder:
 
     def summary(self) -> str:
         """All of that in a line, for whoever listens rather than looks."""
-        records = len(self.logs)
         seeds = sum(len(log.told.run.rounds) for log in self.logs.values() if log.told is not None)
-        parts = [f"{records} record{'s' * (records != 1)}", f"{seeds} seed{'s' * (seeds != 1)}" if seeds else ""]
         counts = Counter(cell.outcome.state for cell in self.cells)
-        parts += [f"{counts[state]} cells {state}" for state in STATES if counts[state]]
+        parts = [_so_many(len(self.logs), "record"), _so_many(seeds, "seed")]
+        parts += [f"{_so_many(counts[state], 'cell')} {state}" for state in STATES if counts[state]]
         parts.append(f"{len(self.damaged)} damaged" if self.damaged else "")
         return ", ".join(part for part in parts if part)
 
 
 def _name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
+
+
+def _so_many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}" if number else ""

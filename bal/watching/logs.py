@@ -84,11 +84,11 @@ class Log:
         return changed
 
     def _only_grew(self, before: Stamp, now: Stamp) -> bool:
-        """The log alone, and the same file: else all of it is read."""
+        """The log alone, and the same file, which is longer: else all of it is read."""
         (config, log, done), (same, grown, still) = before, now
         if log is None or grown is None or done is not None or still is not None:
             return False
-        return config == same and log[0] == grown[0] and grown[1] >= self._size
+        return config == same and log[0] == grown[0] and grown[1] > log[1]
 
     def _read(self) -> bool:
         self.whole += 1

@@ -3,10 +3,8 @@
 from collections import defaultdict
 from pathlib import Path
 
+from bal.evaluation.figures.times import PARTS
 from bal.records import timings
-
-PARTS = ("compile", "fit", "predict", "select", "query", "evaluate", "run")
-"""In the order in which they are drawn; others follow."""
 
 
 def times(paths: dict[str, list[Path]]) -> dict[str, dict[str, float]]:

@@ -143,6 +143,11 @@ def test_a_damaged_record_is_named_and_the_others_go_on(tmp_path):
     file.write_bytes(intact)
     folder.refresh()
     assert folder.damaged == {}
+    file.write_bytes(intact.replace(b'"round":1', b'"round":3'))  # as long as before, and read already
+    folder.refresh()
+    assert list(folder.damaged) == [name]
+    file.write_bytes(intact)
+    folder.refresh()
     assert sorted(folder.groups[0].runs) == ["bald", "random"]
     (record.path / "config.json").unlink()
     folder.refresh()
