@@ -35,7 +35,8 @@ def burgers(
       ``oracle(key, indices, x [B, G + 1]) -> y [B, S P]``.
 
     Raises:
-      ValueError: outputs or times that do not divide, a time that is not positive; problems of more points.
+      ValueError: outputs or times that do not divide, a time that is not positive; problems of more points, or of
+        another shape.
 
     >>> x = jnp.append(jnp.sin(2 * jnp.pi * jnp.arange(8) / 8), jnp.log(0.1))[None]
     >>> y = jax.jit(burgers(num_outputs=4, time=0.1, num_points=32, num_steps=20))(jax.random.key(0), jnp.arange(1), x)
@@ -56,6 +57,8 @@ def burgers(
 
     def oracle(key: PRNGKey, indices: Int[Array, "B"], x: Float[Array, "B G_and_1"]) -> Float[Array, "B S_times_P"]:
         del key, indices
+        if jnp.ndim(x) != 2 or x.shape[1] < 2:
+            raise ValueError(f"expected problems [B, G + 1], the start on G points and log ν, got shape {jnp.shape(x)}")
         start, viscosity = interpolated(x[:, :-1], num_points), jnp.exp(x[:, -1])
         solution = solve_burgers(start, viscosity, time, num_steps, num_times)
         return solution[:, :, :: num_points // num_outputs].reshape(len(x), -1)

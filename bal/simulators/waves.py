@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bal.learners.settings import check_count
+from bal.learners.settings import check_count, named
 from bal.method import method
 
 
@@ -34,6 +34,7 @@ def wave_problems(
 
     Raises:
       ValueError: bounds that are no range of positive numbers, waves too short for the points.
+      TypeError: a seed in place of a generator.
 
     >>> wave_problems(np.random.default_rng(0), 3, num_points=16).shape
     (3, 17)
@@ -41,6 +42,8 @@ def wave_problems(
     Takamoto et al. 2022, "PDEBench", whose family has two waves of numbers 1 to 4, any phase, a tenth of the starts
     folded and a tenth cut, and ν from 3e-4 to 0.3.
     """
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"expected a numpy Generator, got {named(rng)}; np.random.default_rng(0), say")
     for name, value in (("num_problems", num_problems), ("num_waves", num_waves)):
         check_count(name, value)
     if not 0 < viscosity[0] <= viscosity[1] < np.inf or 2 * num_waves >= num_points:

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from bal.testing.faults import check_lowers, differ, expect, name_of, rows_of, traced
+from bal.testing.faults import check_handed, check_lowers, differ, expect, name_of, rows_of, traced
 from bal.testing.inputs import PREDICTIONS, ROWS, Predictions, chosen
 from bal.typing import Acquisition, PyTree
 
@@ -38,10 +38,12 @@ def check_acquisition(
 
     Raises:
       Fault: in one sentence, the promise that does not hold, where, and how to mend it.
+      TypeError: no function.
 
     >>> from bal.acquisition import bald
     >>> check_acquisition(bald, lower=0.0, upper=np.log(4))
     """
+    check_handed(acquisition, None, "an acquisition, predictions -> scores", "bal.acquisition.bald")
     make, name = chosen("predictions", PREDICTIONS, predictions), name_of(acquisition)
     traces: list[int] = []
 

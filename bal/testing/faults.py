@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from bal.learners.settings import named
 from bal.method import brief
 from bal.typing import PyTree
 
@@ -26,6 +27,17 @@ def expect(holds: Any, sentence: str) -> None:
     """
     if not holds:
         raise Fault(sentence)
+
+
+def check_handed(thing: Any, kind: type | None, what: str, example: str) -> None:
+    """What is handed to a check is of its kind, or a function where that is None.
+
+    >>> check_handed(3, None, "an acquisition", "bal.acquisition.bald")
+    Traceback (most recent call last):
+    TypeError: expected an acquisition, got an object of type int; bal.acquisition.bald, say
+    """
+    if not (callable(thing) if kind is None else isinstance(thing, kind)):
+        raise TypeError(f"expected {what}, got {named(thing)}; {example}, say")
 
 
 def traced(function: Callable, *arguments: Any, what: str) -> Any:

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bal.testing.faults import check_lowers, expect, name_of, traced
+from bal.learners.settings import named
+from bal.testing.faults import check_handed, check_lowers, expect, name_of, traced
 from bal.testing.inputs import CANDIDATES, chosen
-from bal.typing import Candidates, KernelOf
+from bal.typing import Candidates, Kernel, KernelOf
 
 SOME = (3, 0, 7)
 
@@ -25,10 +26,12 @@ def check_kernel(kernel_of: KernelOf, candidates: str | Callable[..., Candidates
 
     Raises:
       Fault: in one sentence, the promise that does not hold, where, and how to mend it.
+      TypeError: no function.
 
     >>> from bal.kernels import linear
     >>> check_kernel(linear)
     """
+    check_handed(kernel_of, None, "a kernel, candidates -> Kernel", "bal.kernels.linear")
     make, name = chosen("candidates", CANDIDATES, candidates), name_of(kernel_of)
     with jax.enable_x64(True):
         some = jax.tree.map(lambda x: x.astype(float) if x.dtype == jnp.float32 else x, make())
@@ -43,6 +46,10 @@ def check_kernel(kernel_of: KernelOf, candidates: str | Callable[..., Candidates
 
 def _read(kernel_of: KernelOf, some: Candidates) -> dict[str, jax.Array]:
     k = kernel_of(some)
+    expect(
+        isinstance(k, Kernel),
+        f"expected a Kernel, got {named(k)} from {name_of(kernel_of)}; return bal.kernels.make_kernel(candidates, ...)",
+    )
     taken = k.take(jnp.array(SOME))
     found = {"gram": k.block(k.rows), "column": k.column(k.row(5)), "diag": k.diag(), "noise": k.noise}
     found["taken"] = taken.block(taken.rows)

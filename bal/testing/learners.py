@@ -9,7 +9,7 @@ import numpy as np
 
 from bal.loop.checks import check_predictions, kind_of
 from bal.pool import make_pool
-from bal.testing.faults import check_lowers, differ, expect, name_of, rows_of, traced
+from bal.testing.faults import check_handed, check_lowers, differ, expect, name_of, rows_of, traced
 from bal.testing.inputs import CLASSES, labeled_data
 from bal.typing import Data, Learner, PyTree
 
@@ -33,10 +33,12 @@ def check_learner(
 
     Raises:
       Fault: in one sentence, the promise that does not hold, where, and how to mend it.
+      TypeError: no `Learner`.
 
     >>> from bal.learners import ensemble, mlp
     >>> check_learner(ensemble(mlp((8,), num_outputs=4), num_members=3, num_steps=20))
     """
+    check_handed(learner, Learner, "a Learner", "ensemble(mlp((8,), num_outputs=4), num_members=3)")
     own, name = data is not None, name_of(learner.fit)
     data = labeled_data(labels) if data is None else data
     if learner.unlabeled and data.unlabeled is None:

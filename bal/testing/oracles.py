@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bal.pool import num_rows
-from bal.testing.faults import differ, expect, name_of, rows_of, traced
+from bal.testing.faults import check_handed, differ, expect, name_of, rows_of, traced
 from bal.typing import ABSTAINED, Oracle, PyTree
 
 FEW = 6
@@ -28,10 +28,12 @@ def check_oracle(oracle: Oracle, x: PyTree, *, num_classes: int | None = None, c
     Raises:
       ValueError: fewer than 8 rows.
       Fault: in one sentence, the promise that does not hold, where, and how to mend it.
+      TypeError: no function.
 
     >>> import jax, jax.numpy as jnp
     >>> check_oracle(lambda key, indices, x: jnp.sin(x[:, 0]), jnp.arange(16.0).reshape(8, 2))
     """
+    check_handed(oracle, None, "an oracle, key, indices, x -> y", "bal.simulators.burgers()")
     name, key = name_of(oracle), jax.random.key(0)
     if num_rows(x) < 8:
         raise ValueError(f"expected inputs of at least 8 rows, got {num_rows(x)}; give some of a pool")

@@ -10,7 +10,7 @@ import numpy as np
 from bal.learners import ensemble, mlp
 from bal.loop import run, run_eager
 from bal.pool import make_pool
-from bal.testing.faults import check_value, expect, name_of, traced
+from bal.testing.faults import check_handed, check_value, expect, name_of, traced
 from bal.testing.inputs import normal
 from bal.typing import Learner, Query, Setup, Task
 
@@ -37,6 +37,7 @@ def check_query(query: Query | Callable[[Task], Query], learner: Learner | None 
 
     Raises:
       Fault: in one sentence, the promise that does not hold, where, and how to mend it.
+      TypeError: neither a `Query` nor a function that returns one.
 
     >>> from bal import strategies
     >>> check_query(strategies.margin())
@@ -44,6 +45,9 @@ def check_query(query: Query | Callable[[Task], Query], learner: Learner | None 
     task, key = example_task(), jax.random.key(3)
     learner = learner or ensemble(mlp((8,), num_outputs=CLASSES), 3, num_steps=15, minibatch_size=8)
     make = (lambda task: query) if isinstance(query, Query) else query
+    example = "bal.strategies.margin()"
+    check_handed(query, None if not isinstance(query, Query) else Query, "a Query, or a function of a task", example)
+    check_handed(make(task), Query, "a Query from the function of a task", example)
     name = name_of(make(task))
     if not isinstance(query, Query):
         check_value(lambda: make(task))

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from bal.testing.faults import check_lowers, expect, name_of, traced
+from bal.learners.settings import named
+from bal.testing.faults import check_handed, check_lowers, expect, name_of, traced
 from bal.testing.inputs import CANDIDATES, ROWS, chosen
 from bal.typing import Candidates, PyTree, Select, Selection
 
@@ -36,15 +37,22 @@ def check_rule(
 
     Raises:
       Fault: in one sentence, the promise that does not hold, where, and how to mend it.
+      TypeError: no function.
 
     >>> from bal.selection import k_center
     >>> check_rule(k_center(), "features")
     """
+    check_handed(select, None, "a selector, key, candidates, batch_size -> Selection", "greedy(rule)")
     make, name = chosen("candidates", CANDIDATES, candidates), name_of(select)
     compiled = jax.jit(select, static_argnums=2)
     pick = lambda some, seed=0: jax.device_get(traced(compiled, jax.random.key(seed), some, BATCH, what=name))
     whole = make(n=ROWS)
     first = pick(whole)
+    expect(
+        isinstance(first, Selection),
+        f"expected a Selection, got {named(first)} from {name}; return Selection(indices, scores, valid), or hand in "
+        "greedy(rule)",
+    )
     _check_picks(name, first, np.ones(ROWS, bool), "of a whole pool")
     _check_keys(name, pick, whole, first, deterministic)
     allowed = np.arange(ROWS) % 3 != 0

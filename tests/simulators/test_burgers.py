@@ -1,5 +1,7 @@
 """The solver against the solution of Cole and Hopf, its order, what it conserves; problems, and the oracle."""
 
+from inspect import unwrap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -108,8 +110,10 @@ def test_problems_are_waves_as_said():
         (lambda: interpolated(jnp.ones((1, 8)), 4), "at most 4 points"),
         (lambda: wave_problems(np.random.default_rng(0), 1, viscosity=(0.0, 1.0)), "positive viscosities"),
         (lambda: wave_problems(np.random.default_rng(0), 1, 4), "two points a wave"),
+        (lambda: unwrap(wave_problems)(0, 3), "expected a numpy Generator, got an object of type int"),
+        (lambda: unwrap(burgers())(None, None, jnp.ones(9)), r"problems \[B, G \+ 1\].*got shape \(9,\)"),
     ],
 )
 def test_what_cannot_be_meant_is_said(call, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         call()

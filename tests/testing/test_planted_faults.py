@@ -1,6 +1,7 @@
 """Each check fails on what is planted for it, and says in words what is wrong; sound methods pass elsewhere."""
 
 import itertools
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
@@ -271,3 +272,30 @@ def test_a_factory_without_a_name():
 @method
 def named(scale):
     return lambda x: scale * bald(x)
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        (check_acquisition, "expected an acquisition.*bald, say"),
+        (check_kernel, "expected a kernel.*linear, say"),
+        (check_learner, "expected a Learner.*ensemble"),
+        (check_query, "expected a Query.*margin"),
+        (check_rule, "expected a selector.*greedy"),
+        (lambda thing: unwrap(check_oracle)(thing, np.ones((8, 2))), "expected an oracle.*burgers"),
+    ],
+)
+def test_what_is_no_method_is_told_so(check, words):
+    with pytest.raises(TypeError, match=words) as told:
+        unwrap(check)(3)
+    assert "got an object of type int" in str(told.value)
+
+
+def test_what_returns_nothing_is_told_what_to_return():
+    nothing = lambda *arguments: None
+    with pytest.raises(Fault, match=r"expected a Selection, got None.*return Selection"):
+        unwrap(check_rule)(nothing)
+    with pytest.raises(Fault, match=r"expected a Kernel, got None.*make_kernel"):
+        unwrap(check_kernel)(nothing)
+    with pytest.raises(TypeError, match="expected a Query from the function of a task, got None"):
+        unwrap(check_query)(nothing)
