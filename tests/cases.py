@@ -398,6 +398,7 @@ KERNELS = {
     "noisy": KernelCase(_noisy),
     "ntk": KernelCase(kernels.ntk(1, bias_variance=0.1)),
     "posterior_covariance": KernelCase(kernels.posterior_covariance, process_candidates),
+    "rbf": KernelCase(kernels.rbf(1.5)),
     "scaled_by": KernelCase(kernels.scaled_by(kernels.linear, 3.0)),
     "tanimoto": KernelCase(kernels.tanimoto, fingerprint_candidates),
 }

@@ -14,7 +14,7 @@ from bal.learners.augmentation import Augment
 from bal.learners.likelihood import categorical
 from bal.learners.networks import Network
 from bal.learners.networks.network import features_of, training_pass
-from bal.learners.settings import check_count
+from bal.learners.settings import check_count, named
 from bal.learners.training import check_training, train
 from bal.method import method
 from bal.numerics import dot
@@ -83,9 +83,16 @@ def embedded_by(features: Features) -> RowFunction:
 
     ``Query((Stage(embedded_by(principal_components(x, 10)), typiclust()),))`` is a cold start: it needs no label.
 
+    Raises:
+      TypeError: no function.
+
     >>> embedded_by(jnp.abs)(None, None, jnp.array([[-1.0]])).tolist()
     [[1.0]]
     """
+    if not callable(features):
+        raise TypeError(
+            f"expected features, a function x -> [n, F], got {named(features)}; principal_components(x, 10), say"
+        )
 
     def features_of_rows(posterior: Any, context: PyTree, x: PyTree) -> Float[Array, "n F"]:
         del posterior, context

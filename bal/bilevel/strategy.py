@@ -11,7 +11,7 @@ from bal.bilevel.nystrom import Basis, basis_of, nystrom_rows
 from bal.bilevel.rows import Targeted, pseudo_targets
 from bal.bilevel.softmax import softmax_coreset
 from bal.kernels import ntk
-from bal.learners.settings import check_count
+from bal.learners.settings import check_count, named
 from bal.method import method
 from bal.numerics import mask_scores, take_best
 from bal.pool import num_rows, take
@@ -67,13 +67,20 @@ def bilevel(
       kernel: of `bal.kernels`. num_landmarks: m.
 
     Raises:
-      ValueError: no landmarks.
+      ValueError: no landmarks. TypeError: a rule, rows or a kernel that are no functions.
 
     >>> bilevel(softmax_coreset(0.1), num_landmarks=50)  # doctest: +ELLIPSIS
     bilevel(rule=softmax_coreset(ridge=0.1), rows=inputs, kernel=ntk(...), num_landmarks=50)
 
     Borsos, Tagliasacchi and Krause 2021, "Semi-Supervised Batch Active Learning via Bilevel Optimization".
     """
+    for what, part, example in (
+        ("a rule of targeted rows", rule, "softmax_coreset()"),
+        ("a row function", rows, "bal.query.inputs"),
+        ("a kernel", kernel, "bal.kernels.ntk(1)"),
+    ):
+        if not callable(part):
+            raise TypeError(f"expected {what}, got {named(part)}; {example}, say")
     check_count("num_landmarks", num_landmarks)
     make = targeted(rows, kernel)
     return Query((Stage(make, transformed(rule, with_answers), landmarks(rows, kernel, num_landmarks)),))

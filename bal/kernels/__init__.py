@@ -11,6 +11,7 @@ from bal.kernels.learner import learner_covariance, posterior_covariance
 from bal.kernels.linear import draw_covariance, linear
 from bal.kernels.matrix import covariance_matrix
 from bal.kernels.posterior import conditioned, given_known
+from bal.kernels.rbf import rbf
 from bal.kernels.sketch import acs_features, sketch
 from bal.kernels.tanimoto import packed_bits, tanimoto
 from bal.kernels.transforms import centered, map_rows, pool_only, scaled
@@ -37,6 +38,7 @@ __all__ = [
     "packed_bits",
     "pool_only",
     "posterior_covariance",
+    "rbf",
     "scaled",
     "scaled_by",
     "sketch",

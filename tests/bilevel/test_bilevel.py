@@ -10,7 +10,7 @@ from scipy import optimize, special
 from bal.bilevel import Targeted, bilevel, nystrom, ridge_coreset, softmax_coreset, weighted_coreset
 from bal.bilevel.softmax import fitted, gains, influence, outer_loss
 from bal.bilevel.strategy import with_answers
-from bal.kernels import linear, ntk
+from bal.kernels import linear, ntk, rbf
 from bal.learners.heads.mode import Rows
 from bal.loop import run
 from bal.pool import dense
@@ -175,6 +175,28 @@ def test_weights_lower_the_loss_of_all_rows():
 
     theta = optimize.minimize(loss, np.zeros(6), options={"gtol": 1e-8}).x.reshape(3, 2)
     np.testing.assert_allclose(found.loss, cross_entropy(theta, ones, y, np.full(16, 1 / 16)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("length", [0.7, 2.0])
+def test_an_rbf_kernel_is_kernel_ridge_regression_by_brute_force(length):
+    """All rows are landmarks, so features are the kernel: picks are those of the dual problem, trained anew."""
+    x, y = OUTER.astype(np.float32), np.sin(3 * OUTER[:, :1])
+    squared = np.square(OUTER[:, None] - OUTER[None]).sum(-1)
+    gram = np.exp(-squared / (2 * length**2)) + 1  # the bias
+    z = np.asarray(nystrom(x, 12, rbf(length))(x), float)
+    np.testing.assert_allclose(z @ z.T + 1, gram, atol=1e-4)
+    found = select(Targeted(z, y), Targeted(z[:1], y[:1]), ridge_coreset(RIDGE), 3, eligible=np.arange(12) > 0)
+
+    def error(rows):
+        said = gram[:, rows] @ np.linalg.solve(gram[np.ix_(rows, rows)] + RIDGE * np.eye(len(rows)), y[rows])
+        return np.square(y - said)[1:].mean()
+
+    taken = [0]
+    for pick, score in zip(found.indices.tolist(), found.scores.tolist(), strict=True):
+        falls = {n: error(taken) - error([*taken, n]) for n in range(12) if n not in taken}
+        assert pick == max(falls, key=falls.get)
+        np.testing.assert_allclose(score, falls[pick], rtol=1e-3)
+        taken.append(pick)
 
 
 def test_nystrom_features_are_the_kernel_at_landmarks_and_less_elsewhere():

@@ -1,12 +1,24 @@
 """What does not fit, at the doors of bilevel coresets and of features without labels."""
 
+from inspect import unwrap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bal.bilevel import Targeted, contrastive, nystrom, principal_components, softmax_coreset, weighted_coreset
+from bal.bilevel import (
+    Targeted,
+    bilevel,
+    contrastive,
+    embedded_by,
+    nystrom,
+    principal_components,
+    softmax_coreset,
+    weighted_coreset,
+)
 from bal.bilevel.embedding import finite_rows
+from bal.kernels import rbf
 from bal.learners import linear
 from bal.selection import select
 
@@ -24,6 +36,10 @@ NUMBERS = jnp.arange(6) % 2
         (lambda: contrastive(X, linear(2), abs, minibatch_size=1), ValueError, "minibatch_size must be at least 2"),
         (lambda: weighted_coreset(BAD, np.eye(2)[NUMBERS], 2), ValueError, "finite features and targets"),
         (lambda: select(X, None, softmax_coreset(), 2), ValueError, "works on Targeted"),
+        (lambda: rbf(0.0), ValueError, "length must be positive"),
+        (lambda: unwrap(embedded_by)(3), TypeError, "expected features.*got an object of type int"),
+        (lambda: unwrap(bilevel)(3), TypeError, "expected a rule of targeted rows, got an object of type int"),
+        (lambda: unwrap(bilevel)(kernel="rbf"), TypeError, r"expected a kernel.*ntk\(1\), say"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, error, words):
