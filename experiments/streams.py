@@ -15,7 +15,7 @@ same budget: after t rows at most a tenth of t labels. A seed fixes order, drift
 - random: rows by chance. (It wants twice what it gets, so that the budget is spent; so do others that are not listed
   with a share.)
 - fixed, variable, randomized, split: thresholds of confidence by Zliobaite et al. 2014.
-- disagreement: `query_by_committee`, two members drawn at random differ.
+- committee: `query_by_committee`, two members drawn at random differ.
 - margin, bald, epig: the tenth of the latest 100 rows with the highest scores; EPIG about the latest 32 rows.
 - all labels: what the committee does that is told every label, for comparison.
 
@@ -24,9 +24,9 @@ verdict after Holm's correction within the stream, and regret: mistakes more tha
 accuracy along each stream, in figures/. Kept: runs/streams/. An interrupted run goes on at the rule where it stopped
 when the same command is typed again.
 
-Expected on digits: all but disagreement better than random, by .014 to .030. On drifting digits: until the change most
+Expected on digits: all but committee better than random, by .014 to .030. On drifting digits: until the change most
 rules are ahead of random, after it all are behind, and over all rows none is better; a committee that agrees too soon
-(disagreement) leaves more than half of its labels unasked. On SEA split and variable are better than random, by .017
+(committee) leaves more than half of its labels unasked. On SEA split and variable are better than random, by .017
 and .015.
 """
 
@@ -74,7 +74,7 @@ from experiments.options import at_least, picture, positive, recorded
 
 Name = Literal["digits", "digits, drifting", "SEA"]
 RuleName = Literal[
-    "random", "fixed", "variable", "randomized", "split", "disagreement", "margin", "bald", "epig", "all labels"
+    "random", "fixed", "variable", "randomized", "split", "committee", "margin", "bald", "epig", "all labels"
 ]
 
 
@@ -85,7 +85,7 @@ class Config:
     streams: tuple[Name, ...] = ("digits", "digits, drifting", "SEA")
     """Which streams."""
     strategies: tuple[RuleName, ...] = (
-        *("random", "variable", "split", "disagreement", "margin", "bald", "epig", "all labels"),
+        *("random", "variable", "split", "committee", "margin", "bald", "epig", "all labels"),
     )
     """Rules; random is always among them. There are fixed and randomized thresholds too."""
     seeds: int = 20
@@ -142,7 +142,7 @@ def rule_of(name: RuleName, share: float) -> Rule:
         "variable": lambda: variable_threshold(minus_confidence, -1.0),
         "randomized": lambda: variable_threshold(minus_confidence, -1.0, spread=1.0),
         "split": lambda: split(variable_threshold(minus_confidence, -1.0), min(2 * share, 1.0)),
-        "disagreement": query_by_committee,
+        "committee": query_by_committee,
         "margin": lambda: quantile(margin, share),
         "bald": lambda: quantile(bald, share),
         "epig": lambda: quantile(recent_epig(32), share),

@@ -45,7 +45,11 @@ class Clerk:
     def _look(self, fault: str | None, fresh: bool = True) -> dict[str, Any]:
         """All that the widget shows, of numbers, texts and lists alone."""
         desk, item = self._desk, self._item
-        labeling, is_item = desk.labeling, isinstance(item, Item)
+        labeling, here, why = desk.labeling, None, ""
+        if isinstance(item, Item):
+            here = {"view": None if item.view is None else plain(item.view), "error": item.error}
+        else:
+            why = f". {item.reason}"
         kind = "number" if labeling.number else "several" if labeling.several else "soft" if labeling.soft else "class"
         done = desk.progress()
         return {
@@ -55,9 +59,9 @@ class Clerk:
             "question": labeling.question,
             "classes": [[name, desk.keys[name]] for name in desk.names],
             "range": None if labeling.number is None else labeling.number._asdict(),
-            "item": {"view": None if item.view is None else plain(item.view), "error": item.error} if is_item else None,
+            "item": here,
             "waiting": isinstance(item, Waiting),
-            "words": in_words(done) + ("" if is_item else f". {item.reason}"),
+            "words": in_words(done) + why,
             "fault": fault,
             "can_undo": any(entry.state == "stands" for entry in desk.history(self._annotator)),
         }
