@@ -123,7 +123,7 @@ def test_program(name, tmp_path, monkeypatch, capsys):
 
 def test_every_page_of_a_program_is_held_to_a_length():
     others = {"index", "map", "methods", "posteriors", "verified", "studies", "performance"}
-    others |= {"wrong-input", "evidence", "governance", "which-method"}
+    others |= {"wrong-input", "evidence", "governance", "which-method", "watch"}
     assert {page.stem for page in PAGES} == others | set(LIMITS)
 
 
