@@ -40,7 +40,7 @@ nb_custom_formats = {".md": ["cells.notebook", {}, False]}
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "executed")
 nb_execution_in_temp = True
-nb_execution_timeout = 300
+nb_execution_timeout = 1200  # of a cell
 nb_execution_show_tb = True
 nb_merge_streams = True
 nb_output_stderr = "warn"
@@ -55,6 +55,7 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
 copybutton_exclude = ".linenos, .gp, .go"
 
