@@ -21,7 +21,7 @@ LIMITS = {
     "resume": 4,
     "own-table": 8,
     "labels": 4,
-    "label-files": 20,
+    "label-files": 21,
     "active-testing": 8,
     "sweeps": 26,
     "stopping": 8,

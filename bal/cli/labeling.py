@@ -1,5 +1,6 @@
 """bal label."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +21,7 @@ def label(command: Label, console: Console) -> int:
     from bal.labeling.page import serve_desk
     from bal.records import open_record
 
+    sys.setswitchinterval(1e-3)  # an answer need not wait for a fit that holds Python's lock while it is traced
     labeling, said, config = labeling_of(command)
     say = lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
     root = command.root.resolve()
@@ -30,8 +32,8 @@ def label(command: Label, console: Console) -> int:
             say(f"{desk.load(command.load)} answers taken in from {command.load}")
         if not (desk.form.test_rows or labeling.test):
             say("no rows are held out, so accuracy is not estimated; --test-rows 50 holds some out")
-        if command.export is not None:
-            LEAVING.append(lambda: say(f"{desk.export(command.export)} answers in {command.export}"))
+        if (file := command.export) is not None:
+            LEAVING.append(lambda: say(f"{desk.export(file)} answers in {file}"))
         serve_desk(desk, host=command.host, port=command.port, open_browser=command.open)
         leave()
     return 0

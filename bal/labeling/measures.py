@@ -54,8 +54,8 @@ def quality(form: Form, believed: np.ndarray, held: list[Any], num_rows: int) ->
     if form.number is None:
         low, high = max(low, 0.0), min(high, 1.0)
     name = "accuracy" if form.number is None else "mean absolute error"
-    numbers = (round(float(value), 4) for value in (found.mean, max(low, 0.0), high))
-    return Quality(name, *numbers, len(values), num_rows)
+    value, low, high = (round(float(each), 4) for each in (found.mean, max(low, 0.0), high))
+    return Quality(name, value, low, high, num_labels=len(values), num_rows=num_rows)
 
 
 def agreement(form: Form, entries: Iterable[Entry], with_self: bool = False) -> Agreement:
