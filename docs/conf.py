@@ -17,6 +17,8 @@ ROOT = HERE.parent
 for folder in (ROOT, HERE):
     sys.path.insert(0, str(folder))
 
+import api  # noqa: E402 - beside this
+
 import bal  # noqa: E402 - this tree, not another that may be installed
 
 KERNEL = {
@@ -102,4 +104,5 @@ def setup(app) -> None:
     os.environ.update(KERNEL)
     os.environ.pop("BAL_DATA", None)  # no page may need a folder of data
     app.connect("builder-inited", copy_pages_from_above)
+    api.setup(app)
     app.connect("source-read", read)

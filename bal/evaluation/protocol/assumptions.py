@@ -21,8 +21,8 @@ class Assumption(NamedTuple):
 class AssumptionCheck(NamedTuple):
     """What was found by feature, and what could have been.
 
-    critical: the smallest |rho| that is significant after correction; detectable: the true |rho| that is found with
-    chance `power`. r_squared: of a linear model on all features; null_r_squared: its mean where none matters.
+    critical: the smallest ``|rho|`` that is significant after correction; detectable: the true ``|rho|`` that is found
+    with chance `power`. r_squared: of a linear model on all features; null_r_squared: its mean where none matters.
     verdict: a sentence.
     """
 
