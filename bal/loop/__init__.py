@@ -1,5 +1,6 @@
 """Whole experiments: in one program, for many seeds, round by round, or with people who give the labels."""
 
+from bal.loop.answers import Answers
 from bal.loop.campaign import Campaign
 from bal.loop.compiled import Log, run
 from bal.loop.curves import Curves, Study
@@ -13,6 +14,7 @@ from bal.loop.study import study
 from bal.loop.task import TableTasks, task
 
 __all__ = [
+    "Answers",
     "Campaign",
     "Curves",
     "Log",
