@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from bal.method import method
-from bal.numerics import first_argmax, rows_per_block
+from bal.numerics import first_argmax, in_chunks, rows_per_block
 from bal.pairs.nouns import PairQuery, PairRound, PairSelection, num_items
 from bal.selection.rules.lazy import lazy_gains
 from bal.typing import PADDING, PRNGKey
@@ -29,6 +29,7 @@ class PairRule(NamedTuple):
     gain: ``state, a, b -> scalar``, what is reported of a pick: increasing in its score.
     update: ``state, a, b -> state`` after a pick.
     numbers: how many are at once in memory for one pair while it is scored.
+    bound: as `score`, at least that, and much cheaper: the first pick looks only at items that may hold it.
     """
 
     state: Any
@@ -37,6 +38,7 @@ class PairRule(NamedTuple):
     gain: Callable[[Any, Array, Array], Float[Array, ""]]
     update: Callable[[Any, Array, Array], Any]
     numbers: int = 1
+    bound: Callable[[Any, Int[Array, "r"]], Float[Array, "r N"]] | None = None
 
 
 @method
@@ -46,7 +48,7 @@ def greedy_pairs(rule: Callable[[PRNGKey, PairRound], PairRule]) -> PairQuery:
     Each pair belongs to the item that lies further out, by the size that the rule gives. Of every item the best score
     of its pairs is kept: since scores never grow it bounds what they are after further picks, and items are looked at
     again, best first, until no bound is above the best pair found. Memory for some rows of the matrix of pairs; the
-    first pick costs all of it, N² scores, later ones what the bounds leave.
+    first pick costs all of it, N² scores or N² of the rule's bounds, later ones what the bounds leave.
 
     A pair that was asked before, answered or not, is never asked again. Of equal scores the pair of the lowest item
     that owns one wins. An item whose size is not finite is in no pair and is counted in ``info["num_nan"]``; a score
@@ -69,8 +71,8 @@ def greedy_pairs(rule: Callable[[PRNGKey, PairRound], PairRule]) -> PairQuery:
         place = jnp.zeros(n, jnp.int32).at[order].set(jnp.arange(n, dtype=jnp.int32))
         block = min(rows_per_block(n * made.size.dtype.itemsize * made.numbers, BLOCK_BYTES), MOST_ROWS)
 
-        def owned_scores(state: Any, asked: Array, rows: Int[Array, "r"]) -> Float[Array, "r N"]:
-            scores = made.score(state, rows)
+        def owned_scores(state: Any, asked: Array, rows: Int[Array, "r"], of: Any = made.score) -> Float[Array, "r N"]:
+            scores = of(state, rows)
             mine = (place[None] > place[rows][:, None]) & usable[None] & usable[rows][:, None]
             if group is not None:
                 mine &= group[None] == group[rows][:, None]
@@ -97,6 +99,9 @@ def greedy_pairs(rule: Callable[[PRNGKey, PairRound], PairRule]) -> PairQuery:
 
         bound = jnp.where(usable, jnp.inf, -jnp.inf).astype(made.size.dtype)
         asked = jnp.concatenate([round.log.pairs, jnp.full((batch_size, 2), PADDING, jnp.int32)])
+        if made.bound is not None:
+            most = lambda rows: jnp.max(owned_scores(made.state, asked, rows, made.bound), 1)
+            bound = in_chunks(most, jnp.arange(n, dtype=jnp.int32), block)
         start = made.state, bound, asked, jnp.zeros(batch_size, made.size.dtype)
         _, _, asked, scores = jax.lax.fori_loop(0, batch_size, pick, start)
         pairs = asked[len(round.log.y) :]

@@ -35,7 +35,7 @@ from bal.pairs import (
     thurstone,
 )
 from bal.pairs.drawing import num_distinct
-from bal.pairs.information import pairwise_bald
+from bal.pairs.information import most_information, pairwise_bald
 from bal.typing import PADDING, Learner, Posterior, Task
 
 N, F, K, B = 12, 4, 5, 8
@@ -133,6 +133,20 @@ def test_information_of_pairs_is_that_of_rows():
     for rows, pairs in jax.jit(program)(both):
         np.testing.assert_allclose(pairs[:, -1], rows, rtol=2e-3, atol=1e-9)
         np.testing.assert_allclose(pairs[-1], rows, rtol=2e-3, atol=1e-9)
+
+
+def test_the_bound_of_information_is_one_and_is_near_where_draws_are():
+    rng, items = np.random.default_rng(1), 60
+    both = jax.jit(lambda draws: (pairwise_bald(draws, draws), most_information(draws, jnp.arange(items))))
+    for spread in (1e-4, 0.1, 1.0, 30.0):
+        draws = rng.normal(size=(items, 1)) + spread * rng.normal(size=(items, K)) + 100  # one offset says nothing
+        found, most = both(jnp.asarray(draws, jnp.float32))
+        assert (most >= found).all()
+        assert most.max() <= 1.001 * math.log(2)
+    draws = jnp.asarray(0.1 * rng.normal(size=(items, K)), jnp.float32)
+    found, most = both(draws)  # differences near 0, where the curvature is the most there is
+    far = ~np.eye(items, dtype=bool)
+    np.testing.assert_allclose(most[far], found[far], rtol=0.05, atol=1e-5)
 
 
 @pytest.mark.slow
