@@ -21,9 +21,9 @@ from jaxtyping import Float, Int
 
 from bal.evaluation import strategy_styles
 from bal.evaluation.active import lure
-from experiments.common import start
-from experiments.options import at_least
-from paper_figures.common import Claim, Options, Scale, legend, on_record, picture, report
+from paper_figures.claims import Claim, Judged, told
+from paper_figures.common import Options, legend, on_record, picture
+from paper_figures.figure import Figure, launch
 
 INPUTS = np.linspace(0, 1, 50)
 NUM_TRAIN = 5
@@ -35,7 +35,7 @@ STRATEGIES = {
     "gp": ("true loss", "random", "distance", "surrogate", "uncertainty"),
     "quadratic": ("true loss", "random", "distance", "surrogate"),
 }
-RUNS = {"smoke": 60, "cpu": 5000, "paper": 5000}
+SIZES = {"smoke": 60, "cpu": 5000, "paper": 5000}
 TOGETHER = 100
 """Runs computed at a time; more do not fit a cache."""
 
@@ -172,41 +172,62 @@ def largest(bias: np.ndarray, error: np.ndarray) -> float:
     return float((abs(bias) / np.maximum(error, 1e-12)).max())
 
 
-def claims(found: dict[str, dict[str, Found]], scale: Scale) -> list[Claim]:
-    """Ours beside what was published."""
-    rows = []
-    for data, each in found.items():
-        ours = {name: largest(one.bias, one.bias_error) for name, one in each.items()}
-        rows.append(
-            (
-                f"{data}: LURE's mean error is within 3 s.e. of 0 for every M and strategy",
-                "< 3",
-                ours,
-                max(ours.values()) < 3,
-            )
-        )
-        naive = {name: largest(one.naive, one.naive_error) for name, one in each.items() if name != "random"}
-        rows.append((f"{data}: the plain mean is biased, by more than 5 s.e.", "> 5", naive, min(naive.values()) > 5))
-        ratio = (each["surrogate"].median / each["random"].median)[4:20]
-        rows.append(
-            (
-                f"{data}: median squared error of the surrogate below that of random picks, M = 5 to 20",
-                "< 1",
-                {"ratio, least": ratio.min(), "largest": ratio.max()},
-                ratio.max() < 1,
-            )
-        )
-    say = lambda ours: "; ".join(f"{name} {value:.2f}" for name, value in ours.items())
-    source = "Kossen et al. 2021, Figures 1 to 3"
-    return [
-        Claim(text, published, source, say(ours), None if scale == "smoke" else bool(holds))
-        for text, published, ours, holds in rows
-    ]
+def run_all(config: Config, num_runs: int) -> dict[str, dict[str, Found]]:
+    """Run or read back every strategy on both problems."""
+    found: dict[str, dict[str, Found]] = {}
+    of = num_runs * sum(map(len, STRATEGIES.values()))
+    for data, strategies in STRATEGIES.items():
+        for strategy in strategies:
+            part = {"data": data, "strategy": strategy, "runs": num_runs, "seed": config.seed}
+            compute = lambda data=data, strategy=strategy: run(data, strategy, num_runs, config.seed)._asdict()
+            arrays = on_record(config, "active-testing", part, compute, num_seeds=num_runs, of=of)
+            found.setdefault(data, {})[strategy] = Found(**arrays)
+    return found
 
 
-def draw(found: dict[str, Found], config: Config) -> None:
+def claims(config: Config, num_runs: int) -> list[Claim]:
+    """What was published of both problems."""
+    source, rows = "Kossen et al. 2021, Figures 1 to 3", []
+    for data in STRATEGIES:
+        of = lambda measure, data=data: lambda found: measure(found[data]) if data in found else None
+        rows += [
+            Claim(f"{data}: LURE's mean error is within 3 s.e. of 0 for every M and strategy", "< 3", source,
+                  of(weighted), told("largest of the mean errors below 3 of its standard errors")),
+            Claim(f"{data}: the plain mean is biased, by more than 5 s.e.", "> 5", source, of(plain),
+                  told("largest mean error of every strategy but random above 5 of its standard errors")),
+            Claim(f"{data}: median squared error of the surrogate below that of random picks, M = 5 to 20", "< 1",
+                  source, of(ratio), told("ratio of the medians below 1 at each M")),
+        ]  # fmt: skip
+    return rows
+
+
+def weighted(found: dict[str, Found]) -> Judged:
+    """Bias of LURE, in standard errors."""
+    ours = {name: largest(one.bias, one.bias_error) for name, one in found.items()}
+    return said(ours), max(ours.values()) < 3
+
+
+def plain(found: dict[str, Found]) -> Judged:
+    """Bias of the plain mean, in standard errors."""
+    ours = {name: largest(one.naive, one.naive_error) for name, one in found.items() if name != "random"}
+    return said(ours), min(ours.values()) > 5
+
+
+def ratio(found: dict[str, Found]) -> Judged:
+    """Median squared errors of the surrogate over those of random picks."""
+    ours = (found["surrogate"].median / found["random"].median)[4:20]
+    return said({"ratio, least": ours.min(), "largest": ours.max()}), ours.max() < 1
+
+
+def said(ours: dict[str, float]) -> str:
+    """Numbers and whose they are."""
+    return "; ".join(f"{name} {value:.2f}" for name, value in ours.items())
+
+
+def draw(every: dict[str, dict[str, Found]], config: Config) -> None:
     """Mean error of both estimators, and LURE's median squared error, for the Gaussian process."""
-    styles, labels = strategy_styles(found), np.arange(1, NUM_TEST)
+    found, labels = every["gp"], np.arange(1, NUM_TEST)
+    styles = strategy_styles(found)
     with picture(config.figures, f"active_testing_{config.scale}", 2, 0.95) as (left, right):
         for name, one in found.items():
             look = {**styles[name], "marker": ""}
@@ -219,25 +240,11 @@ def draw(found: dict[str, Found], config: Config) -> None:
         legend((left, right), 3, "on the left, thick: the plain mean; thin: LURE")
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure`."""
-    at_least(config, 0, "seed")
-    figure(config, RUNS[config.scale])
-
-
-def figure(config: Config, num_runs: int) -> None:
-    """Run or read back, draw, judge."""
-    found: dict[str, dict[str, Found]] = {}
-    of = num_runs * sum(map(len, STRATEGIES.values()))
-    for data, strategies in STRATEGIES.items():
-        for strategy in strategies:
-            part = {"data": data, "strategy": strategy, "runs": num_runs, "seed": config.seed}
-            compute = lambda data=data, strategy=strategy: run(data, strategy, num_runs, config.seed)._asdict()
-            arrays = on_record(config, "active-testing", part, compute, num_seeds=num_runs, of=of)
-            found.setdefault(data, {})[strategy] = Found(**arrays)
-    draw(found["gp"], config)
-    report(claims(found, config.scale), f"Active testing, scale {config.scale}")
+FIGURE = Figure(
+    "active_testing", "Active testing", __doc__, "draws of a Gaussian process, and a parabola", Config, SIZES, run_all,
+    claims, draw, float,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

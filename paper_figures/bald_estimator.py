@@ -36,21 +36,9 @@ from bal.acquisition import bald, mixture_bald
 from bal.evaluation.plots import BLUE, ORANGE
 from bal.learners.heads import normal_inverse_gamma
 from bal.typing import Data, Gaussian, Learner, PyTree
-from experiments.common import start
-from experiments.options import at_least
-from paper_figures.common import (
-    Claim,
-    Interval,
-    Options,
-    Scale,
-    above,
-    all_hold,
-    interval,
-    legend,
-    on_record,
-    picture,
-    report,
-)
+from paper_figures.claims import Claim, Interval, Judged, above, all_hold, interval, told
+from paper_figures.common import Options, legend, on_record, picture
+from paper_figures.figure import Figure, launch
 
 SOURCE = "Bickford Smith et al. 2025, read from the coordinates of the authors' picture"
 NUM_SEEDS, COUNTS = 50, (1, 10, 100, 1000)
@@ -204,54 +192,84 @@ def even(num: int) -> Float[np.ndarray, "num"]:
     return (np.arange(num) + 0.5) / num
 
 
-def claims(found: dict[str, Found], sizes: Sizes, scale: Scale) -> list[Claim]:
-    """Ours beside the published curves, as published and as defined; then what holds of BALD."""
+def run_all(config: Config, sizes: Sizes) -> dict[str, Found]:
+    """Run or read back both models."""
+    found, of = {}, len(MODELS) * sizes.num_seeds
+    for model in MODELS:
+        part = {"model": model, **sizes._asdict()}
+        compute = lambda model=model: run(model, sizes)._asdict()
+        found[model] = Found(**on_record(config, "bald-estimator", part, compute, num_seeds=sizes.num_seeds, of=of))
+    return found
+
+
+def claims(config: Config, sizes: Sizes) -> list[Claim]:
+    """The published curves, as published and as defined; then what holds of BALD."""
     same = sizes.counts == COUNTS and sizes.num_seeds == NUM_SEEDS
     rows = []
     for model in MODELS:
         slip = "one label for both" if model == "coin" else "gamma scale b"
         versions = (("predictive", "predictive", ""), ("parameter", "parameter", ", as defined"))
         for kind, truth, words in (*versions, ("parameter", "slipped", f", as published ({slip})")):
-            ours, published = errors(found[model], truth).mean(0), PUBLISHED[model, kind]
-            holds = bool(np.allclose(ours, published, rtol=0.01, atol=0)) if same else None
+            published = PUBLISHED[model, kind]
             text = f"{model}: mean squared error, {kind} information gain, n = {numbers(sizes.counts)}{words}, to 1 %"
-            rows.append(Claim(text, numbers(published), SOURCE, numbers(ours), holds))
-    rows += [goes_to_zero(found, sizes, scale), at_the_prior()]
-    apart = max(np.abs(one.own - one.bald).max() for one in found.values())
-    statement = "BALD is what the next observation takes off the posterior's entropy, by the model's own prediction"
-    rows.append(Claim(statement, "the same", "theory", f"within {apart:.1e} nats", bool(apart < 1e-9)))
-    apart = max(np.abs(one.drawn / one.bald - 1).max() for one in found.values())
-    statement = f"BALD from {sizes.num_draws} and {sizes.num_noises} draws is its closed form, within 2 %"
-    near = None if scale == "smoke" else bool(apart < 0.02)
-    return [*rows, Claim(statement, "the same", "theory", f"within {100 * apart:.2f} %", near)]
+            measure = lambda found, model=model, truth=truth, published=published: met(found[model], truth, published)
+            rule = told("each number within 1 % of the published, which has the same seeds")
+            rows.append(Claim(text, numbers(published), SOURCE, measure, rule, ("cpu", "paper") if same else ()))
+    statement = (
+        "errors go to 0: each falls from n = 10 on with every tenfold n (95 %), to less than a hundredth; "
+        f"at n = {sizes.counts[-1]}"
+    )
+    return [
+        *rows,
+        Claim(statement, "0", "Bickford Smith et al. 2025", goes_to_zero,
+              told("95 % intervals of the paired differences above 0, and the ratio of the ends")),
+        Claim("normal: entropy that the first observation takes off the prior, by the prior's own prediction",
+              "0.599; -0.628 with gamma scale b", "published code", lambda found: at_the_prior(),
+              told("both within 5e-4"), ("smoke", "cpu", "paper")),
+        Claim("BALD is what the next observation takes off the posterior's entropy, by the model's own prediction",
+              "the same", "theory", own_drop, told("within 1e-9 nats"), ("smoke", "cpu", "paper")),
+        Claim(f"BALD from {sizes.num_draws} and {sizes.num_noises} draws is its closed form, within 2 %", "the same",
+              "theory", by_draws, told("largest relative difference below 0.02")),
+    ]  # fmt: skip
 
 
-def goes_to_zero(found: dict[str, Found], sizes: Sizes, scale: Scale) -> Claim:
+def met(found: Found, truth: str, published: tuple[float, ...]) -> Judged:
+    """Whether the mean squared errors are the published ones."""
+    ours = errors(found, truth).mean(0)
+    return numbers(ours), len(ours) == len(published) and np.allclose(ours, published, rtol=0.01, atol=0)
+
+
+def goes_to_zero(found: dict[str, Found]) -> Judged:
     """Every error falls with every tenfold of n from 10 on, paired over seeds, and ends below a hundredth."""
     holds, words = [], []
     for model in MODELS:
         for truth in ("predictive", "parameter"):
             values = errors(found[model], truth)
-            falls = [above(interval(values[:, i] - values[:, i + 1])) for i in range(1, len(sizes.counts) - 1)]
+            falls = [above(interval(values[:, i] - values[:, i + 1])) for i in range(1, values.shape[1] - 1)]
             holds += [*falls, bool(values[:, -1].mean() < 0.01 * values[:, 0].mean())]
             words.append(f"{model}, {truth} {scientific(interval(values[:, -1], (0, np.inf)))}")
-    statement = (
-        "errors go to 0: each falls from n = 10 on with every tenfold n (95 %), to less than a hundredth; "
-        f"at n = {sizes.counts[-1]}"
-    )
-    judged = None if scale == "smoke" else all_hold(holds)
-    return Claim(statement, "0", "Bickford Smith et al. 2025", "; ".join(words), judged)
+    return "; ".join(words), all_hold(holds)
 
 
-def at_the_prior() -> Claim:
+def at_the_prior() -> Judged:
     """Information of the first observation by the normal model's own prediction, with the right scale and the wrong."""
     a, b, k = (np.array([value]) for value in NORMAL_GAMMA)
     found = normal_gains(a, b, k, np.zeros(1))
     slipped = found.own - 2 * (digamma(a + 0.5) - digamma(a))
-    holds = bool(abs(found.own[0] - 0.599) < 5e-4 and abs(slipped[0] + 0.628) < 5e-4)
     text = f"BALD {found.bald[0]:.3f}, drop {found.own[0]:.3f}, with the slip {slipped[0]:.3f}"
-    statement = "normal: entropy that the first observation takes off the prior, by the prior's own prediction"
-    return Claim(statement, "0.599; -0.628 with gamma scale b", "published code", text, holds)
+    return text, abs(found.own[0] - 0.599) < 5e-4 and abs(slipped[0] + 0.628) < 5e-4
+
+
+def own_drop(found: dict[str, Found]) -> Judged:
+    """How far BALD is from the drop that the model itself expects."""
+    apart = max(np.abs(one.own - one.bald).max() for one in found.values())
+    return f"within {apart:.1e} nats", apart < 1e-9
+
+
+def by_draws(found: dict[str, Found]) -> Judged:
+    """How far BALD from draws is from its closed form."""
+    apart = max(np.abs(one.drawn / one.bald - 1).max() for one in found.values())
+    return f"within {100 * apart:.2f} %", apart < 0.02
 
 
 def numbers(values: tuple | np.ndarray) -> str:
@@ -266,19 +284,20 @@ def scientific(ours: Interval) -> str:
     return f"{ours.mean:.1e} [{ours.low:.1e}, {ours.high:.1e}]"
 
 
-def draw(found: dict[str, Found], sizes: Sizes, config: Config) -> None:
+def draw(found: dict[str, Found], config: Config) -> None:
     """The coin as defined and as published, then the normal as defined and, beside it, as published."""
+    counts = COUNTS[: found["coin"].bald.shape[1]]
     with picture(config.figures, f"bald_estimator_{config.scale}", 3, 1.2) as panels:
         versions = ("coin", "parameter"), ("normal", "parameter"), ("normal", "slipped")
         for axis, (model, parameter) in zip(panels, versions, strict=True):
             for truth, kind, color in (("predictive", "predictive", BLUE), (parameter, "parameter", ORANGE)):
-                one_curve(axis, sizes, found[model], truth, {"color": color, "label": f"{kind} information gain"})
+                one_curve(axis, counts, found[model], truth, {"color": color, "label": f"{kind} information gain"})
                 if truth != "parameter":
                     axis.plot(COUNTS, PUBLISHED[model, kind], "x", color=color, markersize=5)
             axis.set(xscale="log", yscale="log", xlabel="observations $n$")
             axis.minorticks_off()
         coin, defined, slipped = panels
-        coin.plot(sizes.counts, errors(found["coin"], "slipped").mean(0), ":", color=ORANGE, label="coin as published")
+        coin.plot(counts, errors(found["coin"], "slipped").mean(0), ":", color=ORANGE, label="coin as published")
         coin.plot(COUNTS, PUBLISHED["coin", "parameter"], "x", color=ORANGE, markersize=5)
         coin.plot([], [], "x", color="gray", markersize=5, label="values published")
         coin.plot([], [], "o", color="gray", markersize=5, fillstyle="none", label="BALD by draws")
@@ -289,36 +308,27 @@ def draw(found: dict[str, Found], sizes: Sizes, config: Config) -> None:
         legend(panels, 3, seeds)
 
 
-def one_curve(axis: Axes, sizes: Sizes, found: Found, truth: str, look: dict[str, str]) -> None:
+def one_curve(axis: Axes, counts: tuple[int, ...], found: Found, truth: str, look: dict[str, str]) -> None:
     """Mean squared errors by the closed form, with their interval, and by draws."""
     points = [interval(values, (0, np.inf)) for values in errors(found, truth).T]
-    axis.plot(sizes.counts, [point.mean for point in points], **look)
+    axis.plot(counts, [point.mean for point in points], **look)
     low, high = ([getattr(point, end) for point in points] for end in ("low", "high"))
     least = 0.1 * min(point.mean for point in points)  # an interval that ends at 0 has no end on a log axis
-    axis.fill_between(sizes.counts, np.maximum(low, least), high, color=look["color"], alpha=0.2, linewidth=0)
+    axis.fill_between(counts, np.maximum(low, least), high, color=look["color"], alpha=0.2, linewidth=0)
     rings = {"color": look["color"], "markersize": 5, "fillstyle": "none"}
-    axis.plot(sizes.counts, errors(found, truth, "drawn").mean(0), "o", **rings)
+    axis.plot(counts, errors(found, truth, "drawn").mean(0), "o", **rings)
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure` in float64."""
-    at_least(config, 2, "seeds")
-    jax.config.update("jax_enable_x64", True)
-    figure(config, SIZES[config.scale])
+def work(sizes: Sizes) -> float:
+    """Posteriors times draws."""
+    return float(sizes.num_seeds * len(sizes.counts) * (sizes.num_draws + sizes.num_noises))
 
 
-def figure(config: Config, sizes: Sizes) -> None:
-    """Run or read back, draw, judge."""
-    sizes = sizes._replace(num_seeds=config.seeds or sizes.num_seeds)
-    found = {}
-    for model in MODELS:
-        part = {"model": model, **sizes._asdict()}
-        compute = lambda model=model: run(model, sizes)._asdict()
-        num, of = sizes.num_seeds, len(MODELS) * sizes.num_seeds
-        found[model] = Found(**on_record(config, "bald-estimator", part, compute, num_seeds=num, of=of))
-    draw(found, sizes, config)
-    report(claims(found, sizes, config.scale), f"BALD as an estimator, scale {config.scale}")
+FIGURE = Figure(
+    "bald_estimator", "BALD as an estimator", __doc__, "a coin and a normal, by the seeds of the published code",
+    Config, SIZES, run_all, claims, draw, work, precise=True,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

@@ -24,7 +24,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from bal import use_all_cores
 from bal.acquisition import expected_entropy
 from bal.datasets import digits, mnist, repeated, start_set
 from bal.evaluation.plots import COLORS
@@ -37,22 +36,10 @@ from bal.pool import make_pool
 from bal.query import Query, Stage, predictions
 from bal.selection import batch_information, batchbald
 from bal.typing import Learner, Pool, Setup
-from experiments.common import start
-from experiments.options import at_least
 from paper_figures import repeated_mnist
-from paper_figures.common import (
-    Claim,
-    Options,
-    Scale,
-    above,
-    all_hold,
-    interval,
-    legend,
-    near,
-    on_record,
-    picture,
-    report,
-)
+from paper_figures.claims import Claim, Judged, Scale, Test, exceeds, interval, told, touches
+from paper_figures.common import Options, legend, on_record, picture
+from paper_figures.figure import Figure, launch
 
 SOURCE = "Kirsch et al. 2019, run logs published by the authors"
 PICKS = (1, 2, 3, 4, 5, 10)
@@ -87,6 +74,13 @@ SIZES = {
     "cpu": Sizes((10, 100, 1000), 5, 4, 400, 4_000, 400),
     "paper": Sizes((10, 100), 6, 28, None, 40_000, 2_000),
 }
+
+
+class Found(NamedTuple):
+    """Batches by the number of draws, and what `published_data` returns."""
+
+    batches: dict[int, "Batches"]
+    published: Float[np.ndarray, "S R B"] | None
 
 
 class Batches(NamedTuple):
@@ -154,7 +148,7 @@ def run_draws(config: Config, sizes: Sizes, num_draws: int) -> Batches:
     model = learner(config.scale, num_draws, sizes.num_steps)
     advance = jax.jit(partial(one_round, model=model, num_configurations=sizes.num_configurations))
     part = {"scale": config.scale, "K": num_draws, "sizes": sizes._replace(num_draws=(), num_seeds=0)._asdict()}
-    seeds = range(config.seed, config.seed + (config.seeds or sizes.num_seeds))
+    seeds = range(config.seed, config.seed + sizes.num_seeds)
     compute = lambda seed: run_seed(config, sizes, seed, model, advance)._asdict()
     of = len(seeds) * len(sizes.num_draws)
     found = [on_record(config, "batchbald-saturation", {**part, "seed": s}, partial(compute, s), of=of) for s in seeds]
@@ -207,45 +201,66 @@ def falling(scores: np.ndarray) -> np.ndarray:
     return (np.diff(scores, axis=-1) < -1e-5).any(-1).mean(1)
 
 
-def on_curve(share: Float[np.ndarray, "S B"], k: int, data: str, testable: bool) -> Claim:
-    """Information over log K, median over the rounds of each seed, beside the published curve."""
-    ours = [interval(share[:, pick - 1], (0.0, np.inf)) for pick in PICKS]
-    agrees = all_hold([near(mine, value, 0.05) for mine, value in zip(ours, PUBLISHED[k])]) if testable else None
+def run_all(config: Config, sizes: Sizes) -> Found:
+    """Run or read back all seeds for every number of draws."""
+    found = {k: run_draws(config, sizes, k) for k in sizes.num_draws}
+    return Found(found, published_data(config, 4) if config.scale == "cpu" else None)
+
+
+def on_curve(k: int, data: str, measure: Callable[[Found], Any], scales: tuple[Scale, ...]) -> Claim:
+    """Information over log K at the picks of the published curve, median over the rounds of each seed."""
+
+    def at_picks(found: Found) -> list[np.ndarray] | None:
+        share = measure(found)
+        return None if share is None else [share[:, pick - 1] for pick in PICKS]
+
     statement = f"score / log K at picks {PICKS}, K={k} (theirs {PUBLISHED_DATA[k]}, ours {data}), within 0.05"
     published = " ".join(f"{value:.2f}" for value in PUBLISHED[k])
-    return Claim(statement, published, SOURCE, "; ".join(map(str, ours)), agrees)
+    return Claim(statement, published, SOURCE, at_picks, touches(PUBLISHED[k], 0.05, (0.0, np.inf)), scales)
 
 
-def claims(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | None, scale: Scale) -> list[Claim]:
-    """Ours beside the published numbers."""
-    top = max(float(batches.score.max() - math.log(k)) for k, batches in found.items())
+def claims(config: Config, sizes: Sizes) -> list[Claim]:
+    """The ceiling, the published curves, and how often a score falls."""
+    median = lambda share: None if share is None else np.median(share, axis=1)
     over = "some logged scores exceed it (2.393 > log 10)"
-    rows = [Claim("no score exceeds log K", over, SOURCE, f"highest score - log K = {top:.1e}", top <= 1e-5)]
-    if published is not None:
-        rows.append(on_curve(np.median(published, axis=1), 10, "2,500 images of it, half-width LeNet", True))
-    for k in sorted(set(PUBLISHED) & set(found)):
-        same_data = scale == "paper" and k == 10
-        data = "Repeated MNIST" if scale == "paper" else "digits, MLP"
-        rows.append(on_curve(np.median(found[k].score, axis=1) / math.log(k), k, data, same_data))
-        usual = interval(falling(found[k].fresh_score), (0, 1))
+    rows = [
+        Claim("no score exceeds log K", over, SOURCE, highest, told("by no more than 1e-5"), ("smoke", "cpu", "paper")),
+    ]
+    if config.scale == "cpu":
+        measure = lambda found: median(found.published)
+        rows.append(on_curve(10, "2,500 images of it, half-width LeNet", measure, ("cpu",)))
+    for k in sorted(set(PUBLISHED) & set(sizes.num_draws)):
+        scales: tuple[Scale, ...] = ("paper",) if k == 10 else ()  # where the data are the published ones
+        data = "Repeated MNIST" if config.scale == "paper" else "digits, MLP"
+        share = lambda found, k=k: median(found.batches[k].score) / math.log(k)
+        usual = lambda found, k=k: falling(found.batches[k].fresh_score)
         statement = f"share of batches whose estimated score falls at some pick, K={k}"
-        agrees = near(usual, PUBLISHED_FALLING[k], 0.1) if same_data else None
-        rows.append(Claim(statement, f"{PUBLISHED_FALLING[k]:.2f}", SOURCE, str(usual), agrees))
-    if {10, 100} <= set(found):
-        judge = lambda holds: None if scale == "smoke" else holds
-        gap = interval(falling(found[10].fresh_score) - falling(found[100].fresh_score), (-1, 1))
-        rows.append(
-            Claim("scores fall more often for K=10 than K=100", "0.97 - 0.09", SOURCE, str(gap), judge(above(gap)))
-        )
-        early = interval(np.median(found[10].score, axis=1)[:, 3] / math.log(10))
-        statement = "K=10: at least 95 % of the ceiling after 4 of 10 picks, on the data of this scale"
-        rows.append(Claim(statement, "0.96", SOURCE, str(early), judge(early.mean >= 0.95)))
+        rows += [
+            on_curve(k, data, share, scales),
+            Claim(statement, f"{PUBLISHED_FALLING[k]:.2f}", SOURCE, usual,
+                  touches(PUBLISHED_FALLING[k], 0.1, (0, 1)), scales),
+        ]  # fmt: skip
+    if {10, 100} <= set(sizes.num_draws):
+        rows += [
+            Claim("scores fall more often for K=10 than K=100", "0.97 - 0.09", SOURCE,
+                  lambda found: falling(found.batches[10].fresh_score) - falling(found.batches[100].fresh_score),
+                  exceeds(0.0, (-1, 1))),
+            Claim("K=10: at least 95 % of the ceiling after 4 of 10 picks, on the data of this scale", "0.96", SOURCE,
+                  lambda found: median(found.batches[10].score)[:, 3] / math.log(10),
+                  Test("mean over seeds at least 0.95", lambda early: (str(interval(early)), early.mean() >= 0.95))),
+        ]  # fmt: skip
     return rows
 
 
-def draw(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | None, config: Config) -> None:
+def highest(found: Found) -> Judged:
+    """The highest score, less its ceiling."""
+    top = max(float(batches.score.max() - math.log(k)) for k, batches in found.batches.items())
+    return f"highest score - log K = {top:.1e}", top <= 1e-5
+
+
+def draw(every: Found, config: Config) -> None:
     """Two panels."""
-    picks = np.arange(1, 11)
+    found, published, picks = every.batches, every.published, np.arange(1, 11)
     with picture(config.figures, f"batchbald_saturation_{config.scale}", 2, 0.95) as (left, right):
         data = "Repeated MNIST" if config.scale == "paper" else "digits"
         for color, (k, batches) in zip(COLORS, found.items()):
@@ -271,21 +286,17 @@ def draw(found: dict[int, Batches], published: Float[np.ndarray, "S R B"] | None
         legend((left, right), 3)
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure` on all cores."""
-    at_least(config, 0, "seed")
-    at_least(config, 2, "seeds")
-    use_all_cores()
-    figure(config, SIZES[config.scale])
+def work(sizes: Sizes) -> float:
+    """Rows that are trained on and scored, by all draws."""
+    rows = 64 * sizes.num_steps + (sizes.num_pool or 180_000)
+    return float(sizes.num_seeds * sizes.num_rounds * rows * sum(sizes.num_draws))
 
 
-def figure(config: Config, sizes: Sizes) -> None:
-    """Run or read back, draw, judge."""
-    found = {k: run_draws(config, sizes, k) for k in sizes.num_draws}
-    published = published_data(config, 4) if config.scale == "cpu" else None
-    draw(found, published, config)
-    report(claims(found, published, config.scale), f"BatchBALD saturation, scale {config.scale}")
+FIGURE = Figure(
+    "batchbald_saturation", "BatchBALD saturation", __doc__, "8 x 8 digits; MNIST with copies where it is there",
+    Config, SIZES, run_all, claims, draw, work, fewest=2,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

@@ -1,30 +1,46 @@
-"""What the figures share: options, records of finished parts, pictures, and a verdict for every published claim."""
+"""How a figure of a paper is written, and what all of them share: options, records, pictures.
+
+A figure is a module with a `FIGURE` (`paper_figures.figure`); copy `label_complexity.py` or `gp_toys.py`:
+
+1. Docstring: what is shown, the command, *Not as published* (each departure), *Found at `cpu`* (numbers; of what was
+   not reproduced, what was tried). It is the caption in the gallery.
+2. `Sizes`, a NamedTuple, and `SIZES` by scale: smoke in seconds, cpu in at most 20 minutes on two cores, paper as
+   published. A scale that is not built is left out, and refused.
+3. `run(config, sizes) -> found`: experiments by `run_study` (seeds as one program, records shared by all figures that
+   ask for the same), anything else by `on_record`. Both go on after an interruption and wait for a process that
+   computes the same. Real data through `bal.datasets`, which says what is missing and how to get it; with
+   other data in their place `stand_in(found)` names them, titles say it, and no claim is judged.
+4. `claims(config, sizes) -> [Claim]`: statement, published value, source (and what its x-axis counts), `measure`
+   (found -> one number a seed), `test` (`exceeds`, `touches`, or `told`). Tolerances come from the paper or its logs,
+   before the first run, and are never changed afterwards. Differences are paired; at least 20 seeds at cpu.
+5. `draw(found, config)`: `picture`, colors by `bal.evaluation.strategy_styles`, curves by `draw_curve` with the bounds
+   of the quantity, units on both axes, `legend`.
+6. `FIGURE = Figure(...)`, with `work(sizes)`: a number that run time is proportional to, for the cost of `paper`.
+7. A row in `SMOKE` and `TINY` of `tests/test_paper_figures.py`, and tests of what is new in it by an oracle.
+8. `--scale cpu`, then `python -m paper_figures`: the gallery takes it up.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from time import sleep
+from typing import Any, TypeVar
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
-from bal.evaluation import mean_interval
-from bal.evaluation.plots import UNBOUNDED, figure_settings
-from bal.evaluation.statistics import Bounds
-from bal.records import open_record
+from bal.evaluation.plots import canvas, save
+from bal.loop import Curves
+from bal.records import RecordLockedError, files, open_record
+from bal.typing import Setup, Task
+from experiments import common
 from experiments.common import ON_RECORD
+from paper_figures.claims import Scale
 
-Scale = Literal["smoke", "cpu", "paper"]
-"""smoke: does it run; cpu: minutes on two cores; paper: the published sizes."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -32,87 +48,50 @@ class Options:
     """What every figure takes."""
 
     scale: Scale = "cpu"
-    """smoke, cpu or paper; sizes follow from it."""
+    """smoke: does it run; cpu: minutes on two cores; paper: the published sizes, of which the cost is said first."""
     runs: Path = Path("runs")
     """Folder of records."""
     figures: Path = Path("figures")
-    """Folder of pictures."""
+    """Folder of pictures, and of what was found beside each."""
     fresh: bool = False
     """Start over: what is on record is not read back."""
 
 
-class Interval(NamedTuple):
-    """A mean over seeds with its two-sided 95 % interval; one or two seeds have none (NaN)."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """Rounded for a table."""
-        if np.isnan(self.low):
-            return f"{self.mean:.3f} (no interval)"
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+def say(text: str) -> None:
+    """A line that is not folded."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class Claim(NamedTuple):
-    """A published statement beside ours.
+def undisturbed(compute: Callable[[], Result]) -> Result:
+    """What `compute` returns, as soon as no other process writes a record that it needs."""
+    pause = 0.2
+    while True:
+        try:
+            return compute()
+        except RecordLockedError as error:
+            if "another process" not in str(error):
+                raise
+            if pause == 0.2:
+                say(f"{error}; waiting")
+            sleep(pause)
+            pause = min(2 * pause, 20.0)
 
-    holds: whether ours agrees, or None where this scale or data set cannot tell.
+
+def run_study(
+    name: str,
+    task: Task | Callable[[int], Task],
+    setups: Mapping[str, Setup],
+    config: Options,
+    num_seeds: int,
+    seeds_per_call: int = 4,
+    options: Mapping[str, Any] | None = None,
+) -> Curves:
+    """A study of one task under ``runs/<name>/``, see `bal.loop.study`; `options` tell apart what its name does not.
+
+    Figures that ask for the same name, task, set-up and options share its records.
     """
-
-    statement: str
-    published: str
-    source: str
-    ours: str
-    holds: bool | None
-
-    @property
-    def verdict(self) -> str:
-        """In words."""
-        if self.holds is None:
-            return "not testable at this scale"
-        return "reproduced" if self.holds else "not reproduced"
-
-
-def interval(values: Sequence[float] | np.ndarray, bounds: Bounds = UNBOUNDED) -> Interval:
-    """Mean of one value a seed, and its 95 % t interval within the range of the quantity.
-
-    >>> str(interval([1.0, 2.0, 3.0])), str(interval([0.8, 0.9, 1.0], (0, 1)))
-    ('2.000 [-0.484, 4.484]', '0.900 [0.652, 1.000]')
-    >>> str(interval([1.0, 2.0]))
-    '1.500 (no interval)'
-    """
-    return Interval(*map(float, mean_interval(np.asarray(values, np.float64), bounds)))
-
-
-def near(ours: Interval, published: float, tolerance: float) -> bool | None:
-    """Whether the interval touches ``published ± tolerance``; None without an interval.
-
-    >>> near(Interval(0.5, 0.45, 0.55), 0.58, 0.05), near(Interval(0.5, 0.45, 0.55), 0.7, 0.05)
-    (True, False)
-    """
-    return None if np.isnan(ours.low) else ours.low <= published + tolerance and ours.high >= published - tolerance
-
-
-def above(ours: Interval, level: float = 0.0) -> bool | None:
-    """Whether the whole interval lies above a level; None without an interval.
-
-    >>> above(Interval(0.5, 0.45, 0.55)), above(Interval(0.5, -0.1, 1.1)), above(interval([1.0, 2.0]))
-    (True, False, None)
-    """
-    return None if np.isnan(ours.low) else ours.low > level
-
-
-def all_hold(parts: Sequence[bool | None]) -> bool | None:
-    """Whether all statements hold; None where one cannot be told.
-
-    >>> all_hold([True, True]), all_hold([True, None]), all_hold([False, None])
-    (True, None, False)
-    """
-    if False in parts:
-        return False
-    return None if None in parts else True
+    study = lambda: common.run_study(name, task, setups, config, Console(), num_seeds, seeds_per_call, options or {})
+    return undisturbed(study)
 
 
 def on_record(
@@ -132,9 +111,9 @@ def on_record(
     shown = ", ".join(f"{name} {value}" for name, value in part.items() if not isinstance(value, list | tuple | dict))
     finished = ON_RECORD.get((figure, ""), (0, of))[0] % of
     ON_RECORD[figure, ""] = finished, of
-    with open_record(options.runs, figure, dict(part), data, fresh=options.fresh) as record:
+    with undisturbed(lambda: open_record(options.runs, figure, dict(part), data, fresh=options.fresh)) as record:
         found = "on record" if record.events else "compiling and running"
-        Console().print(f"{figure}: {shown}: {found}", markup=False, highlight=False, soft_wrap=True)
+        say(f"{figure}: {shown}: {found}")
         if not record.events:
             arrays = {name: np.asarray(values) for name, values in compute().items()}
             record.append([{"kind": "part", **arrays}])
@@ -146,15 +125,17 @@ def on_record(
 
 @contextmanager
 def picture(folder: Path, name: str, num_panels: int, height_to_width: float = 0.9) -> Iterator[list[Axes]]:
-    """Panels side by side, written to ``<folder>/<name>.png`` and ``.pdf`` at the end."""
-    with matplotlib.rc_context(figure_settings(num_panels, height_to_width)):
-        figure = Figure()
-        FigureCanvasAgg(figure)
+    """Panels side by side, written to ``<folder>/<name>.png`` and ``.pdf`` at the end.
+
+    Equal panels are equal files, and each file is there as a whole or not at all.
+    """
+    with canvas(num_panels, height_to_width) as figure:
         yield list(figure.subplots(1, num_panels, squeeze=False)[0])
         folder.mkdir(parents=True, exist_ok=True)
         for suffix in ("png", "pdf"):
-            figure.savefig(folder / f"{name}.{suffix}", dpi=200)
-    Console().print(f"picture: {folder / name}.png, .pdf", markup=False, highlight=False, soft_wrap=True)
+            save(figure, drawn := BytesIO(), suffix)
+            files.replace(folder / f"{name}.{suffix}", drawn.getvalue())
+    say(f"picture: {folder / name}.png, .pdf")
 
 
 def legend(panels: Sequence[Axes], num_columns: int, title: str | None = None, handles: Sequence[Any] = ()) -> None:
@@ -169,21 +150,3 @@ def legend(panels: Sequence[Axes], num_columns: int, title: str | None = None, h
         entries.values(), entries.keys(), loc="outside lower center", ncols=num_columns, frameon=False, title=title,
         title_fontsize="small", handlelength=2.5,
     )  # fmt: skip
-
-
-def report(claims: Sequence[Claim], title: str, console: Console | None = None) -> None:
-    """Print a block a claim, for 80 columns, and how many were reproduced."""
-    blocks: list[RenderableType] = [Text(f"\n{title}", style="bold")]
-    for number, claim in enumerate(claims, 1):
-        lines = Table.grid(padding=(0, 2))
-        lines.add_row("published", escape(f"{claim.published} ({claim.source})"))
-        lines.add_row("ours", escape(claim.ours))
-        lines.add_row("verdict", Text(claim.verdict, style="bold"))
-        blocks += [Text(f"{number}. {claim.statement}"), Padding(lines, (0, 0, 0, 4), expand=False)]
-    if any("[" in claim.ours for claim in claims):
-        blocks.append(Text("in brackets: 95 % interval of the mean over seeds"))
-    if any("(no interval)" in claim.ours for claim in claims):
-        blocks.append(Text("no interval: fewer than 3 seeds"))
-    verdicts = [claim.verdict for claim in claims]
-    blocks.append(Text(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))))
-    (console or Console()).print(Group(*blocks))

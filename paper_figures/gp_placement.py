@@ -29,9 +29,9 @@ from bal.loop.round import acquire, begin, fit
 from bal.pool import make_pool
 from bal.query import Query
 from bal.typing import Data, Learner, Setup
-from experiments.common import start
-from experiments.options import at_least
-from paper_figures.common import Claim, Options, Scale, legend, on_record, picture, report
+from paper_figures.claims import Claim, Judged, Test, told
+from paper_figures.common import Options, legend, on_record, picture
+from paper_figures.figure import Figure, launch
 
 SOURCE = "Krause et al. 2008, Seo et al. 2000; numbers: another implementation"
 LENGTHS = (0.15, 0.3)
@@ -44,7 +44,8 @@ PUBLISHED = {
     "mutual information": (0.591, 0.287, 0.128),
     "random": (0.639, 0.429, 0.246),
 }
-NUM_RANDOM = {"smoke": 20, "cpu": 200, "paper": 5_000}
+SIZES = {"smoke": 20, "cpu": 200, "paper": 5_000}
+EVERY = ("smoke", "cpu", "paper")
 GUARANTEE = 1 - 1 / np.e
 
 
@@ -61,6 +62,13 @@ class Placement(NamedTuple):
 
     picks: np.ndarray
     error: np.ndarray
+
+
+class Found(NamedTuple):
+    """Placements by length and rule, and the greedy ratios of `greedy_ratio`."""
+
+    placements: dict[float, dict[str, Placement]]
+    ratios: np.ndarray
 
 
 def grid() -> np.ndarray:
@@ -152,56 +160,78 @@ def _information(covariance: np.ndarray, some: tuple | list) -> float:
     return 0.5 * (log_det(list(some)) + log_det(rest) - np.linalg.slogdet(covariance)[1])
 
 
-def claims(found: dict[float, dict[str, Placement]], ratios: np.ndarray, scale: Scale) -> list[Claim]:
-    """Ours beside the published."""
-    long = found[max(LENGTHS)]
-    errors = {name: np.atleast_2d(placement.error).mean(0)[np.array(COUNTS) - 1] for name, placement in long.items()}
+def run_all(config: Config, num_random: int) -> Found:
+    """Run or read back both lengths, and the ratios."""
+    found = {}
+    for length in LENGTHS:
+        part = {"length": length, "random placements": num_random, "seed": config.seed}
+        compute = lambda length=length: run(length, num_random, config.seed)
+        found[length] = placements(**on_record(config, "gp-placement", part, compute, of=3))
+    subsets = {"fields against all subsets": 20, "places": 12, "picks": 3, "seed": config.seed}
+    compute = lambda: {"ratios": greedy_ratio(12, 3, 20, config.seed)}
+    return Found(found, on_record(config, "gp-placement", subsets, compute, of=3)["ratios"])
+
+
+def claims(config: Config, num_random: int) -> list[Claim]:
+    """The published errors, borders and order, and the guarantee of greedy picks; only random places hang on a seed."""
     rows = []
     for name, published in PUBLISHED.items():
         tolerance = 0.01 if name == "random" else 0.001  # random places differ, the others may not
-        holds = (
-            None if name == "random" and scale == "smoke" else bool(np.abs(errors[name] - published).max() < tolerance)
-        )
         text = f"expected error after 5, 10, 20 picks by {name}, length 0.3, within {tolerance}"
-        rows.append(Claim(text, _numbers(published), SOURCE, _numbers(errors[name]), holds))
-    share = {length: {name: border_share(one.picks, 5) for name, one in found[length].items()} for length in LENGTHS}
-    entropy = [share[length]["entropy"] for length in LENGTHS]
-    inner = [share[length][name] for length in LENGTHS for name in ("ALC", "mutual information")]
-    first = {name: value[0] for name, value in errors.items()}
-    ordered = max(first["ALC"], first["mutual information"]) < first["random"] <= first["entropy"]
-    order = "ALC, mutual information < random <= entropy"
-    ours = ", ".join(f"{name} {value:.3f}" for name, value in sorted(first.items(), key=lambda item: item[1]))
+        rule = told(f"each of the three within {tolerance} of the published")
+        measure = lambda found, name=name, tolerance=tolerance: agrees(errors_at(found)[name], name, tolerance)
+        scales = ("cpu", "paper") if name == "random" else EVERY
+        rows.append(Claim(text, _numbers(published), SOURCE, measure, rule, scales))
     return [
         *rows,
-        Claim(
-            "entropy: more than half of 5 picks on the border, lengths 0.15, 0.3",
-            "0.60 0.80",
-            SOURCE,
-            _numbers(entropy),
-            min(entropy) > 0.5,
-        ),
-        Claim("ALC and mutual information: none of them", "0", SOURCE, _numbers(inner), max(inner) == 0),
-        Claim("order of the errors after 5 picks, length 0.3", order, SOURCE, ours, bool(ordered)),
-        Claim(
-            f"greedy mutual information over the best of all subsets, {len(ratios)} fields of 12 places",
-            ">= 0.63",
-            "Krause et al. 2008, theorem 7",
-            f"at least {ratios.min():.3f}",
-            bool(ratios.min() >= GUARANTEE),
-        ),
-    ]
+        Claim("entropy: more than half of 5 picks on the border, lengths 0.15, 0.3", "0.60 0.80", SOURCE,
+              lambda found: borders(found, "entropy"),
+              Test("above 0.5 at both lengths", lambda shares: (_numbers(shares), min(shares) > 0.5)), EVERY),
+        Claim("ALC and mutual information: none of them", "0", SOURCE,
+              lambda found: borders(found, "ALC", "mutual information"),
+              Test("exactly 0 at both lengths", lambda shares: (_numbers(shares), max(shares) == 0)), EVERY),
+        Claim("order of the errors after 5 picks, length 0.3", "ALC, mutual information < random <= entropy", SOURCE,
+              ordered, told("this order of the numbers"), EVERY),
+        Claim("greedy mutual information over the best of all subsets, 20 fields of 12 places", ">= 0.63",
+              "Krause et al. 2008, theorem 7",
+              lambda found: (f"at least {found.ratios.min():.3f}", found.ratios.min() >= GUARANTEE),
+              told("every field at least 1 - 1 / e"), EVERY),
+    ]  # fmt: skip
+
+
+def errors_at(found: Found) -> dict[str, np.ndarray]:
+    """Expected error of every rule after 5, 10 and 20 picks, for the longer length."""
+    long = found.placements[max(LENGTHS)]
+    return {name: np.atleast_2d(placement.error).mean(0)[np.array(COUNTS) - 1] for name, placement in long.items()}
+
+
+def agrees(errors: np.ndarray, name: str, tolerance: float) -> Judged:
+    """Whether all are as published."""
+    return _numbers(errors), bool(np.abs(errors - PUBLISHED[name]).max() < tolerance)
+
+
+def borders(found: Found, *names: str) -> list[float]:
+    """Shares of the first five picks on the border, by length."""
+    return [border_share(found.placements[length][name].picks, 5) for length in LENGTHS for name in names]
+
+
+def ordered(found: Found) -> Judged:
+    """Whether errors after 5 picks have the published order."""
+    first = {name: float(value[0]) for name, value in errors_at(found).items()}
+    ours = ", ".join(f"{name} {value:.3f}" for name, value in sorted(first.items(), key=lambda item: item[1]))
+    return ours, max(first["ALC"], first["mutual information"]) < first["random"] <= first["entropy"]
 
 
 def _numbers(values: tuple | list | np.ndarray) -> str:
     return " ".join(f"{value:.3f}" for value in values)
 
 
-def draw(found: dict[float, dict[str, Placement]], config: Config) -> None:
+def draw(every: Found, config: Config) -> None:
     """Errors against sensors for both lengths, and where the first ten sensors stand for the longer one."""
-    longest, styles = max(LENGTHS), strategy_styles(PUBLISHED)
+    found, longest, styles = every.placements, max(LENGTHS), strategy_styles(PUBLISHED)
     with picture(config.figures, f"gp_placement_{config.scale}", 3, 1.3) as panels:
-        for axis, (length, every) in zip(panels, found.items()):
-            for name, placement in every.items():
+        for axis, (length, rules) in zip(panels, found.items()):
+            for name, placement in rules.items():
                 errors = np.atleast_2d(placement.error).mean(0)
                 every_third = {"markevery": 3, "markersize": 3}
                 axis.plot(np.arange(1, NUM_PICKS + 1), errors, label=name, **styles[name], **every_third)
@@ -211,8 +241,9 @@ def draw(found: dict[float, dict[str, Placement]], config: Config) -> None:
                 axis.plot([], [], "x", color="gray", markersize=7, label=f"published, length {longest}")
             axis.set(xlabel="sensors", title=f"length {length}", ylim=(0, 1), xticks=(1, 5, 10, 15, 20))
         panels[0].set(ylabel="expected error / prior s.d.")
-        rules = [name for name in PUBLISHED if name != "random"]
-        for name, size in zip(rules, (7, 5, 3)):  # one inside the other where places agree
+        for name, size in zip(
+            (name for name in PUBLISHED if name != "random"), (7, 5, 3)
+        ):  # one inside the other where places agree
             places = grid()[found[longest][name].picks[:10]]
             look = {**styles[name], "linestyle": "none", "fillstyle": "none", "markersize": size, "clip_on": False}
             panels[2].plot(*places.T, **look)
@@ -222,26 +253,11 @@ def draw(found: dict[float, dict[str, Placement]], config: Config) -> None:
         legend(panels, 5)
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure` in float64."""
-    at_least(config, 0, "seed")
-    jax.config.update("jax_enable_x64", True)
-    figure(config, NUM_RANDOM[config.scale])
-
-
-def figure(config: Config, num_random: int) -> None:
-    """Run or read back, draw, judge."""
-    found = {}
-    for length in LENGTHS:
-        part = {"length": length, "random placements": num_random, "seed": config.seed}
-        compute = lambda length=length: run(length, num_random, config.seed)
-        found[length] = placements(**on_record(config, "gp-placement", part, compute, of=3))
-    subsets = {"fields against all subsets": 20, "places": 12, "picks": 3, "seed": config.seed}
-    compute = lambda: {"ratios": greedy_ratio(12, 3, 20, config.seed)}
-    greedy = on_record(config, "gp-placement", subsets, compute, of=3)
-    draw(found, config)
-    report(claims(found, greedy["ratios"], config.scale), f"Sensors in a Gaussian field, scale {config.scale}")
+FIGURE = Figure(
+    "gp_placement", "Sensors in a Gaussian field", __doc__, "the process itself", Config, SIZES, run_all, claims, draw,
+    lambda num_random: 3.0 + num_random, precise=True,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

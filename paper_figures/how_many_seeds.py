@@ -35,18 +35,18 @@ import optax
 import scipy.stats
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from rich.console import Console
 
-from bal import acquisition, selection, strategies, use_all_cores
+from bal import acquisition, selection, strategies
 from bal.datasets import digits
 from bal.evaluation import area_under_curve, classification, holm, paired_difference, strategy_styles
 from bal.learners import ensemble, mlp
 from bal.query import by_score
 from bal.typing import Learner, Query, Setup
 from experiments.classification import Split, own_pools
-from experiments.common import run_study, start
-from experiments.options import at_least, start_rows
-from paper_figures.common import Claim, Options, Scale, all_hold, legend, picture, report
+from experiments.options import start_rows
+from paper_figures.claims import Claim, Judged, all_hold, told
+from paper_figures.common import Options, legend, picture, run_study
+from paper_figures.figure import Figure, launch
 
 SOURCE = "Werner et al. 2024, CDALBench"
 FEW = 3
@@ -110,13 +110,13 @@ def split(y: Int[np.ndarray, "N"], seed: int) -> Split:
     return Split(np.isin(np.arange(len(y)), pool), np.sort(order[:500]), pool[start_rows(y[pool], 10, seed)])
 
 
-def run(config: Config, sizes: Sizes, console: Console) -> dict[str, Float[np.ndarray, "S"]]:
+def run(config: Config, sizes: Sizes) -> dict[str, Float[np.ndarray, "S"]]:
     """Area under the accuracy curve of every seed, by strategy."""
     setup = Setup(sizes.learner, QUERIES["random"], 5, sizes.num_rounds, evaluate=classification())
     setups = {name: setup._replace(query=QUERIES[name]) for name in sizes.strategies}
     data = digits()
     task = own_pools(data.x, data.y, [split(data.y, seed) for seed in range(sizes.num_seeds)])
-    curves = run_study("how-many-seeds", task, setups, config, console, sizes.num_seeds, 10, options={})
+    curves = run_study("how-many-seeds", task, setups, config, sizes.num_seeds, 10)
     return {name: area_under_curve(curves.labels, found) for name, found in curves.metrics["accuracy"].items()}
 
 
@@ -167,34 +167,40 @@ def rank_gaps(ranks: Float[np.ndarray, "S"], size: int = FEW) -> Float[np.ndarra
     return np.abs(ranks[both[:, :size]].mean(axis=1) - ranks[both[:, size:]].mean(axis=1))
 
 
-def claims(areas: Mapping[str, Float[np.ndarray, "S"]], scale: Scale) -> list[Claim]:
-    """Ours beside the benchmark's."""
+def claims(config: Config, sizes: Sizes) -> list[Claim]:
+    """What the benchmark says of draws of 3 runs."""
+    return [
+        Claim(f"{FEW} seeds turn some settled pair around with more than 5 %", "> 5 %", SOURCE, turned,
+              told("more than 5 % of the draws, for at least one pair")),
+        Claim(f"two draws of {FEW} runs differ in mean rank, in one of twenty as much as published or more",
+              "; ".join(f"{name} by {gap:.1f}" for name, gap in PUBLISHED.items()), SOURCE, ranked,
+              told("0.95 quantile over pairs of draws at least the published gap")),
+    ]  # fmt: skip
+
+
+def turned(areas: Mapping[str, Float[np.ndarray, "S"]]) -> Judged:
+    """Settled pairs that few seeds turn around."""
     pairs, num_seeds = settled(areas), len(next(iter(areas.values())))
-    turned = sorted(((shares(pair.differences, FEW)[2:].sum(), pair) for pair in pairs), key=lambda one: -one[0])
-    over = sum(share > 0.05 for share, _ in turned)
+    found = sorted(((shares(pair.differences, FEW)[2:].sum(), pair) for pair in pairs), key=lambda one: -one[0])
+    over = sum(share > 0.05 for share, _ in found)
     ours = f"{len(pairs)} of {comb(len(areas), 2)} pairs settled by {num_seeds} seeds, {over} of them over 5 %"
-    if turned:
-        share, pair = turned[0]
+    if found:
+        share, pair = found[0]
         ours += f"; most often {pair.better} over {pair.worse}: {100 * share:.1f} %"
-        ours += f"; on average {100 * np.mean([share for share, _ in turned]):.1f} %"
-    judge = lambda holds: None if scale == "smoke" else bool(holds)
-    rows = [Claim(f"{FEW} seeds turn some settled pair around with more than 5 %", "> 5 %", SOURCE, ours, judge(over))]
+        ours += f"; on average {100 * np.mean([share for share, _ in found]):.1f} %"
+    return ours, over > 0
+
+
+def ranked(areas: Mapping[str, Float[np.ndarray, "S"]]) -> Judged:
+    """How far apart the mean ranks of two draws are."""
     ranks, gaps = dict(zip(areas, seed_ranks(areas), strict=True)), {}
     for name in (name for name in PUBLISHED if name in areas):
         gaps[name] = np.quantile(rank_gaps(ranks[name]), [0.5, 0.95])
     said = [
         f"{name} by {middle:.1f} in the median, {most:.1f} in one of twenty" for name, (middle, most) in gaps.items()
     ]
-    rows.append(
-        Claim(
-            f"two draws of {FEW} runs differ in mean rank, in one of twenty as much as published or more",
-            "; ".join(f"{name} by {gap:.1f}" for name, gap in PUBLISHED.items()),
-            SOURCE,
-            "; ".join(said) + f" (of {len(areas)} strategies)",
-            judge(all_hold([bool(gaps[name][1] >= gap) for name, gap in PUBLISHED.items() if name in areas])),
-        )
-    )
-    return rows
+    holds = all_hold([bool(gaps[name][1] >= gap) for name, gap in PUBLISHED.items() if name in areas])
+    return "; ".join(said) + f" (of {len(areas)} strategies)", holds
 
 
 def draw(areas: Mapping[str, Float[np.ndarray, "S"]], config: Config) -> None:
@@ -233,22 +239,16 @@ def _draw_ranks(axis: Axes, areas: Mapping[str, Float[np.ndarray, "S"]]) -> None
     axis.set(title=f"ranks with {FEW} seeds", xlabel="95 % of draws")
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure` on all cores."""
-    at_least(config, 2 * FEW, "seeds")
-    if config.scale not in SIZES:
-        raise SystemExit(f"--scale is one of {', '.join(SIZES)}, got {config.scale}: the published size is not built")
-    use_all_cores()
-    figure(config, SIZES[config.scale])
+def work(sizes: Sizes) -> float:
+    """Rounds that are run."""
+    return float(len(sizes.strategies) * sizes.num_seeds * sizes.num_rounds)
 
 
-def figure(config: Config, sizes: Sizes) -> None:
-    """Run or read back, draw, judge."""
-    sizes = sizes._replace(num_seeds=config.seeds or sizes.num_seeds)
-    areas = run(config, sizes, Console())
-    draw(areas, config)
-    report(claims(areas, config.scale), f"How many seeds, scale {config.scale}")
+FIGURE = Figure(
+    "how_many_seeds", "How many seeds", __doc__, "8 x 8 digits (scikit-learn)", Config, SIZES, run, claims, draw, work,
+    fewest=2 * FEW,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

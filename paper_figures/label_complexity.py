@@ -13,9 +13,9 @@ seconds, `paper` a minute on two cores. A finished strategy is kept in runs/.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -26,9 +26,9 @@ from bal.evaluation import strategy_styles
 from bal.loop import run_seeds, seed_keys
 from bal.pool import make_pool
 from bal.typing import Data, Learner, Posterior, PRNGKey, Setup, Task
-from experiments.common import start
-from experiments.options import at_least
-from paper_figures.common import Claim, Options, Scale, all_hold, interval, legend, near, on_record, picture, report
+from paper_figures.claims import Claim, Judged, Test, interval, touches
+from paper_figures.common import Options, legend, on_record, picture
+from paper_figures.figure import Figure, launch
 
 NUM_DRAWS = 8
 QUERIES = {"BALD": strategies.bald(), "random": strategies.random()}
@@ -126,36 +126,39 @@ def slopes(errors: Errors, doublings: bool) -> np.ndarray:
     return np.polyfit(np.log(errors.labels[at]), np.log(errors.expected[:, at]).T, 1)[0]
 
 
-def claims(found: dict[str, Errors], scale: Scale) -> list[Claim]:
-    """Ours beside theory."""
-    active, passive = found["BALD"], found["random"]
-    halving, inverse = interval(slopes(active, False)), interval(slopes(passive, True))
-    ratios = {name: interval((errors.true / errors.expected).mean(1)) for name, errors in found.items()}
-    few, many = active.labels[-1], passive.labels[-1]
-    left = interval(np.log10(active.expected[:, -1])), interval(np.log10(passive.expected[:, -1]))
-    rows = [
-        (
-            "BALD: slope of log error in labels is -log 2, within 2 %",
-            "-0.693",
-            str(halving),
-            near(halving, -math.log(2), 0.02 * math.log(2)),
-        ),
-        ("random: slope of log error in log labels is -1, within 10 %", "-1", str(inverse), near(inverse, -1.0, 0.1)),
-        (
-            "true error over the error that an exact posterior expects, within 5 %, BALD; random",
-            "1; 1",
-            "; ".join(map(str, ratios.values())),
-            all_hold([near(ratio, 1.0, 0.05) for ratio in ratios.values()]),
-        ),
-        (
-            f"{few} labels of BALD leave less error than {many} random ones (log10)",
-            f"{-math.log10(4 * 2.0**few):.2f}; {-math.log10(2 * many):.2f}",
-            "; ".join(map(str, left)),
-            left[0].high < left[1].low,
-        ),
-    ]
-    judge = lambda holds: None if scale == "smoke" or holds is None else bool(holds)
-    return [Claim(text, published, "theory", ours, judge(holds)) for text, published, ours, holds in rows]
+def run_all(config: Config, sizes: dict[str, Size]) -> dict[str, Errors]:
+    """Run or read back both strategies."""
+    found, of = {}, sum(size.num_seeds for size in sizes.values())
+    for name, size in sizes.items():
+        part = {"strategy": name, **size._asdict(), "seed": config.seed}
+        compute = lambda name=name, size=size: run(name, size, config.seed)._asdict()
+        found[name] = Errors(**on_record(config, "label-complexity", part, compute, num_seeds=size.num_seeds, of=of))
+    return found
+
+
+def claims(config: Config, sizes: dict[str, Size]) -> list[Claim]:
+    """What theory says."""
+    few, many = sizes["BALD"].num_labels, sizes["random"].num_labels
+    theory = partial(Claim, source="theory")
+    return [
+        theory("BALD: slope of log error in labels is -log 2, within 2 %", "-0.693",
+               measure=lambda found: slopes(found["BALD"], False), test=touches(-math.log(2), 0.02 * math.log(2))),
+        theory("random: slope of log error in log labels is -1, within 10 %", "-1",
+               measure=lambda found: slopes(found["random"], True), test=touches(-1.0, 0.1)),
+        theory("true error over the error that an exact posterior expects, within 5 %, BALD; random", "1; 1",
+               measure=lambda found: [(errors.true / errors.expected).mean(1) for errors in found.values()],
+               test=touches((1.0, 1.0), 0.05)),
+        theory(f"{few} labels of BALD leave less error than {many} random ones (log10)",
+               f"{-math.log10(4 * 2.0**few):.2f}; {-math.log10(2 * many):.2f}",
+               measure=lambda found: [np.log10(found[name].expected[:, -1]) for name in ("BALD", "random")],
+               test=Test("their 95 % intervals are apart", apart)),
+    ]  # fmt: skip
+
+
+def apart(values: list[np.ndarray]) -> Judged:
+    """Whether the interval of the first ends below that of the second."""
+    low, high = map(interval, values)
+    return f"{low}; {high}", None if np.isnan(low.high + high.low) else low.high < high.low
 
 
 def draw(found: dict[str, Errors], config: Config) -> None:
@@ -177,23 +180,16 @@ def draw(found: dict[str, Errors], config: Config) -> None:
         legend((left, right), 4, "median and quartiles over seeds; error: share of inputs on the wrong side")
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure` in float64."""
-    at_least(config, 0, "seed")
-    jax.config.update("jax_enable_x64", True)
-    figure(config, SIZES[config.scale])
+def work(sizes: dict[str, Size]) -> float:
+    """Inputs that are looked at."""
+    return sum(size.num_seeds * size.num_rows * size.num_labels / size.batch_size for size in sizes.values())
 
 
-def figure(config: Config, sizes: dict[str, Size]) -> None:
-    """Run or read back, draw, judge."""
-    found, of = {}, sum(size.num_seeds for size in sizes.values())
-    for name, size in sizes.items():
-        part = {"strategy": name, **size._asdict(), "seed": config.seed}
-        compute = lambda name=name, size=size: run(name, size, config.seed)._asdict()
-        found[name] = Errors(**on_record(config, "label-complexity", part, compute, num_seeds=size.num_seeds, of=of))
-    draw(found, config)
-    report(claims(found, config.scale), f"Label complexity, scale {config.scale}")
+FIGURE = Figure(
+    "label_complexity", "Label complexity with a known answer", __doc__, "a threshold on a line", Config, SIZES,
+    run_all, claims, draw, work, precise=True,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

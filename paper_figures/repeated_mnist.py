@@ -26,9 +26,8 @@ from typing import Literal, NamedTuple
 import jax
 import numpy as np
 import optax
-from rich.console import Console
 
-from bal import strategies, use_all_cores
+from bal import strategies
 from bal.datasets import Dataset, MissingDataError, digits, mnist, split, start_set
 from bal.evaluation import classification, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
@@ -36,9 +35,9 @@ from bal.learners import lenet, mc_dropout, mlp
 from bal.pool import chunked, make_pool
 from bal.query import Query
 from bal.typing import Learner, Over, Setup, Task
-from experiments.common import run_study, start
-from experiments.options import at_least
-from paper_figures.common import Claim, Options, above, interval, legend, near, picture, report
+from paper_figures.claims import Claim, Judged, above, exceeds, interval, told, touches
+from paper_figures.common import Options, legend, picture, run_study, say
+from paper_figures.figure import Figure, launch
 
 SOURCE = "Kirsch et al. 2019, run logs published by the authors"
 START, BATCH, COPIES, NOISE = 20, 10, 3, 0.1
@@ -92,7 +91,7 @@ def load() -> tuple[Dataset, bool]:
     try:
         return mnist(), True
     except MissingDataError as error:
-        Console().print(f"{error}\nthe 8 x 8 digits stand in: published numbers are not testable")
+        say(f"{error}\nthe 8 x 8 digits stand in: published numbers are not testable")
         return split(digits(), seed=0, num_test=597), False
 
 
@@ -133,6 +132,13 @@ class Found(NamedTuple):
     repeats: np.ndarray
 
 
+class Runs(NamedTuple):
+    """What was found, by strategy, and whether the images are those of MNIST."""
+
+    of: dict[str, Found]
+    is_mnist: bool
+
+
 def count_repeats(start: np.ndarray, picks: np.ndarray) -> np.ndarray:
     """Repeats after 0, 1, ... rounds, from the images of one seed's start set and picks ``[R, B]``."""
     seen, repeats = set(start.tolist()), [0]
@@ -145,94 +151,85 @@ def count_repeats(start: np.ndarray, picks: np.ndarray) -> np.ndarray:
     return np.array(repeats)
 
 
-def run_all(config: Config, sizes: Sizes, data: Dataset) -> dict[str, Found]:
+def run_all(config: Config, sizes: Sizes) -> Runs:
     """Every strategy over all seeds."""
-    num_seeds, model = config.seeds or sizes.num_seeds, learner(config.network, sizes)
+    data, is_mnist = load()
+    if config.network == "conv" and not is_mnist:
+        raise SystemExit("the conv net needs MNIST: 8 x 8 digits are too small for two 5 x 5 convolutions")
+    model = learner(config.network, sizes)
     setup = lambda query: Setup(
         model, query, BATCH, sizes.num_rounds, evaluate=classification(few_rows()), over=few_rows()
     )
     setups = {name: setup(query) for name, query in queries(sizes).items()}
     options = {**sizes._asdict(), "num_seeds": 0}
     name, task = f"repeated-mnist-{config.network}", partial(of_seed, data, sizes)
-    curves = run_study(name, task, setups, config, Console(), num_seeds, 2, options)
+    curves = run_study(name, task, setups, config, sizes.num_seeds, 2, options)
     images = original(min(sizes.num_images, len(data.x)))
     repeats = lambda start, acquired: np.stack(
         [count_repeats(images[first], images[picks]) for first, picks in zip(start, acquired)]
     )
     accuracy = curves.metrics["accuracy"]
-    return {name: Found(accuracy[name], repeats(curves.start[name], curves.acquired[name])) for name in setups}
+    found = {name: Found(accuracy[name], repeats(curves.start[name], curves.acquired[name])) for name in setups}
+    return Runs(found, is_mnist)
 
 
-def claims(found: dict[str, Found], config: Config, is_mnist: bool) -> list[Claim]:
-    """Ours beside the published statements."""
-    judge = lambda holds: None if config.scale == "smoke" or not is_mnist or holds is None else bool(holds)
-    final = {name: curves.accuracy[:, -1] for name, curves in found.items()}
-    area = {name: curves.accuracy.mean(1) for name, curves in found.items()}
-    repeats = {name: curves.repeats[:, -1] for name, curves in found.items()}
-    num_picks = BATCH * (found["bald"].repeats.shape[1] - 1)
-    below, num_seeds = int((final["bald"] < final["random"]).sum()), len(final["bald"])
-    rows = [
-        Claim(
-            "BALD ends below random, in at least 5 of 6 seeds",
-            "0.771 against 0.814 at 100 labels",
-            SOURCE,
-            f"{below} of {num_seeds} seeds; difference {interval(final['bald'] - final['random'], (-1, 1))}",
-            judge(None if num_seeds < 6 else below >= 5 * num_seeds / 6),
-        ),
-        Claim(
-            "BALD repeats images more than 10 times as often as BatchBALD",
-            "pictured, not counted",
-            "Kirsch et al. 2019",
-            f"{interval(repeats['bald'], (0, num_picks))} against {interval(repeats['batchbald'], (0, num_picks))}"
-            f" of {num_picks} picks",
-            judge(repeats["bald"].mean() > 10 * repeats["batchbald"].mean()),
-        ),
-    ]
-    gap = interval(area["batchbald"] - area["random"], (-1, 1))
+def claims(config: Config, sizes: Sizes) -> list[Claim]:
+    """The published statements, then numbers, which only the published size is held to."""
     note = " (expected with the conv net only)" if config.network == "mlp" else ""
-    rows.append(
-        Claim(
-            f"BatchBALD is above random in area{note}",
-            "0.884 against 0.814 at 100 labels",
-            SOURCE,
-            str(gap),
-            judge(above(gap)),
-        )
-    )
-    gap, other = (interval(sign * (area["power-bald"] - area["batchbald"]), (-1, 1)) for sign in (1, -1))
-    rows.append(
-        Claim(
-            "PowerBALD is above BatchBALD in area (that neither is above the other is no proof of equality)",
-            "within noise of it or better",
-            "Kirsch et al. 2023",
-            str(gap),
-            judge(True if above(gap) else False if above(other) else None),
-        )
-    )
-    return rows + accuracies(found, config, is_mnist)
-
-
-def accuracies(found: dict[str, Found], config: Config, is_mnist: bool) -> list[Claim]:
-    """Ours beside the published numbers, which only the published size is held to."""
-    rows = []
-    num_rounds = found["random"].accuracy.shape[1] - 1
+    rows = [
+        Claim("BALD ends below random, in at least 5 of 6 seeds", "0.771 against 0.814 at 100 labels", SOURCE, falls,
+              told("accuracy after the last label lower in at least 5 of 6 seeds")),
+        Claim("BALD repeats images more than 10 times as often as BatchBALD", "pictured, not counted",
+              "Kirsch et al. 2019", repeating, told("ratio of the means over seeds above 10")),
+        Claim(f"BatchBALD is above random in area{note}", "0.884 against 0.814 at 100 labels", SOURCE,
+              lambda runs: area(runs, "batchbald") - area(runs, "random"), exceeds(0.0, (-1, 1))),
+        Claim("PowerBALD is above BatchBALD in area (that neither is above the other is no proof of equality)",
+              "within noise of it or better", "Kirsch et al. 2023", better,
+              told("95 % interval of the paired difference above 0; below it is a contradiction")),
+    ]  # fmt: skip
+    scales = ("paper",) if config.network == "conv" else ()
     for name, published in PUBLISHED.items():
         for at, value in zip(PUBLISHED_AT, published, strict=True):
-            if at <= START + BATCH * num_rounds:
-                ours = interval(found[name].accuracy[:, (at - START) // BATCH], (0, 1))
-                same = config.scale == "paper" and config.network == "conv" and is_mnist
+            if at <= START + BATCH * sizes.num_rounds:
+                measure = lambda runs, name=name, at=at: runs.of[name].accuracy[:, (at - START) // BATCH]
                 statement = f"{name}: accuracy at {at} labels (theirs a median, ours a mean), within 0.02"
-                rows.append(
-                    Claim(statement, f"{value:.3f}", SOURCE, str(ours), near(ours, value, 0.02) if same else None)
-                )
+                test = touches(value, 0.02, (0, 1))
+                rows.append(Claim(statement, f"{value:.3f}", SOURCE, measure, test, scales))
     return rows
 
 
-def draw(found: dict[str, Found], config: Config, is_mnist: bool) -> None:
+def area(runs: Runs, name: str) -> np.ndarray:
+    """Mean accuracy over the budget, of every seed."""
+    return runs.of[name].accuracy.mean(1)
+
+
+def falls(runs: Runs) -> Judged:
+    """In how many seeds BALD ends below random."""
+    bald, random = (runs.of[name].accuracy[:, -1] for name in ("bald", "random"))
+    below, num_seeds = int((bald < random).sum()), len(bald)
+    ours = f"{below} of {num_seeds} seeds; difference {interval(bald - random, (-1, 1))}"
+    return ours, None if num_seeds < 6 else below >= 5 * num_seeds / 6
+
+
+def repeating(runs: Runs) -> Judged:
+    """Picks that repeat an image."""
+    bald, batchbald = (runs.of[name].repeats[:, -1] for name in ("bald", "batchbald"))
+    num_picks = BATCH * (runs.of["bald"].repeats.shape[1] - 1)
+    ours = f"{interval(bald, (0, num_picks))} against {interval(batchbald, (0, num_picks))} of {num_picks} picks"
+    return ours, bald.mean() > 10 * batchbald.mean()
+
+
+def better(runs: Runs) -> Judged:
+    """PowerBALD less BatchBALD: told either way, or not at all."""
+    difference = area(runs, "power-bald") - area(runs, "batchbald")
+    gap, other = interval(difference, (-1, 1)), interval(-difference, (-1, 1))
+    return str(gap), True if above(gap) else False if above(other) else None
+
+
+def draw(runs: Runs, config: Config) -> None:
     """Two panels."""
-    styles = strategy_styles(found)
-    name = f"repeated_{'mnist' if is_mnist else 'digits'}_{config.network}_{config.scale}"
-    with picture(config.figures, name, 2, 0.95) as (left, right):
+    found, styles = runs.of, strategy_styles(runs.of)
+    with picture(config.figures, f"{called(runs, config)}_{config.scale}", 2, 0.95) as (left, right):
         for strategy, curves in found.items():
             labels = START + BATCH * np.arange(curves.accuracy.shape[1])
             draw_curve(left, labels, curves.accuracy, strategy, styles[strategy], (0, 1))
@@ -242,33 +239,33 @@ def draw(found: dict[str, Found], config: Config, is_mnist: bool) -> None:
                 left.plot(PUBLISHED_AT, PUBLISHED[strategy], "x", color=styles[strategy]["color"])
         if config.network == "conv":
             left.plot([], [], "x", color="gray", label="published")
-        left.set(xlabel="labels", ylabel="test accuracy", title=shown(is_mnist))
+        left.set(
+            xlabel="labels",
+            ylabel="test accuracy",
+            title="Repeated MNIST" if runs.is_mnist else "Repeated digits (stand-in)",
+        )
         right.set(xlabel="labels", ylabel="share of picks", title="copies of a labeled image", ylim=(0, 1))
         seeds = band_title({strategy: curves.accuracy for strategy, curves in found.items()})
         legend((left, right), 5, seeds.replace("\n", " "))
 
 
-def shown(is_mnist: bool) -> str:
-    """What the data are."""
-    return "Repeated MNIST" if is_mnist else "Repeated digits (stand-in)"
+def called(runs: Runs, config: Config) -> str:
+    """The picture is named after the images and the network."""
+    return f"repeated_{'mnist' if runs.is_mnist else 'digits'}_{config.network}"
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure` on all cores."""
-    at_least(config, 2, "seeds")
-    use_all_cores()
-    figure(config, SIZES[config.scale])
+def work(sizes: Sizes) -> float:
+    """Images that are trained on and scored, an image trained on as three."""
+    return (
+        sizes.num_seeds * sizes.num_rounds * (3.0 * 64 * sizes.num_steps + COPIES * sizes.num_images * sizes.num_draws)
+    )
 
 
-def figure(config: Config, sizes: Sizes) -> None:
-    """Run or read back, draw, judge."""
-    data, is_mnist = load()
-    if config.network == "conv" and not is_mnist:
-        raise SystemExit("the conv net needs MNIST: 8 x 8 digits are too small for two 5 x 5 convolutions")
-    found = run_all(config, sizes, data)
-    draw(found, config, is_mnist)
-    report(claims(found, config, is_mnist), f"{shown(is_mnist)}, {config.network}, scale {config.scale}")
+FIGURE = Figure(
+    "repeated_mnist", "Repeated MNIST", __doc__, "MNIST", Config, SIZES, run_all, claims, draw, work,
+    stand_in=lambda runs: "" if runs.is_mnist else "8 x 8 digits", called=called,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

@@ -25,15 +25,15 @@ towards "another" by each label of another digit, and an accuracy on ones and se
 other two settings EPIG is not told from BALD with 20 seeds; both beat random.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from rich.console import Console
 
-from bal import strategies, use_all_cores
+from bal import strategies
 from bal.datasets import digits
 from bal.evaluation import area_under_curve, classification, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
@@ -41,9 +41,9 @@ from bal.learners.heads import bayesian_softmax
 from bal.pool import make_pool
 from bal.query import Query
 from bal.typing import Setup, Task
-from experiments.common import run_study, start
-from experiments.options import at_least
-from paper_figures.common import Claim, Options, Scale, above, interval, legend, picture, report
+from paper_figures.claims import Claim, Judged, above, interval, told
+from paper_figures.common import Options, legend, picture, run_study
+from paper_figures.figure import Figure, launch
 
 SOURCE = "Bickford Smith et al. 2023"
 ALL = tuple(range(10))
@@ -161,15 +161,14 @@ def queries(setting: str) -> dict[str, Query]:
     return {"random": strategies.random(), "bald": strategies.bald(), "epig": strategies.epig(about)}
 
 
-def run_setting(config: Config, setting: str, sizes: Sizes, console: Console) -> dict[str, Found]:
+def run_setting(config: Config, setting: str, sizes: Sizes) -> dict[str, Found]:
     """All seeds of all strategies."""
-    console.print(setting)
     model = bayesian_softmax(SETTINGS[setting].num_classes, sizes.num_draws, prior=1.0)
     every = queries(setting)
     setup = Setup(model, every["random"], 1, sizes.num_rounds, evaluate=classification())
     setups = {name: setup._replace(query=query) for name, query in every.items()}
     task, options = partial(of_seed, setting, sizes.num_rows), {"setting": setting, "rows of a class": sizes.num_rows}
-    curves = run_study(f"target-shift-{setting}", task, setups, config, console, sizes.num_seeds, options=options)
+    curves = run_study(f"target-shift-{setting}", task, setups, config, sizes.num_seeds, options=options)
     pools = [rows_of_seed(setting, sizes.num_rows, seed).pool for seed in range(sizes.num_seeds)]
     return {
         name: Found(curves.labels, curves.metrics["accuracy"][name], is_asked_for(setting, pools, acquired))
@@ -190,33 +189,44 @@ def area(found: Found) -> Float[np.ndarray, "S"]:
     return area_under_curve(found.labels, found.accuracy)
 
 
-def claims(found: dict[str, dict[str, Found]], scale: Scale) -> list[Claim]:
-    """Ours beside what the paper says, which is that EPIG is ahead of BALD across data sets, and draws."""
-    rows, gaps = [], {}
-    for setting, every in found.items():
-        epig, bald = every["epig"], every["bald"]
-        if setting == "redundant":
-            statement = "redundant: EPIG takes a larger share of its picks from ones and sevens than BALD"
-            rows.append(_more(statement, epig.asked_for.mean(1), bald.asked_for.mean(1), scale))
-            statement = "redundant: EPIG above BALD in accuracy after the last label"
-            rows.append(_more(statement, epig.accuracy[:, -1], bald.accuracy[:, -1], scale))
-            statement = "redundant: EPIG above random in area under the accuracy curve"
-            rows.append(_more(statement, area(epig), area(every["random"]), scale, than="random"))
-        rows.append(_more(f"{setting}: EPIG above BALD in area", area(epig), area(bald), scale))
-        gaps[setting] = area(epig) - area(bald)
-    if {"redundant", "curated"} <= set(gaps):
+def run_all(config: Config, sizes: Sizes) -> dict[str, dict[str, Found]]:
+    """Run or read back every setting."""
+    return {setting: run_setting(config, setting, sizes) for setting in sizes.settings}
+
+
+def claims(config: Config, sizes: Sizes) -> list[Claim]:
+    """What the paper says, which is that EPIG is ahead of BALD across data sets, and draws."""
+    redundant = [
+        _more(
+            "EPIG takes a larger share of its picks from ones and sevens than BALD", lambda one: one.asked_for.mean(1)
+        ),
+        _more("EPIG above BALD in accuracy after the last label", lambda one: one.accuracy[:, -1]),
+        _more("EPIG above random in area under the accuracy curve", area, than="random"),
+    ]
+    rows = redundant if "redundant" in sizes.settings else []
+    rows += [_more("EPIG above BALD in area", area, setting) for setting in sizes.settings]
+    if {"redundant", "curated"} <= set(sizes.settings):
         statement = "EPIG is further above BALD in area in the redundant setting than without a shift"
-        rows.append(_more(statement, gaps["redundant"], gaps["curated"], scale, "curated", "redundant"))
+        ahead = lambda every: area(every["epig"]) - area(every["bald"])
+        measure = lambda found: _gap(ahead(found["redundant"]), ahead(found["curated"]), "redundant", "curated")
+        rows.append(Claim(statement, "not in numbers", SOURCE, measure, PAIRED))
     return rows
 
 
-def _more(
-    statement: str, one: np.ndarray, other: np.ndarray, scale: Scale, than: str = "BALD", name: str = "EPIG"
-) -> Claim:
-    """A claim that one number of each seed is above another, paired."""
+PAIRED = told("95 % interval of the paired difference above 0")
+
+
+def _more(statement: str, of: Callable, setting: str = "redundant", than: str = "bald") -> Claim:
+    """A claim that one number of each seed is larger for EPIG, paired."""
+    name = "BALD" if than == "bald" else than
+    measure = lambda found: _gap(of(found[setting]["epig"]), of(found[setting][than]), "EPIG", name)
+    return Claim(f"{setting}: {statement}", "not in numbers", SOURCE, measure, PAIRED)
+
+
+def _gap(one: np.ndarray, other: np.ndarray, name: str, than: str) -> Judged:
+    """Both means, and whether the difference is above 0."""
     gap = interval(one - other, (-2, 2))
-    ours = f"{name} {one.mean():.3f}, {than} {other.mean():.3f}, difference {gap}"
-    return Claim(statement, "not in numbers", SOURCE, ours, None if scale == "smoke" else above(gap))
+    return f"{name} {one.mean():.3f}, {than} {other.mean():.3f}, difference {gap}", above(gap)
 
 
 def draw(found: dict[str, dict[str, Found]], config: Config) -> None:
@@ -236,22 +246,16 @@ def draw(found: dict[str, dict[str, Found]], config: Config) -> None:
         legend(panels, 3, band_title({name: one.accuracy for name, one in every.items()}).replace("\n", " "))
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure` on all cores."""
-    at_least(config, 2, "seeds")
-    if config.scale not in SIZES:
-        raise SystemExit(f"--scale is one of {', '.join(SIZES)}, got {config.scale}: the published size is not built")
-    use_all_cores()
-    figure(config, SIZES[config.scale])
+def work(sizes: Sizes) -> float:
+    """Labels that are asked for."""
+    return float(len(sizes.settings) * sizes.num_seeds * sizes.num_rounds)
 
 
-def figure(config: Config, sizes: Sizes) -> None:
-    """Run or read back, draw, judge."""
-    sizes = sizes._replace(num_seeds=config.seeds or sizes.num_seeds)
-    found = {setting: run_setting(config, setting, sizes, Console()) for setting in sizes.settings}
-    draw(found, config)
-    report(claims(found, config.scale), f"Target shift on the digits, scale {config.scale}")
+FIGURE = Figure(
+    "target_shift", "Target shift on the digits", __doc__, "8 x 8 digits (scikit-learn)", Config, SIZES, run_all,
+    claims, draw, work,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

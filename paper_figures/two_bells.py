@@ -16,7 +16,6 @@ Found at `cpu`: all statements of the paper hold. Of the prototype's accuracies 
 reproduced: ours are 0.04 to 0.06 lower, further below random.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -26,30 +25,17 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 from matplotlib.lines import Line2D
-from rich.console import Console
 
-from bal import strategies, use_all_cores
+from bal import strategies
 from bal.datasets import start_set, two_bells
 from bal.evaluation import area_under_curve, classification, strategy_styles
 from bal.evaluation.plots import band_title, draw_curve
 from bal.pool import make_pool
 from bal.query import Query, sampled_targets
 from bal.typing import Learner, Setup, Task
-from experiments.common import run_study, start
-from experiments.options import at_least
-from paper_figures.common import (
-    Claim,
-    Interval,
-    Options,
-    Scale,
-    above,
-    all_hold,
-    interval,
-    legend,
-    near,
-    picture,
-    report,
-)
+from paper_figures.claims import Claim, Interval, Judged, Test, exceeds, interval, told, touches
+from paper_figures.common import Options, legend, picture, run_study
+from paper_figures.figure import Figure, launch
 
 SOURCE = "Bickford Smith et al. 2023"
 PROTOTYPE = "prototype of this protocol, 20 seeds"
@@ -132,14 +118,13 @@ def of_seed(size: int, sizes: Sizes, seed: int) -> Task:
     return Task(make_pool(x), jnp.asarray(data.y), test, jnp.asarray(first, jnp.int32))
 
 
-def run_pool(config: Config, size: int, sizes: Sizes, names: list[str], console: Console) -> dict[str, Found]:
+def run_pool(config: Config, size: int, sizes: Sizes, names: list[str]) -> dict[str, Found]:
     """All seeds of some strategies on pools of one size."""
     every, task = queries(sizes.num_targets), partial(of_seed, size, sizes)
-    console.print(f"pool of {size:,}")
     setup = Setup(learner(), every["random"], 1, sizes.num_rounds, evaluate=classification())
     setups = {name: setup._replace(query=every[name]) for name in names}
     options = {**sizes._asdict(), "num_seeds": 0, "pools": (), "pool": size, "start from": sizes.pools[0]}
-    curves = run_study("two-bells", task, setups, config, console, sizes.num_seeds, options=options)
+    curves = run_study("two-bells", task, setups, config, sizes.num_seeds, options=options)
     rows = [np.asarray(task(seed).pool.x) for seed in range(sizes.num_seeds)]
 
     def distance(acquired: np.ndarray) -> np.ndarray:
@@ -150,12 +135,12 @@ def run_pool(config: Config, size: int, sizes: Sizes, names: list[str], console:
     return {name: Found(accuracy[name], distance(curves.acquired[name])) for name in names}
 
 
-def run_all(config: Config, sizes: Sizes, console: Console) -> dict[tuple[str, int], Found]:
+def run_all(config: Config, sizes: Sizes) -> dict[tuple[str, int], Found]:
     """Random, which a pool does not concern, on 10,000 rows; the others on every pool."""
     found = {}
     for size in sizes.pools:
         names = ["bald", "epig"] + ["random"] * (size == middle(sizes))
-        found.update({(name, size): curves for name, curves in run_pool(config, size, sizes, names, console).items()})
+        found.update({(name, size): curves for name, curves in run_pool(config, size, sizes, names).items()})
     return found
 
 
@@ -174,61 +159,60 @@ def area(curves: Found) -> np.ndarray:
     return area_under_curve(START + np.arange(curves.accuracy.shape[1]), curves.accuracy)
 
 
-def claims(found: dict[tuple[str, int], Found], sizes: Sizes, scale: Scale) -> list[Claim]:
-    """Ours beside the published statements, then beside the numbers of a prototype."""
-    judge = lambda holds: None if scale == "smoke" or holds is None else bool(holds)
-    size, random = middle(sizes), found["random", middle(sizes)]
-    rows = [falls_with_the_pool(found, sizes, judge)] if len(sizes.pools) > 2 else []
-    gap = interval(at(random, 30) - at(found["bald", size], 30), (-1, 1))
-    statement = f"random above BALD at 30 labels, pool {size:,}"
-    rows.append(Claim(statement, "0.922 - 0.839", PROTOTYPE, str(gap), judge(above(gap))))
-    for size in sizes.pools[1:]:
-        gap = interval(area(found["epig", size]) - area(found["bald", size]), (-1, 1))
-        statement = f"EPIG above BALD in area, pool {size:,}"
-        rows.append(Claim(statement, "pictured, not counted", SOURCE, str(gap), judge(above(gap))))
-    for size in sizes.pools[1:]:
-        difference = area(found["epig", size]) - area(random)
-        holds = judge(difference.mean() >= -scipy.stats.sem(difference))
-        statement, text = (
-            f"EPIG no more than 1 s.e. below random in area, pool {size:,}",
-            str(interval(difference, (-1, 1))),
-        )
-        rows.append(Claim(statement, "pictured, not counted", SOURCE, text, holds))
-    return rows + numbers(found, scale)
+def claims(config: Config, sizes: Sizes) -> list[Claim]:
+    """The published statements, then the numbers of a prototype."""
+    size, pictured = middle(sizes), ("pictured, not counted", SOURCE)
+    ahead = lambda found, size, of, other=None: area(found["epig", size]) - area(found[of, other or size])
+    rows = [
+        Claim("BALD: area under the curve falls with the pool", *pictured, lambda found: trend(found, sizes.pools),
+              told("Page's trend test on paired seeds, p < 0.01, and the means in order")),
+    ] * (len(sizes.pools) > 2)  # fmt: skip
+    rows.append(
+        Claim(f"random above BALD at 30 labels, pool {size:,}", "0.922 - 0.839", PROTOTYPE,
+              lambda found: at(found["random", size], 30) - at(found["bald", size], 30), exceeds(0.0, (-1, 1)))
+    )  # fmt: skip
+    rows += [
+        Claim(f"EPIG above BALD in area, pool {pool:,}", *pictured, lambda found, pool=pool: ahead(found, pool, "bald"),
+              exceeds(0.0, (-1, 1))) for pool in sizes.pools[1:]
+    ]  # fmt: skip
+    rows += [
+        Claim(f"EPIG no more than 1 s.e. below random in area, pool {pool:,}", *pictured,
+              lambda found, pool=pool: ahead(found, pool, "random", size), NOT_BELOW) for pool in sizes.pools[1:]
+    ]  # fmt: skip
+    return rows + [claim for pool in sizes.pools for name in queries(1) for claim in numbers(name, pool, sizes)]
 
 
-def falls_with_the_pool(found: dict[tuple[str, int], Found], sizes: Sizes, judge: Callable) -> Claim:
+NOT_BELOW = Test(
+    "mean paired difference at least minus its standard error",
+    lambda values: (str(interval(values, (-1, 1))), values.mean() >= -scipy.stats.sem(values)),
+)
+
+
+def trend(found: dict[tuple[str, int], Found], pools: tuple[int, ...]) -> Judged:
     """Page's test of the order of three or more pools."""
-    areas = np.stack([area(found["bald", size]) for size in sizes.pools], 1)
-    trend = scipy.stats.page_trend_test(areas[:, ::-1])
+    areas = np.stack([area(found["bald", size]) for size in pools], 1)
+    tested = scipy.stats.page_trend_test(areas[:, ::-1])
     text = " > ".join(f"{value:.3f}" for value in areas.mean(0))
-    return Claim(
-        "BALD: area under the curve falls with the pool (Page's trend test on paired seeds, p < 0.01)",
-        "pictured, not counted",
-        SOURCE,
-        f"{text}, p = {trend.pvalue:.1e}",
-        judge(trend.pvalue < 0.01 and (np.diff(areas.mean(0)) < 0).all()),
-    )
+    return f"{text}, p = {tested.pvalue:.1e}", tested.pvalue < 0.01 and (np.diff(areas.mean(0)) < 0).all()
 
 
-def numbers(found: dict[tuple[str, int], Found], scale: Scale) -> list[Claim]:
-    """Accuracies and distances beside those of the prototype, at the label counts that were reached."""
-    rows = []
-    for key, curves in found.items():
-        title = f"{key[0]}, pool {key[1]:,}"
-        reached = [count for count in AT if count <= START + curves.accuracy.shape[1] - 1]
-        if key in PROTOTYPE_ACCURACY and reached:
-            published = PROTOTYPE_ACCURACY[key][: len(reached)]
-            ours = [interval(at(curves, count), (0, 1)) for count in reached]
-            holds = None if scale == "smoke" else all_hold([near(a, b, 0.02) for a, b in zip(ours, published)])
-            text, mine = " ".join(f"{value:.3f}" for value in published), "; ".join(map(str, ours))
-            counts = ", ".join(map(str, reached))
-            rows.append(Claim(f"accuracy at {counts} labels, {title}, within 0.02", text, PROTOTYPE, mine, holds))
-        if key in PROTOTYPE_DISTANCE:
-            ours, value = distance(curves), PROTOTYPE_DISTANCE[key]
-            holds = None if scale == "smoke" else near(ours, value, 0.1 * value)
-            claim = f"median distance of picks, {title}, within 10 %"
-            rows.append(Claim(claim, f"{value:.1f}", PROTOTYPE, str(ours), holds))
+def numbers(name: str, pool: int, sizes: Sizes) -> list[Claim]:
+    """Accuracies and distance beside those of the prototype, at the label counts that are reached."""
+    rows, key, title = [], (name, pool), f"{name}, pool {pool:,}"
+    reached = [count for count in AT if count <= START + sizes.num_rounds]
+    if key in PROTOTYPE_ACCURACY and reached:
+        published = PROTOTYPE_ACCURACY[key][: len(reached)]
+        rows.append(
+            Claim(f"accuracy at {', '.join(map(str, reached))} labels, {title}, within 0.02",
+                  " ".join(f"{value:.3f}" for value in published), PROTOTYPE,
+                  lambda found: [at(found[key], count) for count in reached], touches(published, 0.02, (0, 1)))
+        )  # fmt: skip
+    if key in PROTOTYPE_DISTANCE:
+        value = PROTOTYPE_DISTANCE[key]
+        rows.append(
+            Claim(f"median distance of picks, {title}, within 10 %", f"{value:.1f}", PROTOTYPE,
+                  lambda found: found[key].distance, touches(value, 0.1 * value, (0, np.inf)))
+        )  # fmt: skip
     return rows
 
 
@@ -276,21 +260,17 @@ def draw(found: dict[tuple[str, int], Found], config: Config) -> None:
         legend((left, right), len(handles), seeds, handles)
 
 
-def main(config: Config) -> None:
-    """Check options, then `figure` in float64 on all cores."""
-    at_least(config, 2, "seeds")
-    use_all_cores()  # and one thread for LAPACK: more of them make many small factorizations slow
-    jax.config.update("jax_enable_x64", True)  # before any array is made
-    figure(config, SIZES[config.scale])
+def work(sizes: Sizes) -> float:
+    """Rows that are scored against targets and tested."""
+    rows = sum(size * (1 + sizes.num_targets / 16) + sizes.num_test for size in sizes.pools)
+    return sizes.num_seeds * sizes.num_rounds * rows
 
 
-def figure(config: Config, sizes: Sizes) -> None:
-    """Run or read back, draw, judge."""
-    sizes = sizes._replace(num_seeds=config.seeds or sizes.num_seeds)
-    found = run_all(config, sizes, Console())
-    draw(found, config)
-    report(claims(found, sizes, config.scale), f"Two bells, scale {config.scale}")
+FIGURE = Figure(
+    "two_bells", "Two bells", __doc__, "two bells, drawn anew in each seed", Config, SIZES, run_all, claims, draw, work,
+    precise=True,
+)  # fmt: skip
 
 
 if __name__ == "__main__":
-    start(main, Config, __doc__)
+    launch(FIGURE)

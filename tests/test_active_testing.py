@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from paper_figures import active_testing
-from paper_figures.active_testing import INPUTS, NUM_TEST, Found, claims, errors, given, matern, prior, problems, run
+from paper_figures.active_testing import FIGURE, INPUTS, NUM_TEST, Found, errors, given, matern, prior, problems, run
+from paper_figures.claims import judge
 
 DATA = {data: problems(data, 6, np.random.default_rng(0)) for data in ("gp", "quadratic")}
 
@@ -58,8 +59,10 @@ def test_runs_do_not_depend_on_how_many_are_computed_together(monkeypatch):
 
 def test_verdicts_follow_the_numbers():
     one = lambda bias, naive, median: Found(*(np.full(44, v) for v in (bias, 1.0, naive, 1.0, median)))
+    verdicts = lambda found, scale: [verdict.holds for verdict in judge(rows, {"gp": found}, scale)]
+    rows = FIGURE.claims(active_testing.Config(), 5000)[:3]
     honest = {"random": one(1.0, 1.0, 2.0), "surrogate": one(-2.0, 9.0, 1.0)}
-    assert [claim.holds for claim in claims({"gp": honest}, "cpu")] == [True, True, True]
+    assert verdicts(honest, "cpu") == [True, True, True]
     wrong = {"random": one(1.0, 1.0, 2.0), "surrogate": one(-3.5, 4.0, 2.5)}
-    assert [claim.holds for claim in claims({"gp": wrong}, "cpu")] == [False, False, False]
-    assert {claim.holds for claim in claims({"gp": honest}, "smoke")} == {None}
+    assert verdicts(wrong, "cpu") == [False, False, False]
+    assert verdicts(honest, "smoke") == [None] * 3

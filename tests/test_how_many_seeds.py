@@ -7,8 +7,9 @@ import pytest
 import scipy.stats
 
 from bal.datasets import digits
-from paper_figures import how_many_seeds
-from paper_figures.how_many_seeds import claims, draws, rank_gaps, seed_ranks, settled, shares, split
+from paper_figures.claims import judge
+from paper_figures.figure import main
+from paper_figures.how_many_seeds import FIGURE, SIZES, Config, draws, rank_gaps, seed_ranks, settled, shares, split
 
 
 def test_draws_are_all_ways_or_many():
@@ -78,7 +79,7 @@ def test_ranks_of_a_seed():
     ],
 )
 def test_verdicts_follow_the_numbers(gains, scale, holds):
-    turned, ranks = claims(areas(*gains), scale)
+    turned, ranks = judge(FIGURE.claims(Config(), SIZES["cpu"]), areas(*gains), scale)
     assert turned.holds is holds
     assert ("0 of them over 5 %" in turned.ours) == (holds is False)
     assert (ranks.holds is False) == (holds is False)
@@ -96,4 +97,4 @@ def test_rows_of_a_seed():
 
 def test_too_few_seeds_are_refused_before_any_work():
     with pytest.raises(SystemExit, match="--seeds must be at least 6, got 5"):
-        how_many_seeds.main(how_many_seeds.Config(seeds=5))
+        main(FIGURE, Config(seeds=5))

@@ -6,7 +6,8 @@ import pytest
 
 from bal.stream import constant_gap, neuronal_s
 from paper_figures import neuronal
-from paper_figures.neuronal import Found, by_chance, claims, table
+from paper_figures.claims import judge
+from paper_figures.neuronal import FIGURE, SIZES, Found, by_chance, table
 
 
 def found(accuracy):
@@ -15,10 +16,14 @@ def found(accuracy):
     return Found(around, np.full(4, 0.3), np.arange(1, 4), np.full((4, 3), accuracy))
 
 
+def judged(every, *names, scale="cpu"):
+    claims = FIGURE.claims(neuronal.Config(data=names), SIZES["cpu"])
+    return judge(claims, every, scale)
+
+
 def verdicts(name, scale="cpu", **accuracies):
-    config = neuronal.Config(scale=scale)
     found_of = {label: found(accuracies[label]) for label in neuronal.NAMES}
-    return [claim.holds for claim in claims({name: found_of}, config)[:4]]
+    return [verdict.holds for verdict in judged({name: found_of}, name, scale=scale)[:4]]
 
 
 def test_claims_are_judged_by_the_published_number_by_all_labels_and_by_chance():
@@ -33,15 +38,15 @@ def test_another_table_is_no_test_of_a_published_number():
 
 
 def test_without_comparisons_the_published_number_is_judged_alone():
-    config = neuronal.Config(scale="cpu")
-    judged = claims({"Fashion": {"paper": found(0.83), "code": found(0.80)}}, config)
-    assert [claim.holds for claim in judged][:2] == [True, False]
-    assert len(judged) == 2 + len(neuronal.ELSEWHERE)
+    alone = judged({"Fashion": {"paper": found(0.83), "code": found(0.80)}}, "Fashion")
+    assert [verdict.holds for verdict in alone] == [True, False] + [None] * (2 + len(neuronal.ELSEWHERE))
+    assert {verdict.ours for verdict in alone[2:]} == {"not measured here"}
 
 
 def test_what_was_not_run_is_named():
-    said = [claim.statement for claim in claims({}, neuronal.Config(scale="cpu"))]
-    assert [text.split(":")[0] for text in said] == ["Adult", "MagicTelescope", "Covertype"]
+    none = judged({})
+    assert [verdict.claim.statement.split(":")[0] for verdict in none] == ["Adult", "MagicTelescope", "Covertype"]
+    assert all("not run" in verdict.claim.test.rule and verdict.holds is None for verdict in none)
 
 
 def test_by_chance_a_share_of_rows_is_asked_whatever_they_are():

@@ -1,6 +1,7 @@
 """Every figure at a tiny size, read back from its records; and all of them at smoke scale, as a user runs them."""
 
 import doctest
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from experiments.common import ON_RECORD
 from paper_figures import (
     bald_estimator,
     batchbald_saturation,
-    common,
+    claims,
     how_many_seeds,
     label_complexity,
     neuronal,
@@ -27,7 +28,9 @@ from paper_figures import (
     target_shift,
     two_bells,
 )
-from paper_figures.common import Claim, Options, interval, legend, on_record, picture, report
+from paper_figures.claims import Claim, Verdict, interval, report, told
+from paper_figures.common import Options, legend, on_record, picture
+from paper_figures.figure import main, perform
 
 ROOT = Path(__file__).parent.parent
 SMOKE = {
@@ -70,7 +73,7 @@ DEVIATES = {"repeated_mnist": "repeated_digits_mlp_smoke"}  # without MNIST the 
 
 
 def test_every_figure_has_a_smoke_test():
-    files = {file.name for file in (ROOT / "paper_figures").glob("*.py") if "__main__" in file.read_text()}
+    files = {file.name for file in (ROOT / "paper_figures").glob("*.py") if "\nFIGURE = " in file.read_text()}
     assert files == set(SMOKE) == {f"{name}.py" for name in TINY}
 
 
@@ -85,11 +88,18 @@ def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
     module, (sizes, double) = import_module(f"paper_figures.{name}"), TINY[name]
     config = module.Config(scale="smoke", runs=tmp_path / "runs", figures=tmp_path / "pictures")
     with jax.enable_x64(True) if double else nullcontext():
-        module.figure(config, sizes)
+        perform(module.FIGURE, config, sizes)
         first = capsys.readouterr().out
-        module.figure(config, sizes)
+        before = {file: file.read_bytes() for file in (tmp_path / "pictures").iterdir()}
+        perform(module.FIGURE, config, sizes)
     again = capsys.readouterr().out
     drawn = tmp_path / "pictures" / DEVIATES.get(name, f"{name}_smoke")
+    assert set(before) == {drawn.with_suffix(suffix) for suffix in (".png", ".pdf", ".json")}
+    for file, content in before.items():
+        assert file.suffix == ".json" or file.read_bytes() == content  # byte by byte
+    outcome = json.loads(drawn.with_suffix(".json").read_text())
+    assert outcome["name"] == name
+    assert len(outcome["claims"]) == first.count("judged by")
     assert drawn.with_suffix(".png").stat().st_size > 10_000
     assert b"/Type3" not in drawn.with_suffix(".pdf").read_bytes()
     assert "compiling" in first
@@ -122,14 +132,14 @@ def test_a_figure_at_smoke_scale(file, tmp_path):
 def test_too_few_seeds_are_refused_before_any_work(name, seeds):
     module = import_module(f"paper_figures.{name}")
     with pytest.raises(SystemExit, match=f"--seeds must be at least 2, got {seeds}"):
-        module.main(module.Config(seeds=seeds))
+        main(module.FIGURE, module.Config(seeds=seeds))
 
 
 @pytest.mark.parametrize("name", ["batchbald_saturation", "gp_placement", "label_complexity"])
 def test_a_negative_seed_is_refused_before_any_work(name):
     module = import_module(f"paper_figures.{name}")
     with pytest.raises(SystemExit, match="--seed must be at least 0, got -1"):
-        module.main(module.Config(seed=-1))
+        main(module.FIGURE, module.Config(seed=-1))
 
 
 def test_a_stopped_figure_goes_on_after_its_finished_parts(tmp_path):
@@ -165,11 +175,13 @@ def test_another_part_is_not_read_back(tmp_path):
         assert on_record(options, "demo", part, lambda value=value: {"x": value}, data)["x"] == value
 
 
-CLAIMS = [
-    Claim("a statement that is longer than a line of a terminal, which has eighty columns and no more of them", "0.5",
-          "Somebody et al. 2020; numbers: anotherimplementationwithaverylongname", "0.5 [0.4, 0.6]", True),
-    Claim("short", "0.5", "theory", "0.900 (no interval)", None),
-    Claim("wrong [markup]", "[bold]1", "theory", "0.1 [0.0, 0.2]", False),
+RULE = told("a rule [with markup] that is longer than a line of a terminal, which has eighty columns and no more")
+VERDICTS = [
+    Verdict(Claim("a statement that is longer than a line of a terminal, which has eighty columns and no more of them",
+                  "0.5", "Somebody et al. 2020; numbers: anotherimplementationwithaverylongname", None, RULE),
+            "0.5 [0.4, 0.6]", True),
+    Verdict(Claim("short", "0.5", "theory", None, RULE), "0.900 (no interval)", None),
+    Verdict(Claim("wrong [markup]", "[bold]1", "theory", None, RULE), "0.1 [0.0, 0.2]", False),
 ]  # fmt: skip
 
 
@@ -177,14 +189,16 @@ CLAIMS = [
 def test_a_report_fits_the_terminal_and_cuts_no_word(width):
     console = Console(width=width, force_terminal=False, color_system=None)
     with console.capture() as captured:
-        report(CLAIMS, "A figure, scale cpu", console)
+        report(VERDICTS, "A figure, scale cpu", console)
     text = captured.get()
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     assert "…" not in text
     said = " ".join(text.split())
-    for claim in CLAIMS:
-        for words in (claim.statement, claim.published, *claim.source.split(), claim.ours, f"verdict {claim.verdict}"):
+    for verdict in VERDICTS:
+        claim = verdict.claim
+        for words in (claim.statement, claim.published, *claim.source.split(), verdict.ours, claim.test.rule):
             assert words in said
+        assert f"verdict {verdict.word}" in said
     assert "1 reproduced, 1 not testable at this scale, 1 not reproduced" in said
     assert "fewer than 3 seeds" in said
 
@@ -199,13 +213,13 @@ def test_a_proportion_has_no_interval_outside_its_range():
 
 def test_without_an_interval_no_claim_is_judged():
     few, many = interval([0.5, 0.5]), interval([0.5, 0.5, 0.6])
-    assert [common.near(few, 0.5, 0.1), common.above(few), common.all_hold([None, True])] == [None, None, None]
-    assert [common.near(many, 0.9, 0.1), common.above(many, 0.6), common.all_hold([None, False])] == [False] * 3
-    assert [common.near(many, 0.5, 0.1), common.above(many), common.all_hold([True, True])] == [True] * 3
+    assert [claims.near(few, 0.5, 0.1), claims.above(few), claims.all_hold([None, True])] == [None, None, None]
+    assert [claims.near(many, 0.9, 0.1), claims.above(many, 0.6), claims.all_hold([None, False])] == [False] * 3
+    assert [claims.near(many, 0.5, 0.1), claims.above(many), claims.all_hold([True, True])] == [True] * 3
 
 
 def test_examples_in_docstrings():
-    outcome = doctest.testmod(common)
+    outcome = doctest.testmod(claims)
     assert outcome.attempted >= 5
     assert outcome.failed == 0
 

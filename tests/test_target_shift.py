@@ -5,7 +5,19 @@ import pytest
 
 from bal.datasets import digits
 from paper_figures import target_shift
-from paper_figures.target_shift import SETTINGS, Found, claims, is_asked_for, labels, of_seed, rows_of_seed, target_rows
+from paper_figures.claims import judge
+from paper_figures.figure import main
+from paper_figures.target_shift import (
+    FIGURE,
+    SETTINGS,
+    SIZES,
+    Found,
+    is_asked_for,
+    labels,
+    of_seed,
+    rows_of_seed,
+    target_rows,
+)
 
 Y = digits().y.tolist()
 
@@ -78,18 +90,19 @@ def test_verdicts_follow_the_numbers(tmp_path):
         accuracy=found.accuracy + 0.01 * noise[::-1], asked_for=found.asked_for + noise[:, :2]
     )
     up, down = {**low, "epig": noisier(made(0.2))}, {**high, "epig": noisier(made(0.2))}
-    verdicts = lambda found, scale="cpu": [claim.holds for claim in claims(found, scale)]
+    of = lambda found: FIGURE.claims(target_shift.Config(), SIZES["cpu"]._replace(settings=tuple(found)))
+    verdicts = lambda found, scale="cpu": [verdict.holds for verdict in judge(of(found), found, scale)]
     assert verdicts({"redundant": up, "curated": down}) == [True] * 4 + [False, True]
     assert verdicts({"redundant": down, "curated": up}) == [False, False, True, False, True, False]
     assert verdicts({"unbalanced": up}) == [True]
     assert verdicts({"redundant": up, "curated": down}, "smoke") == [None] * 6
     target_shift.draw({"redundant": up, "curated": down}, target_shift.Config(figures=tmp_path))
     assert (tmp_path / "target_shift_cpu.png").stat().st_size > 10_000
-    text = claims({"redundant": up}, "cpu")[0].ours
+    text = judge(of({"redundant": up}), {"redundant": up}, "cpu")[0].ours
     assert text.startswith("EPIG 0.7")
     assert "difference 0.2" in text
 
 
 def test_the_published_size_is_refused_before_any_work():
     with pytest.raises(SystemExit, match="got paper: the published size is not built"):
-        target_shift.main(target_shift.Config(scale="paper"))
+        main(FIGURE, target_shift.Config(scale="paper"))

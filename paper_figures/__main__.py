@@ -1,0 +1,115 @@
+"""The gallery: docs/figures.md, made of what every figure said of itself at scale cpu.
+
+    python -m paper_figures
+
+Pictures and outcomes that lie in the folder of figures are taken up into docs/figures/ if their run ended well; then
+the page is written anew from all that lies there. Nothing on it is written by hand.
+"""
+
+import ast
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.console import Console
+
+from paper_figures.claims import tally
+from paper_figures.figure import GALLERY
+
+FOLDER = Path(__file__).parent
+HEAD = """# Paper figures
+
+Published results, each one command, each claim with a verdict: {total}. What a claim says, the published value, and
+how it is judged were fixed before the run; what is not reproduced stays here and says so. Pictures are those of scale
+`cpu`, minutes on two cores, and captions say how that departs from the paper. Numbers in brackets are 95 % intervals of
+the mean over seeds. This page is made by `python -m paper_figures` from `docs/figures/`.
+"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Where to look."""
+
+    figures: Path = Path("figures")
+    """Folder of pictures that figures have drawn."""
+
+
+def take_up(figures: Path, gallery: Path = GALLERY) -> list[str]:
+    """Copy pictures and outcomes of scale cpu into the gallery; stand-ins stay out. Returns the names."""
+    taken = []
+    for file in sorted(figures.glob("*_cpu.json")):
+        told = json.loads(file.read_text())
+        picture, name = file.with_suffix(".png"), file.stem.removesuffix("_cpu")
+        if picture.exists() and "stand-in" not in told["data"]:
+            gallery.mkdir(parents=True, exist_ok=True)
+            for found in (file, picture):
+                shutil.copyfile(found, gallery / f"{name}{found.suffix}")
+            taken.append(name)
+    return taken
+
+
+def outcomes(gallery: Path = GALLERY) -> dict[str, dict[str, Any]]:
+    """What lies in the gallery, by name."""
+    return {file.stem: json.loads(file.read_text()) for file in sorted(gallery.glob("*.json"))}
+
+
+def figures() -> dict[str, str]:
+    """First line of the docstring of every figure, by module."""
+    files = {file.stem: file.read_text() for file in sorted(FOLDER.glob("*.py"))}
+    of = {name: text for name, text in files.items() if re.search(r"^FIGURE = ", text, re.MULTILINE)}
+    return {name: (ast.get_docstring(ast.parse(text)) or "").split("\n")[0] for name, text in of.items()}
+
+
+def cell(text: str) -> str:
+    """Text of a cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def caption(text: str) -> str:
+    """A docstring without its title and its commands, as Markdown."""
+    paragraphs = re.split(r"\n\s*\n", text.strip())[1:]
+    return "\n\n".join(
+        re.sub(r"``([^`]+)``", r"`\1`", part.strip()) for part in paragraphs if not part.startswith("    python")
+    )
+
+
+def section(name: str, told: dict[str, Any]) -> str:
+    """Picture, caption, claims and how it was made."""
+    rows = [
+        f"| {cell(one['statement'])} | {cell(one['published'])} ({cell(one['source'])}) | {cell(one['ours'])} | "
+        f"{cell(one['judged by'])} | **{one['verdict']}** |"
+        for one in told["claims"]
+    ]
+    minutes = f"{told['seconds'] / 60:.0f} minutes" if told["seconds"] > 90 else f"{told['seconds']:.0f} seconds"
+    table = "\n".join(["| claim | published | ours | judged by | verdict |", "|---|---|---|---|---|", *rows])
+    source = f"Commit {told['commit'] or 'unknown'}{' with changes' if told['changed'] else ''}"
+    made = f"`{told['command']}`: {minutes} on {told['cores']} cores. Data: {told['data']}. {source}."
+    return (
+        f"\n## {told['title']}\n\n![{told['title']}](figures/{name}.png)\n\n{caption(told['caption'])}\n\n{table}\n\n"
+        f"{made}\n"
+    )
+
+
+def page(found: dict[str, dict[str, Any]], all_figures: dict[str, str]) -> str:
+    """The whole page, from outcomes by name and the figures that there are."""
+    total = tally([claim["verdict"] for told in found.values() for claim in told["claims"]]) or "none was run yet"
+    missing = sorted(set(all_figures) - {told["name"] for told in found.values()})
+    rows = [f"| `python -m paper_figures.{name} --scale cpu` | {cell(all_figures[name])} |" for name in missing]
+    tail = "\n## Not run at this scale yet\n\n| command | what |\n|---|---|\n" + "\n".join(rows) + "\n" if rows else ""
+    return HEAD.format(total=total) + "".join(section(name, told) for name, told in found.items()) + tail
+
+
+def main(config: Config) -> None:
+    """Take up what is new, and write the page."""
+    taken, target = take_up(config.figures), GALLERY.parent / "figures.md"
+    target.write_text(page(outcomes(), figures()))
+    said = f"taken up: {', '.join(taken) or f'nothing in {config.figures}'}; page: {target}"
+    Console().print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))
