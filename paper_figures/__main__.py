@@ -87,7 +87,8 @@ def section(name: str, told: dict[str, Any]) -> str:
     minutes = f"{told['seconds'] / 60:.0f} minutes" if told["seconds"] > 90 else f"{told['seconds']:.0f} seconds"
     table = "\n".join(["| claim | published | ours | judged by | verdict |", "|---|---|---|---|---|", *rows])
     source = f"Commit {told['commit'] or 'unknown'}{' with changes' if told['changed'] else ''}"
-    made = f"`{told['command']}`: {minutes} on {told['cores']} cores. Data: {told['data']}. {source}."
+    where = f"{told['cores']} cores at a load of {told['load']:g}"
+    made = f"`{told['command']}`: {minutes} on {where}. Data: {told['data']}. {source}."
     return (
         f"\n## {told['title']}\n\n![{told['title']}](figures/{name}.png)\n\n{caption(told['caption'])}\n\n{table}\n\n"
         f"{made}\n"

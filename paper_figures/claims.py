@@ -127,6 +127,20 @@ def exceeds(level: float = 0.0, bounds: Bounds = UNBOUNDED) -> Test:
     return Test(f"95 % interval of the mean over seeds above {level:g}", judge)
 
 
+def not_below(bounds: Bounds = UNBOUNDED) -> Test:
+    """The mean of one difference a seed is at least minus its standard error: no worse, as far as it can be told.
+
+    >>> not_below().judge(np.array([0.1, -0.2, 0.0]))[1], not_below().judge(np.array([-0.1, -0.2, 0.0]))[1]
+    (True, False)
+    """
+
+    def judge(values: Any) -> Judged:
+        holds = values.mean() >= -values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
+        return str(interval(values, bounds)), holds
+
+    return Test("mean paired difference at least minus its standard error", judge)
+
+
 def touches(published: Sequence[float] | float, tolerance: float, bounds: Bounds = UNBOUNDED) -> Test:
     """The interval of one number a seed meets ``published ± tolerance``; of several numbers, each does.
 

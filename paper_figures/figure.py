@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from os import cpu_count
+from os import cpu_count, getloadavg
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -91,7 +91,8 @@ def perform(figure: Figure, config: Any, sizes: Any) -> list[Verdict]:
     report(verdicts, title)
     called = figure.called(found, config) if figure.called else figure.name
     file = config.figures / f"{called}_{config.scale}.json"
-    files.replace(file, outcome(figure, config, stand_in, verdicts, longest(file, monotonic() - began)).encode())
+    took = longest(file, {"seconds": round(monotonic() - began, 1), "load": round(getloadavg()[1], 1)})
+    files.replace(file, outcome(figure, config, stand_in, verdicts, took).encode())
     return verdicts
 
 
@@ -101,13 +102,13 @@ def asked_for(config: Any, sizes: Any) -> Any:
     return sizes if seeds is None else sizes._replace(num_seeds=seeds)
 
 
-def longest(file: Path, seconds: float) -> float:
-    """Seconds of the longest run that ended: one that reads all from record tells nothing."""
-    before = json.loads(file.read_text()).get("seconds", 0.0) if file.exists() else 0.0
-    return max(before, seconds)
+def longest(file: Path, took: dict[str, float]) -> dict[str, float]:
+    """Seconds, and load of the machine, of the longest run that ended: one that reads all from record tells nothing."""
+    before = json.loads(file.read_text()) if file.exists() else took
+    return {name: before.get(name, took[name]) for name in took} if before["seconds"] > took["seconds"] else took
 
 
-def outcome(figure: Figure, config: Any, stand_in: str, verdicts: Sequence[Verdict], seconds: float) -> str:
+def outcome(figure: Figure, config: Any, stand_in: str, verdicts: Sequence[Verdict], took: dict[str, float]) -> str:
     """All that the gallery says of a figure, as JSON."""
     source = commit() or {}
     told = {
@@ -117,7 +118,7 @@ def outcome(figure: Figure, config: Any, stand_in: str, verdicts: Sequence[Verdi
         "scale": config.scale,
         "command": command(figure, config),
         "data": f"{stand_in}, a stand-in for {figure.data}" if stand_in else figure.data,
-        "seconds": round(seconds, 1),
+        **took,
         "cores": cpu_count(),
         "commit": source.get("commit", "")[:10],
         "changed": source.get("dirty", False),
@@ -155,10 +156,12 @@ def cost(figure: Figure, config: Any) -> str:
     for file in (config.figures / f"{figure.name}_cpu.json", GALLERY / f"{figure.name}.json"):
         if file.exists():
             took = json.loads(file.read_text())
-            hours = times * took["seconds"] / 3600
+            share = min(1.0, took["cores"] / max(took["load"], 1.0))  # of a machine that others used too
+            hours = times * share * took["seconds"] / 3600
             return (
                 f"{figure.name}: the published size is {times:,.3g} times the work of cpu, which took "
-                f"{took['seconds']:,.0f} s on {took['cores']} cores: about {hours:,.2g} hours, less on an accelerator"
+                f"{took['seconds']:,.0f} s on {took['cores']} cores at a load of {took['load']:g}: about {hours:,.2g} "
+                "hours of such a machine alone, less on an accelerator"
             )
     return (
         f"{figure.name}: the published size is {times:,.3g} times the work of cpu; run that first to know it in hours"

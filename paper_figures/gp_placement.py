@@ -19,12 +19,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gpjax.kernels import RBF
 from jaxtyping import Array, Float, Int
 
 from bal import strategies
 from bal.evaluation import strategy_styles
-from bal.learners.gp import gp_regression, process
 from bal.loop.round import acquire, begin, fit
 from bal.pool import make_pool
 from bal.query import Query
@@ -79,6 +77,10 @@ def grid() -> np.ndarray:
 
 def field() -> Learner:
     """The process of unit variance, for places in units of its length."""
+    from gpjax.kernels import RBF  # here, for to import it starts the devices
+
+    from bal.learners.gp import gp_regression, process
+
     return gp_regression(process(RBF(), noise=NOISE))
 
 

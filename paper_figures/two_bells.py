@@ -33,7 +33,7 @@ from bal.evaluation.plots import band_title, draw_curve
 from bal.pool import make_pool
 from bal.query import Query, sampled_targets
 from bal.typing import Learner, Setup, Task
-from paper_figures.claims import Claim, Interval, Judged, Test, exceeds, interval, told, touches
+from paper_figures.claims import Claim, Interval, Judged, exceeds, interval, not_below, told, touches
 from paper_figures.common import Options, legend, picture, run_study
 from paper_figures.figure import Figure, launch
 
@@ -177,15 +177,10 @@ def claims(config: Config, sizes: Sizes) -> list[Claim]:
     ]  # fmt: skip
     rows += [
         Claim(f"EPIG no more than 1 s.e. below random in area, pool {pool:,}", *pictured,
-              lambda found, pool=pool: ahead(found, pool, "random", size), NOT_BELOW) for pool in sizes.pools[1:]
+              lambda found, pool=pool: ahead(found, pool, "random", size), not_below((-1, 1)))
+        for pool in sizes.pools[1:]
     ]  # fmt: skip
     return rows + [claim for pool in sizes.pools for name in queries(1) for claim in numbers(name, pool, sizes)]
-
-
-NOT_BELOW = Test(
-    "mean paired difference at least minus its standard error",
-    lambda values: (str(interval(values, (-1, 1))), values.mean() >= -scipy.stats.sem(values)),
-)
 
 
 def trend(found: dict[tuple[str, int], Found], pools: tuple[int, ...]) -> Judged:

@@ -16,11 +16,16 @@ import pytest
 from problem import CENTERS
 from rich.console import Console
 
+from bal.evaluation.plots import save
 from experiments.common import ON_RECORD
 from paper_figures import (
+    acs_fw,
     bald_estimator,
     batchbald_saturation,
+    budget_phase,
     claims,
+    common,
+    gp_toys,
     how_many_seeds,
     label_complexity,
     neuronal,
@@ -34,10 +39,13 @@ from paper_figures.figure import main, perform
 
 ROOT = Path(__file__).parent.parent
 SMOKE = {
+    "acs_fw.py": ["--scale", "smoke"],
     "active_testing.py": ["--scale", "smoke"],
     "bald_estimator.py": ["--scale", "smoke"],
     "batchbald_saturation.py": ["--scale", "smoke"],
+    "budget_phase.py": ["--scale", "smoke"],
     "gp_placement.py": ["--scale", "smoke"],
+    "gp_toys.py": ["--scale", "smoke"],
     "how_many_seeds.py": ["--scale", "smoke"],
     "label_complexity.py": ["--scale", "smoke"],
     "neuronal.py": ["--scale", "smoke"],
@@ -47,9 +55,12 @@ SMOKE = {
 }
 DIGIT_CENTERS = CENTERS._replace(init=lambda key, data: jnp.zeros((10, 64)))
 TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
+    "acs_fw": (acs_fw.Sizes(2, 1, 60, 30, 5, 1), False),
     "active_testing": (20, False),
     "bald_estimator": (bald_estimator.Sizes(3, (1, 10), 200, 32), True),  # the sizes of test_bald_estimator.py
     "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
+    "budget_phase": (budget_phase.Sizes(2, 1, 60, 2), False),
+    "gp_toys": (gp_toys.Sizes(2, 1, 40, 20), True),
     "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
     "how_many_seeds": (how_many_seeds.Sizes(("random", "margin"), 6, 2, DIGIT_CENTERS), False),
     "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
@@ -60,8 +71,11 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
 }  # fmt: skip
 SLOW = (
+    "acs_fw",
     "active_testing",
     "batchbald_saturation",
+    "budget_phase",
+    "gp_toys",
     "how_many_seeds",
     "label_complexity",
     "neuronal",
@@ -86,6 +100,7 @@ def test_every_figure_has_a_smoke_test():
 def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("BAL_DATA", raising=False)
     module, (sizes, double) = import_module(f"paper_figures.{name}"), TINY[name]
+    monkeypatch.setattr(common, "save", nothing_cut)
     config = module.Config(scale="smoke", runs=tmp_path / "runs", figures=tmp_path / "pictures")
     with jax.enable_x64(True) if double else nullcontext():
         perform(module.FIGURE, config, sizes)
@@ -106,7 +121,15 @@ def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
     assert "compiling" not in again
     assert blocks(again) == blocks(first)  # the same numbers
     assert "verdict" in first
-    assert ("stand-in" in first) == (name in ("neuronal", "repeated_mnist"))
+    assert ("stand-in" in first) == (name in ("acs_fw", "neuronal", "repeated_mnist"))
+
+
+def nothing_cut(figure, path, suffix):
+    """`save`, after a look whether all that is drawn lies on the sheet."""
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox()
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02, box
+    save(figure, path, suffix)
 
 
 def blocks(text):
@@ -126,7 +149,18 @@ def test_a_figure_at_smoke_scale(file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["bald_estimator", "batchbald_saturation", "neuronal", "repeated_mnist", "target_shift", "two_bells"]
+    "name",
+    [
+        "acs_fw",
+        "bald_estimator",
+        "batchbald_saturation",
+        "budget_phase",
+        "gp_toys",
+        "neuronal",
+        "repeated_mnist",
+        "target_shift",
+        "two_bells",
+    ],
 )
 @pytest.mark.parametrize("seeds", [-1, 0, 1])
 def test_too_few_seeds_are_refused_before_any_work(name, seeds):
