@@ -1,5 +1,6 @@
 """The desk as a page: who is at work, and the frame around an item."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,33 +43,37 @@ def serve_desk(desk: Any, *, title: str = "bal label", **options: Any) -> None:
                 return start(desk)
             with header:
                 write("a", "another name", "bal-note", href="/")
-            sheet = Sheet(desk, name, at_work)
+            try:
+                first = await asyncio.to_thread(desk.next, name)
+            except ValueError as error:
+                return start(desk, str(error))
+            sheet = Sheet(desk, name, at_work, first)
             ui.timer(0.5, sheet.tick)
-        await sheet.go_on()
+        await sheet.panels.refresh()
 
     serve(build, title=title, **options)
 
 
-def start(desk: Any) -> None:
-    """Asks who labels; names on record go on with one press."""
-    known = sorted(name for name in desk.progress().by_annotator if name)
-    ui = nicegui().ui
+def start(desk: Any, why: str = "") -> None:
+    """Asks who labels; names on record, or the only ones allowed, go on with one press."""
+    allowed = desk.labeling.annotators
+    known = allowed or sorted(desk.progress().by_annotator)
 
     def enter(name: str) -> None:
-        ui.navigate.to(f"/?annotator={quote(name.strip()[:MOST_NAME])}")
+        nicegui().ui.navigate.to(f"/?annotator={quote(name.strip()[:MOST_NAME])}")
 
     with write("div", classes="desk-start"):
         write("h2", "Who labels?")
+        if why:
+            write("p", why, "bal-bad", role="alert")
         for name in known:
-            write("button", f"Go on as {name}", "bal-button", type="button").on("click", lambda name=name: enter(name))
+            button = write("button", name if allowed else f"Go on as {name}", "bal-button", type="button")
+            button.on("click", lambda name=name: enter(name))
+        if allowed:
+            return
         write("label", "Another name" if known else "Your name, which is kept with every answer", for_="name")
-        write("input", type="text", id="name", maxlength=MOST_NAME, autocomplete="off", autofocus=True).on(
-            "keydown.enter",
-            lambda event: enter(str(event.args)),
-            js_handler="(event) => event.target.value.trim() && emit(event.target.value)",
-        )
-        write("button", "Start", "bal-button bal-primary", type="button").on(
-            "click",
-            lambda event: enter(str(event.args)),
-            js_handler="() => { const n = document.getElementById('name').value.trim(); if (n) emit(n); }",
-        )
+        field = write("input", type="text", id="name", maxlength=MOST_NAME, autocomplete="off", autofocus=True)
+        button = write("button", "Start", "bal-button bal-primary", type="button")
+        send = "() => { const name = document.getElementById('name').value.trim(); if (name) emit(name); }"
+        for element, event in ((field, "keydown.enter"), (button, "click")):
+            element.on(event, lambda event: enter(str(event.args)), js_handler=send)

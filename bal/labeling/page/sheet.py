@@ -18,10 +18,10 @@ class Sheet:
     Each item on screen has a serial number, which the answer has to carry.
     """
 
-    def __init__(self, desk: Any, annotator: str, at_work: dict[str, "Sheet"]):
+    def __init__(self, desk: Any, annotator: str, at_work: dict[str, "Sheet"], first: Item | Waiting | Finished):
         self.desk, self.annotator, self.at_work = desk, annotator, at_work
         self.serial = 0
-        self.open: Item | Waiting | Finished = Waiting("The first item is on its way.")
+        self.open = first
         self.corrected: Entry | None = None
         self.busy = asyncio.Lock()
         self.client = nicegui().ui.context.client
@@ -30,6 +30,7 @@ class Sheet:
         at_work.get(annotator, self).retire()
         at_work[annotator] = self
         self.client.on_delete(self.leave)
+        self.show()
 
     def build(self) -> None:
         """The elements, which stay; their content changes."""
@@ -56,12 +57,6 @@ class Sheet:
         """A button of what is no answer."""
         button = press(text, key, **attributes)
         return button.on("click", self.answered, js_handler=f"() => balDesk.act(emit, '{action}')")
-
-    async def go_on(self) -> None:
-        """The next item, and what is around it."""
-        self.open = await off(self.desk.next, self.annotator)
-        self.show()
-        await self.panels.refresh()
 
     async def tick(self) -> None:
         """Once in a while: whether what was waited for has come, and where labeling stands."""
