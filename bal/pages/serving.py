@@ -96,6 +96,7 @@ def serve(
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
 
     nicegui().app.on_startup(announce)
+    sys.setswitchinterval(0.001)  # a page answers while other threads compute: it waits for them 1 ms, not 5
     with listening, contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
 

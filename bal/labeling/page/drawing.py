@@ -2,6 +2,8 @@
 
 import base64
 import io
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +34,24 @@ def draw_image(view: View) -> None:
     shown.style(f"width: {width * times}px")
 
 
+def warm(item: Any) -> None:
+    """Encodes the picture of an item ahead, in the thread that fetched it."""
+    if isinstance(item, Item) and item.view is not None and item.view.kind == "image":
+        png(item.view.content)
+
+
 def png(pixels: np.ndarray) -> str:
     """Pixels as the address of a picture that is in the address itself."""
+    return encoded(pixels.shape, np.ascontiguousarray(pixels).tobytes())
+
+
+@lru_cache(maxsize=8)
+def encoded(shape: tuple[int, ...], content: bytes) -> str:
+    """Bytes of pixels as a picture."""
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", compress_level=1)
+    Image.fromarray(np.frombuffer(content, np.uint8).reshape(shape)).save(file, "PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 from bal.labeling.nouns import Entry, Finished, Item, Waiting
 from bal.labeling.page.answers import SKIP, UNDO, answering, in_words, opener, press, read
-from bal.labeling.page.drawing import draw
+from bal.labeling.page.drawing import draw, warm
 from bal.labeling.page.panels import Panels
 from bal.pages import nicegui, rewrite, write
 
@@ -64,9 +63,9 @@ class Sheet:
             return
         if isinstance(self.open, Waiting) and self.corrected is None and not self.busy.locked():
             async with self.busy:
-                found = await off(self.desk.next, self.annotator)
-                if found != self.open:
-                    self.open = found
+                before = self.open
+                await asyncio.to_thread(self.fetch)
+                if not isinstance(self.open, Waiting) or self.open != before:
                     self.show()
         await self.panels.progress()
 
@@ -81,36 +80,54 @@ class Sheet:
             seconds = given.get("seconds")
             seconds = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < 1e6 else 0.0
             try:
-                last = await self.take(given, seconds)
+                last = await asyncio.to_thread(self.take, given, seconds)
             except Exception as fault:  # a full disk, too: nothing is lost in silence
                 self.again(f"Not stored: {fault}")
                 if isinstance(fault, ValueError):
                     return
                 raise
-            self.corrected = None
-            self.open = await off(self.desk.next, self.annotator)
             self.show()
         await self.panels.refresh(last)
 
-    async def take(self, given: dict[str, Any], seconds: float) -> Item | None:
-        """Stores what was said; the item that it was said of, if the model may now be heard."""
-        item, action = self.open, given.get("action")
+    def take(self, given: dict[str, Any], seconds: float) -> Item | None:
+        """Stores what was said and fetches the next item, in one go in a thread: the disk and the lock of the desk hold
+        up no other tab, and a busy interpreter is waited for once.
+
+        Returns:
+          what was answered, if the model may now be heard on it.
+        """
+        last = self.store(given, seconds)
+        self.corrected = None
+        self.fetch()
+        return last
+
+    def fetch(self) -> None:
+        """The next item, or why there is none."""
+        try:
+            self.open = self.desk.next(self.annotator)
+        except Exception as fault:  # what was answered is stored all the same; `tick` asks again
+            self.open = Waiting(f"No next item: {fault}")
+        warm(self.open)
+
+    def store(self, given: dict[str, Any], seconds: float) -> Item | None:
+        """Hands to the desk what was said; the item that was answered."""
+        item, action, desk = self.open, given.get("action"), self.desk
         if self.corrected is not None:
             if action == "second":
-                await off(self.desk.second_opinion, self.annotator, self.corrected.row)
+                desk.second_opinion(self.annotator, self.corrected.row)
             elif action != "keep":
-                answer = None if action == "skip" else read(self.desk.labeling, given.get("answer"))
-                await off(self.desk.correct, self.annotator, self.corrected.row, answer)
+                answer = None if action == "skip" else read(desk.labeling, given.get("answer"))
+                desk.correct(self.annotator, self.corrected.row, answer)
             return None
         if action == "undo":
-            await off(self.desk.undo, self.annotator)
+            desk.undo(self.annotator)
             return None
         if not isinstance(item, Item):
             raise ValueError("there is no item to answer; wait for the next one")
         if action == "skip":
-            await off(self.desk.skip, self.annotator, item, seconds)
+            desk.skip(self.annotator, item, seconds)
         else:
-            await off(self.desk.answer, self.annotator, item, read(self.desk.labeling, given.get("answer")), seconds)
+            desk.answer(self.annotator, item, read(desk.labeling, given.get("answer")), seconds)
         return item
 
     def again(self, why: str) -> None:
@@ -122,7 +139,7 @@ class Sheet:
         """Shows an earlier item again; the answer to it replaces the earlier one."""
         async with self.busy:
             self.corrected = entry
-            self.show(await off(self.earlier, entry))
+            self.show(await asyncio.to_thread(self.earlier, entry))
 
     def earlier(self, entry: Entry) -> Item:
         """An item that was answered."""
@@ -135,14 +152,14 @@ class Sheet:
     async def second(self, row: int) -> None:
         """Asks for a second opinion on an earlier item."""
         try:
-            await off(self.desk.second_opinion, self.annotator, row)
+            await asyncio.to_thread(self.desk.second_opinion, self.annotator, row)
             self.again("Another annotator will be shown that item too.")
         except ValueError as error:
             self.again(str(error))
 
-    def show(self, item: Item | Waiting | Finished | None = None) -> None:
+    def show(self, other: Item | None = None) -> None:
         """Puts the open item on screen, or another."""
-        item = self.open if item is None else item
+        item: Item | Waiting | Finished = other or self.open
         self.serial += 1
         with self.client:
             self.card.clear()
@@ -198,8 +215,3 @@ def set_hidden(element: Any, hidden: bool) -> None:
     if element.props.get("hidden", False) != hidden:
         element.props["hidden"] = hidden
         element.update()
-
-
-async def off(function: Callable[..., Any], *given: Any) -> Any:
-    """Calls a function in a thread: the disk and the lock of the desk hold up no other tab."""
-    return await asyncio.to_thread(function, *given)
