@@ -108,8 +108,8 @@ def test_where_labeling_stands_in_words():
     found = Quality("accuracy", 0.9123, 0.85, 0.951, 40, 100)
     progress = progress._replace(quality=found, budget_left=None, refitting=False, by_annotator={"ada": 9, "ben": 6})
     facts = dict(facts_in_words(progress, Agreement(8, 0.875, 0.71, None)))
-    assert facts["Accuracy"] == "0.912"
-    assert facts["95 % interval"] == "0.85 to 0.951"
+    assert facts["Accuracy"] == "0.91"
+    assert facts["95 % interval"] == "0.85 to 0.95"
     assert facts["Test labels"] == "40 of 100"
     assert (facts["Agreement"], facts["Kappa"]) == ("88% of 8", "0.71")
     assert (facts["ada"], facts["ben"]) == ("9", "6")

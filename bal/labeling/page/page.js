@@ -94,6 +94,9 @@
     attributeFilter: ["data-serial"],
   });
 
+  const begin = () => (card() ? afresh() : requestAnimationFrame(begin)); // the first item is there with the page
+  begin();
+
   document.addEventListener("keydown", (event) => {
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     const target = event.target;

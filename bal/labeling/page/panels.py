@@ -131,9 +131,9 @@ def facts_in_words(progress: Progress, agreement: Agreement | None) -> list[tupl
     if progress.labels_per_hour is not None:
         facts.append(("Labels an hour", f"{progress.labels_per_hour:,.0f}"))
     if progress.quality is not None:
-        value, low, high = progress.quality.value, progress.quality.low, progress.quality.high
-        facts.append((progress.quality.name.capitalize(), f"{value:.3g}"))
-        facts.append(("95 % interval", f"{low:.3g} to {high:.3g}"))
+        found, form = progress.quality, ".3g" if progress.quality.name == "mean absolute error" else ".2f"
+        facts.append((found.name.capitalize(), f"{found.value:{form}}"))
+        facts.append(("95 % interval", f"{found.low:{form}} to {found.high:{form}}"))
         facts.append(("Test labels", f"{progress.quality.num_labels:,} of {progress.quality.num_rows:,}"))
     if agreement is not None and agreement.num_rows:
         if agreement.share is not None:
