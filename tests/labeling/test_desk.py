@@ -141,12 +141,12 @@ def test_the_score_is_hidden_until_the_answer(record):
 
 
 def test_it_goes_on_where_it_was(record, tmp_path):
-    with opened(record, repeat=0.5, test_rows=8) as desk:
+    with opened(record, repeat=0.5, test_rows=6) as desk:
         label_some(desk, "ada", 12)
         desk.skip("ada", desk.next("ada"))
         desk.settle()
         before, history = desk.progress(), desk.history("ada")
-    with opened(record, repeat=0.5, test_rows=8) as desk:
+    with opened(record, repeat=0.5, test_rows=6) as desk:
         after = desk.progress()
         assert desk.history("ada") == history
         assert after._replace(labels_per_hour=0, quality=None) == before._replace(labels_per_hour=0, quality=None)

@@ -195,13 +195,21 @@ def test_labels_on_record_are_an_oracle(labeled):
     again = recorded_labels(folder)
     assert found.rows.tolist() == again.rows.tolist()
     assert found.y.tolist() == np.asarray(Y)[found.rows].tolist()
+    stranger = next(row for row in range(40) if row not in found.rows)
+    oracle = recorded_oracle(path)
+    assert oracle(KEY, found.rows[[3, 0, 5]], None).tolist() == np.asarray(Y)[found.rows[[3, 0, 5]]].tolist()
+    with pytest.raises(ValueError, match=f"row {stranger} has no label on record"):
+        oracle(KEY, np.array([found.rows[0], stranger]), None)
+
+
+@pytest.mark.slow
+def test_the_loop_takes_labels_on_record_for_an_oracle(labeled):
+    _, path, _ = labeled
+    found = recorded_labels(path)
     setup = Setup(CENTERS, QUERY, 2, 2, 3)
     present = np.isin(np.arange(40), found.rows)
     log = run_eager(KEY, Task(POOL._replace(present=present), recorded_oracle(path)), setup)
     assert np.asarray(log.y).tolist() == np.asarray(Y)[np.asarray(log.indices)].tolist()
-    stranger = next(row for row in range(40) if row not in found.rows)
-    with pytest.raises(ValueError, match=f"row {stranger} has no label on record"):
-        recorded_oracle(path)(KEY, np.array([found.rows[0], stranger]), None)
 
 
 def test_most_say_what_a_label_is(tmp_path):
