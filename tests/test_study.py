@@ -87,6 +87,7 @@ def test_curves_are_drawn_and_compared_as_they_are(whole, tmp_path):
 
 
 def test_a_study_is_read_back_without_running(whole, monkeypatch, capsys):
+    monkeypatch.setattr("bal.progress.LINES", 0.0)
     folder, curves = whole
     monkeypatch.setattr(sys.modules["bal.loop.remaining"], "run_seeds", None)
     told = []
