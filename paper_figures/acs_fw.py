@@ -93,7 +93,8 @@ def residuals(seed: int) -> dict[str, np.ndarray]:
     found = picked(jax.random.key(seed), jnp.asarray(x), jnp.asarray(x[first]), jnp.asarray(y[first]))
     phi, best, left = map(np.asarray, found)
     some = np.random.default_rng([seed, 2]).permutation(len(x))[:BATCH]
-    return {"acs-fw": left, "bald": with_best_weights(phi, best), "random": with_best_weights(phi, some)}
+    left_by = {"acs-fw": left, "bald": with_best_weights(phi, best), "random": with_best_weights(phi, some)}
+    return {name: np.asarray(value) for name, value in left_by.items()}
 
 
 @jax.jit

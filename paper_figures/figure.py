@@ -49,7 +49,11 @@ class Figure(NamedTuple):
 
 def launch(figure: Figure) -> None:
     """Run a figure from the command line."""
-    start(lambda config: main(figure, config), figure.config, figure.caption)
+
+    def run(config: Options) -> None:
+        main(figure, config)
+
+    start(run, figure.config, figure.caption)
 
 
 def main(figure: Figure, config: Options) -> list[Verdict]:

@@ -89,8 +89,8 @@ class Found(NamedTuple):
 def is_wasted(toy: str, x: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
     """Where labels are coins, or crowd far from the boundary."""
     if toy == "noisy block":
-        return (np.abs(x) < BLOCK).all(-1)
-    return (x > CORNER).all(-1) if toy == "far corner" else np.zeros(x.shape[:-1], bool)
+        return np.asarray((np.abs(x) < BLOCK).all(-1))
+    return np.asarray((x > CORNER).all(-1) if toy == "far corner" else np.zeros(x.shape[:-1], bool))
 
 
 def classes(toy: str, x: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
