@@ -276,7 +276,7 @@ SLOW = """
 import pathlib, time
 from bal.sweep.examples import Square
 def run(config: Square, root: pathlib.Path):
-    print("at work", flush=True)
+    print("at work on", config.number, flush=True)
     time.sleep(60 * (config.number - 1))
 """
 
@@ -287,9 +287,8 @@ def test_ctrl_c_ends_with_130(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, cwd=tmp_path, **pipes) as process:
-        lines = [process.stdout.readline() for _ in range(4)]
-        assert lines[3] == "at work\n"
-        assert "done, number=1" in lines[2]
+        before = list(iter(process.stdout.readline, "at work on 2\n"))  # a slow machine says more often
+        assert any("done, number=1" in line for line in before)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
