@@ -66,10 +66,10 @@ def node(short: str) -> str:
 
 
 def public(package: str) -> dict[str, Callable]:
-    """Functions and methods that a package lists, without structures."""
+    """Functions and methods that a package lists, without structures and types."""
     module = importlib.import_module(package)
     listed = {name: getattr(module, name) for name in module.__all__}
-    return {name: one for name, one in listed.items() if callable(one) and not inspect.isclass(one)}
+    return {name: one for name, one in listed.items() if callable(one) and name[0].islower()}
 
 
 def listed(package: str) -> list[str]:
