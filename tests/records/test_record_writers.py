@@ -152,8 +152,9 @@ def study(tmp_path):
     package = tmp_path / "code" / "bal" / "records"
     package.mkdir(parents=True)
     (package.parent / "__init__.py").write_text('"""."""\n')
-    for file in Path(bal.records.__file__).parent.glob("*.py"):
-        (package / file.name).write_bytes(file.read_bytes())
+    records = Path(bal.records.__file__).parent
+    for file in [*records.glob("*.py"), records.parent / "markup.py"]:  # which tables of records are shown by
+        (package.parent.parent / file.relative_to(records.parent.parent)).write_bytes(file.read_bytes())
     (tmp_path / "helper.py").write_text("VALUE = 1\n")
     (tmp_path / "script.py").write_text(SCRIPT)
     for command in (["init", "-q"], ["add", "bal"], ["commit", "-qm", "all"]):
