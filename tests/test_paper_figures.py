@@ -125,11 +125,11 @@ def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
 
 
 def nothing_cut(figure, path, suffix):
-    """`save`, after a look whether all that is drawn lies on the sheet."""
+    """`save`, which lays panels out, and a look whether all that is drawn lies on the sheet."""
+    save(figure, path, suffix)
     width, height = figure.get_size_inches()
     box = figure.get_tightbbox()
     assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.02, box
-    save(figure, path, suffix)
 
 
 def blocks(text):
