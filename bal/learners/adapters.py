@@ -6,6 +6,7 @@ state. `run_eager` and `Campaign` take them; selection is compiled all the same.
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -138,7 +139,7 @@ def _seed(key: PRNGKey) -> int:
     return int(_bits(key)) >> 1
 
 
-_bits = jax.jit(jax.random.bits)
+_bits = jax.jit(partial(jax.random.bits, dtype=jnp.uint32))  # scikit-learn takes 32 bits, in double precision too
 
 
 def _numpy(x: PyTree) -> PyTree:

@@ -274,3 +274,13 @@ def test_a_host_learner_is_not_traced():
         ValueError, match="is plain Python, which JAX cannot trace, but `over` is of place device; leave"
     ):
         run_eager(KEY, task, setup._replace(over=chunked(4)))
+
+
+def test_seeds_are_the_same_in_double_precision_and_of_a_size_that_scikit_learn_takes():
+    forest, trees = from_sklearn(RandomForestClassifier(4), num_classes=5), []
+    for double in (False, True):
+        with jax.enable_x64(double):
+            trees.append(forest.fit(jax.random.key(3), None, Data(X, CLASSES, np.ones(30, np.float32))))
+    seeds = [model.random_state for model in trees]
+    assert seeds[0] == seeds[1]
+    assert 0 <= seeds[0] < 2**32

@@ -36,7 +36,7 @@ def sizes(capacity: int) -> tuple[int, ...]:
 def compact(data: Data) -> Data:
     """The same rows, those of positive weight first, in their order."""
     order = jnp.argsort(data.weight <= 0, stable=True)
-    return Data(*(leaf[order] for leaf in (data.x, data.y, data.weight)))
+    return Data(data.x[order], data.y[order], data.weight[order])
 
 
 def by_bucket(num_real: Int[Array, ""], capacity: int, function: Callable[[int], PyTree]) -> PyTree:
