@@ -32,11 +32,11 @@ class Clerk:
             if told.get("do") == "undo":
                 self._desk.undo(self._annotator)
             elif isinstance(item, Item) and told.get("do") == "answer":
-                self._desk.answer(self._annotator, item, told["answer"], told.get("seconds"))
+                self._desk.answer(self._annotator, item, told.get("answer"), told.get("seconds"))
             elif isinstance(item, Item) and told.get("do") == "skip":
                 self._desk.skip(self._annotator, item, told.get("seconds"))
-        except (ValueError, TypeError) as error:
-            fault = str(error)
+        except Exception as error:  # a full disk, too: the row stays, and its box can be told again
+            fault = f"Not stored: {error}"
         self._item, self._number = self._desk.next(self._annotator), self._number + 1
         acted = told.get("do") != "next" and fault is None
         self.shown = self._look(fault, acted or _row(before) != _row(self._item))
@@ -57,7 +57,7 @@ class Clerk:
             "fresh": fresh,
             "kind": kind,
             "question": labeling.question,
-            "classes": [[name, desk.keys[name]] for name in desk.names],
+            "classes": [[name, desk.keys.get(name)] for name in desk.names],
             "range": None if labeling.number is None else labeling.number._asdict(),
             "item": here,
             "waiting": isinstance(item, Waiting),

@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from desks import CLASSES, LABELING, NUMBERS, open_desk
+from cell_desks import CLASSES, LABELING, NUMBERS, open_desk
+from sklearn.naive_bayes import GaussianNB
 
 from bal.labeling import image, scatter, series, table, text
+from bal.learners import from_sklearn
 from bal.notebook import label
 from bal.notebook.clerk import Clerk, plain
 from bal.notebook.widget import _kind
@@ -122,3 +124,29 @@ def test_the_widget_speaks_by_its_traits(tmp_path):
         held = desk.next("ada")
         widget.close()
         assert desk.next("bob").row == held.row
+
+
+def test_more_classes_than_keys(tmp_path):
+    names = [f"class {number}" for number in range(40)]
+    learner = from_sklearn(GaussianNB(), num_classes=40)
+    with open_desk(tmp_path, LABELING._replace(classes=names, learner=learner)) as desk:
+        shown = Clerk(desk, "ada").shown["classes"]
+    assert [name for name, _ in shown] == names
+    assert shown[-1][1] is None
+
+
+def test_what_could_not_be_stored_is_said_and_the_row_stays(tmp_path, monkeypatch):
+    def full(*told):
+        raise OSError("no space left on device")
+
+    with open_desk(tmp_path) as desk:
+        clerk = Clerk(desk, "ada")
+        row = clerk.shown["item"]
+        with monkeypatch.context() as patch:
+            patch.setattr(desk, "answer", full)
+            assert clerk.take(said(clerk, "answer", answer="red"))
+        assert clerk.shown["fault"] == "Not stored: no space left on device"
+        assert (clerk.shown["item"], clerk.shown["fresh"]) == (row, False)
+        assert clerk.take(said(clerk, "answer", answer="red"))
+        assert clerk.shown["fault"] is None
+        assert len(desk.history("ada")) == 1
