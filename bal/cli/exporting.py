@@ -14,7 +14,7 @@ from bal.records.log import LOG
 
 def export(command: Export, console: Console) -> int:
     """Every pick of every record under a folder into one file."""
-    if command.out.suffix == ".json" or (command.out.suffix == ".csv" and _holds_labels(command.root)):
+    if command.out.suffix == ".json" or (command.out.suffix == ".csv" and holds_labels(command.root)):
         from bal.labeling.exporting import write_entries
         from bal.labeling.recorded import read_entries
 
@@ -32,10 +32,15 @@ def export(command: Export, console: Console) -> int:
     return 0
 
 
-def _holds_labels(root: Path) -> bool:
+def holds_labels(root: Path) -> bool:
     """Whether what is under a folder was written by a desk."""
     files = [file for pattern in ("", "*/", "*/*/") for file in sorted(root.glob(f"{pattern}{LOG}"))]
     return bool(files) and any(event["kind"] == "desk" for event in read_events(files[0].parent)[0][:9])
+
+
+def other_ways(root: Path) -> str:
+    """What reads answers of people, where `bal status` and `bal report` have nothing to say."""
+    return f"people's answers are under {root}: bal export {root} labels.csv writes them, bal watch {root} shows them"
 
 
 def write_csv(columns: dict[str, Any], path: Path) -> None:

@@ -1,6 +1,5 @@
 """bal label."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -21,7 +20,6 @@ def label(command: Label, console: Console) -> int:
     from bal.labeling.page import serve_desk
     from bal.records import open_record
 
-    sys.setswitchinterval(1e-3)  # an answer need not wait for a fit that holds Python's lock while it is traced
     labeling, said, config = labeling_of(command)
     say = lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
     root = command.root.resolve()
@@ -61,7 +59,7 @@ def labeling_of(command: Label) -> tuple[Any, str, dict[str, Any]]:
             ) from error
         if not isinstance(labeling, Labeling):
             raise TypeError(f"{command.source} must return a bal.labeling.Labeling, got {type(labeling).__name__}")
-        strangers = [name for name in ("classes", "text", "columns", "id", "number") if given[name]]
+        strangers = [name for name in ("classes", "several", "text", "columns", "id", "number") if given[name]]
         if strangers:
             raise ValueError(f"--{strangers[0]} is for files; {command.source} says it itself")
         config = {"labeling": command.source, "settings": settings}

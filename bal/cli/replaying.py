@@ -10,6 +10,7 @@ from rich.console import Console
 from bal.cli.commands import Replay
 from bal.records.reading import read_record
 from bal.sweep.functions import function_of
+from bal.typing import Setup
 
 
 def replay(command: Replay, console: Console) -> int:
@@ -26,7 +27,13 @@ def replay(command: Replay, console: Console) -> int:
         query = plug_in(command.query) if ":" in command.query else getattr(strategies, command.query)()
     from bal.loop import replay as again
 
-    task, setup = problem(contents.config, command.seed)
+    made = problem(contents.config, command.seed)
+    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], Setup)):
+        raise TypeError(
+            f"{command.function} must return a task and a set-up, got {type(made).__name__}; of answers of people "
+            "bal.labeling.recorded_labels makes a task"
+        )
+    task, setup = made
     found = again(command.path, task, setup, command.seed, command.rounds or None, query)
     console.print(str(found), markup=False, highlight=False, soft_wrap=True)
     if query is not None:

@@ -21,7 +21,10 @@ def _studies(command: Report, console: Console) -> int:
     say = lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
     found = {study.title: study for study in studies(command.root)}
     if not found:
-        raise ValueError(f"no study under {command.root} has a metric that all of its strategies have; see bal status")
+        from bal.cli.exporting import holds_labels, other_ways
+
+        why = other_ways(command.root) if holds_labels(command.root) else "see bal status"
+        raise ValueError(f"no study under {command.root} has a metric that all of its strategies have; {why}")
     metric = command.metric or _usual(found)
     names = dict.fromkeys(name for study in found.values() for name in study.metrics)
     if metric not in names:

@@ -108,7 +108,11 @@ def status(command: Status, console: Console) -> int:
         raise ValueError(f"{command.root} is not a folder; pass the folder of records")
     found = [(cell, _known(cell)) for cell in store.cells(command.root)]
     if not found:
-        console.print(f"no sweep under {command.root}; bal report {command.root} reads its records", markup=False)
+        from bal.cli.exporting import holds_labels, other_ways
+
+        root = Path(command.root)
+        next_step = other_ways(root) if holds_labels(root) else f"bal report {root} reads its records"
+        console.print(f"no sweep under {root}; {next_step}", markup=False, highlight=False, soft_wrap=True)
         return 0
     counts = Counter((cell.function, outcome.state) for cell, outcome in found)
     states = ("done", "running", "failed", "missing")

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from desks import LABELING, NAMES, label_some, opened
+from desks import LABELING, NAMES, TRUTH, label_some, opened
 from PIL import Image
 from problem import CENTERS, KEY, POOL, QUERY, Y
 
@@ -48,7 +48,7 @@ def test_round_trip(tmp_path, kind, form, said):
     found = read_answers(file, form, names)
     want = sorted((entry.row, entry.annotator, entry.answer, entry.seconds) for entry in entries if entry.row < 6)
     as_tuple = lambda answer: tuple(answer) if isinstance(answer, list) else answer
-    assert sorted((row, who, as_tuple(answer), seconds) for row, who, answer, seconds in found if row < 6) == want
+    assert sorted((row, who, as_tuple(answer), seconds) for row, who, answer, seconds, _ in found if row < 6) == want
     assert [one.answer for one in found if one.row == 6] == [None]
 
 
@@ -88,7 +88,10 @@ EXPORTED = [
 def test_what_label_studio_exports_is_read(tmp_path):
     file = tmp_path / "export.json"
     file.write_text(json.dumps(EXPORTED))
-    assert read_answers(file, CLASSES, {}) == [(5, "user 10", "red", 4.288), (5, "a@b.c", None, None)]
+    assert read_answers(file, CLASSES, {}) == [
+        (5, "user 10", "red", 4.288, False),
+        (5, "a@b.c", None, None, False),
+    ]
 
 
 def test_what_is_written_is_what_label_studio_documents():
@@ -137,6 +140,8 @@ def _chosen(*names, kind="choices"):
         ("a.csv", "row,label\nx,red\n", "line 2: row 'x'"),
         ("a.csv", "id,label\n1,pink\n", "line 2: answer 'pink'"),
         ("a.csv", "id,label,seconds\n1,red,soon\n", "line 2: cannot read label 'red', seconds 'soon'"),
+        ("a.csv", "id,label\n1\n", "line 2: cannot read label None"),
+        ("a.csv", "id,label\n" + 200_000 * "x", "a.csv, line .: field larger than field limit"),
         ("a.csv", b"id,label\n1,\xff\n", "no text in UTF-8"),
         ("a.txt", "", "ends in .csv or .json"),
         ("b.csv", None, "there is no file"),
@@ -282,6 +287,10 @@ def for_the_command(num_test: int = 0):
     return LABELING._replace(test_rows=num_test)
 
 
+def no_problem(config, seed):
+    return for_the_command(5)
+
+
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     seen = []
@@ -308,11 +317,19 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         assert main(["export", "labels", f"labels.{kind}"]) == 0
     assert (tmp_path / "labels.csv").read_text() == (tmp_path / "end.csv").read_text()
     assert len(json.loads((tmp_path / "labels.json").read_text())) == 6
+    assert main(["status", "labels"]) == 0
+    assert "bal export labels labels.csv writes them" in capsys.readouterr().out
+    assert main(["report", "labels"]) == 2
+    assert "bal export labels labels.csv writes them" in capsys.readouterr().err
+    (folder,) = (file.parent for file in (tmp_path / "labels").rglob("config.json"))
+    assert main(["replay", str(folder), "test_label_files:no_problem"]) == 2
+    assert "must return a task and a set-up, got Labeling" in capsys.readouterr().err
     for words, match in (
         (["test_label_files:Form"], "cannot be called with {}"),
         (["test_label_files:for_the_command", "num=3"], "cannot be called with {'num': 3}"),
         (["test_label_files:for_the_command", "num"], "setting num: expected name=value"),
         (["test_label_files:for_the_command", "--classes", "a"], "--classes is for files"),
+        (["test_label_files:for_the_command", "--several"], "--several is for files"),
         (["nothing.csv", "x=3", "--classes", "a"], "settings such as 'x=3' are for module:function"),
         (["nothing.pdf", "--classes", "a"], "expected a .csv file, a folder"),
         (["nothing.csv"], "expected classes or a number"),
@@ -320,3 +337,21 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         assert main(["label", *words, "--root", "other"]) == 2
         assert match in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["said.csv", "said.json"])
+def test_what_one_said_twice_is_taken_in_twice_and_once(tmp_path, name):
+    ids = [f"row\u2028{row}" for row in range(len(LABELING.x))]  # no line ends there
+    with open_record(tmp_path, "one", {}) as record, opened(record, repeat=1.0, ids=ids) as desk:
+        for _ in range(14):
+            desk.settle()
+            item = desk.next("ada")
+            desk.answer("ada", item, TRUTH[item.row], seconds=1.0)
+        before = [(entry.row, entry.answer, entry.what) for entry in desk.history("ada")]
+        assert "again" in {what for _, _, what in before}
+        desk.export(tmp_path / name)
+    with open_record(tmp_path, "two", {}) as record, opened(record, repeat=1.0, ids=ids) as desk:
+        assert desk.load(tmp_path / name) == 14
+        assert desk.load(tmp_path / name) == 0
+        assert sorted((entry.row, entry.answer, entry.what) for entry in desk.history("ada")) == sorted(before)
+        assert desk.agreement(with_self=True).share == 1.0
