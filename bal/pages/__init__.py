@@ -17,6 +17,7 @@ NiceGUI (extra `ui`) is imported when a page is first made.
 
 from bal.pages.elements import rewrite, shell, write
 from bal.pages.guard import Guard
+from bal.pages.pictures import png
 from bal.pages.serving import nicegui, serve
 
-__all__ = ["Guard", "nicegui", "rewrite", "serve", "shell", "write"]
+__all__ = ["Guard", "nicegui", "png", "rewrite", "serve", "shell", "write"]

@@ -1,7 +1,5 @@
 """The pool of a record, from the function that made it: so that its rows can be seen, and where they lie."""
 
-import base64
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from bal.pages import png
 from bal.records.reading import read_record
 from bal.sweep.functions import function_of
 
@@ -92,12 +91,9 @@ def picture(x: Any, row: int, shape: tuple[int, ...] | None = None) -> str | Non
         pixels = pixels[..., 0]
     if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[-1] == 3):
         return None
-    from PIL import Image
-
     low, high = np.nanmin(pixels), np.nanmax(pixels)
     scaled = np.nan_to_num((pixels - low) / (high - low if high > low else 1.0)) * 255
-    Image.fromarray(scaled.round().astype(np.uint8)).save(file := io.BytesIO(), "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return png(scaled.round().astype(np.uint8))
 
 
 def numbers(x: Any, row: int, most: int = 6) -> str:

@@ -9,8 +9,9 @@ import pytest
 
 from bal.labeling import Agreement, Labeling, Number, Progress, Quality, Reveal, series
 from bal.labeling.page.answers import in_words, read
-from bal.labeling.page.drawing import placed, png, thinned
+from bal.labeling.page.drawing import placed, thinned
 from bal.labeling.page.panels import facts_in_words, state_in_words, thought_in_words
+from bal.pages import png
 
 KINDS = {
     "one": Labeling(None, None, None, None, classes=["cat", "dog", "eel"]),  # type: ignore[arg-type]
@@ -120,7 +121,7 @@ def test_where_labeling_stands_in_words():
 
 
 def test_what_the_model_thought_in_words():
-    assert "before the first fit" in thought_in_words(Reveal(None, None, 0))
+    assert "no fit had looked" in thought_in_words(Reveal(None, None, 0))
     thought = thought_in_words(Reveal(0.3123, {"cat": 0.1, "dog": 0.7, "eel": 0.15, "fox": 0.05}, 2))
     assert thought == "dog 70%, eel 15%, cat 10%; score 0.312 (fit 2)"
     assert thought_in_words(Reveal(None, {"mean": 1.23456, "sd": 0.21}, 4)) == "1.235 ± 0.21 (fit 4)"

@@ -1,7 +1,5 @@
 """How a view is drawn: elements of a page made from data."""
 
-import base64
-import io
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +7,7 @@ import numpy as np
 
 from bal.labeling.nouns import Item
 from bal.labeling.views import View
-from bal.pages import write
+from bal.pages import png, write
 
 LARGE = 384  # pixels on the screen that small pictures are scaled to, each of their pixels crisp
 WIDTH, HEIGHT, LEFT, BELOW, MARGIN = 640, 340, 64, 28, 12
@@ -30,29 +28,25 @@ def draw_image(view: View) -> None:
     """A picture, small ones enlarged by a whole number of times."""
     height, width = view.content.shape[:2]
     times = max(1, LARGE // max(height, width))
-    shown = write("img", classes="desk-crisp" if times > 1 else "", src=png(view.content), alt=view.alt)
+    shown = write("img", classes="desk-crisp" if times > 1 else "", src=kept(view.content), alt=view.alt)
     shown.style(f"width: {width * times}px")
 
 
 def warm(item: Any) -> None:
     """Encodes the picture of an item ahead, in the thread that fetched it."""
     if isinstance(item, Item) and item.view is not None and item.view.kind == "image":
-        png(item.view.content)
+        kept(item.view.content)
 
 
-def png(pixels: np.ndarray) -> str:
-    """Pixels as the address of a picture that is in the address itself."""
+def kept(pixels: np.ndarray) -> str:
+    """The address of a picture; those of the last few are kept."""
     return encoded(pixels.shape, np.ascontiguousarray(pixels).tobytes())
 
 
 @lru_cache(maxsize=8)
 def encoded(shape: tuple[int, ...], content: bytes) -> str:
     """Bytes of pixels as a picture."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(np.frombuffer(content, np.uint8).reshape(shape)).save(file, "PNG", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return png(np.frombuffer(content, np.uint8).reshape(shape))
 
 
 def draw_text(view: View) -> None:
