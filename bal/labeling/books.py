@@ -2,12 +2,14 @@
 returns. Rows are those of all, test rows included."""
 
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
-from bal.labeling.forms import Form, stored
+from bal.labeling.forms import Form, label, stored
+from bal.labeling.importing import Given
 from bal.labeling.ledger import Ledger, opening, recorded_form
 from bal.labeling.nouns import Labeling, What
 from bal.loop.campaign import Campaign
@@ -52,8 +54,46 @@ class Books:
         self.campaign.skip([self._position(row)], annotator=annotator, seconds=seconds)
         return self._told("skip", row)
 
+    def reason(self, annotator: str, row: int) -> What:
+        """Why a row was shown that the annotator does not hold any more, as after a restart."""
+        if not 0 <= row < self._form.num_rows:
+            raise ValueError(f"expected a row from 0 to {self._form.num_rows - 1}, got {row}")
+        if self.knows(row, annotator):
+            raise ValueError(f"{annotator} has answered row {row} already; correct that answer instead")
+        if row in self._held_out:
+            return "test"
+        return "second" if self.ledger.standing(row) else "first"
+
+    def knows(self, row: int, annotator: str, again: bool | None = None) -> bool:
+        """Whether the annotator has said something of a row; of the first or of the repeated time, if that is asked."""
+        return any(again in (None, entry.what == "again") for entry in self.ledger.standing(row, annotator))
+
+    def load(self, given: Iterable[Given]) -> Iterator[Given]:
+        """Keep answers of a file that are not here yet, each as it is taken from the iterator.
+
+        Raises:
+          ValueError: they need more places than the campaign has; none is kept then.
+        """
+        new = [one for one in given if not self.knows(one.row, one.annotator, one.again)]
+        told = {one.row for one in new if one.answer is not None and not one.again} - self._held_out
+        places = sum(one.answer is not None and not one.again and one.row not in self._held_out for one in new)
+        waits = {*self.campaign.pending.tolist(), *self.campaign.skipped.tolist()} & {*map(self._position, told)}
+        if places - len(waits) > self.campaign.room:
+            raise ValueError(
+                f"{len(new)} new answers need {places - len(waits)} places, but the capacity leaves room for "
+                f"{self.campaign.room}; open with a larger capacity"
+            )
+        for one in new:
+            repeats = one.again and self.knows(one.row, one.annotator)
+            what: What = "again" if repeats else self.reason(one.annotator, one.row)
+            if one.answer is None:
+                self.skip(one.row, what, one.annotator, one.seconds)
+            else:
+                self.tell(one.row, what, one.annotator, label(self._form, one.answer), one.seconds)
+            yield one
+
     def correct(self, row: int, annotator: str, told: Any) -> None:
-        """Another answer in place of the annotator's, or of their "cannot tell".
+        """Another answer in place of the annotator's, or of their "cannot tell"; None = "cannot tell".
 
         Raises:
           ValueError: they have said nothing of the row.
@@ -65,7 +105,11 @@ class Books:
         if entry.what in ("test", "again"):
             return self._note("correct", row, entry.what, annotator, told)
         if entry.answer is None:
-            return self.tell(row, entry.what, annotator, told, None)
+            return None if told is None else self.tell(row, entry.what, annotator, told, None)
+        if told is None:  # killed between the two it is taken back, and shown again
+            self.campaign.withdraw([self._position(row)], annotator=annotator)
+            self._told("withdraw", row)
+            return self._note("skip", row, entry.what, annotator)
         self.campaign.correct([self._position(row)], [told], annotator=annotator)
         return self._told("correct", row)
 

@@ -3,30 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bal.labeling.beliefs import in_words
 from bal.labeling.books import Books
 from bal.labeling.choosing import Choosing
 from bal.labeling.exporting import write_entries
-from bal.labeling.forms import Form, check_annotator, form_of, keys_of, label, stored
+from bal.labeling.forms import Form, check_annotator, form_of, keys_of, label
 from bal.labeling.importing import read_answers
 from bal.labeling.line import Line, Ticket
-from bal.labeling.measures import agreement, labels_per_hour, quality
-from bal.labeling.nouns import (
-    Agreement,
-    Answer,
-    Entry,
-    Finished,
-    Item,
-    Labeling,
-    Progress,
-    Quality,
-    Reveal,
-    Waiting,
-    What,
-)
+from bal.labeling.measures import agreement
+from bal.labeling.nouns import Agreement, Answer, Entry, Finished, Item, Labeling, Progress, Reveal, Waiting, What
 from bal.labeling.refitting import Refitting
+from bal.labeling.standing import progress_of
 from bal.labeling.views import View
 from bal.loop.checks import check_record
 from bal.loop.giving import row_ids
@@ -45,6 +32,7 @@ class Desk:
     again is kept for `agreement` and not trained on. Test rows are never trained on.
 
     >>> import tempfile
+    >>> import numpy as np
     >>> from bal import open_record, strategies
     >>> from bal.labeling import text
     >>> from bal.learners import from_sklearn
@@ -88,6 +76,7 @@ class Desk:
         self._fits = Refitting(self.labeling, self.form, x, self._books, self._line)
         self._lock = self._fits.lock
         self._choosing = Choosing(self.labeling, self.form.test_rows, self._books, self._line, self._fits)
+        self._agreed: dict[bool, tuple[int, Agreement]] = {}
         self._fits.start()
 
     def __enter__(self) -> "Desk":
@@ -151,15 +140,21 @@ class Desk:
         return self._item(ticket)
 
     def correct(self, annotator: str, row: int, answer: Answer) -> None:
-        """Replace an earlier answer of the annotator, also "cannot tell"; both stay on record.
+        """Replace an earlier answer of the annotator; both stay on record.
+
+        Args:
+          annotator: who answered.
+          row: the row's number.
+          answer: as in `answer`; None = cannot tell, which is replaced like any other.
 
         Raises:
           ValueError: the annotator has not answered the row, or an answer that is none.
         """
-        annotator, told = self._named(annotator), label(self.form, answer)
+        annotator, told = self._named(annotator), None if answer is None else label(self.form, answer)
         with self._lock:
             self._line.here(annotator)
             self._books.correct(row, annotator, told)
+            self._choosing.want_twice(row)
             self._fits.told()
 
     def second_opinion(self, annotator: str, row: int) -> None:
@@ -218,30 +213,15 @@ class Desk:
     def progress(self) -> Progress:
         """Where labeling stands."""
         with self._lock:
-            stand = [
-                entry for entry in self._books.ledger.entries if entry.state == "stands" and entry.answer is not None
-            ]
-            labels, budget = self._books.campaign.num_labeled, self.labeling.budget
-            people = sorted({entry.annotator for entry in stand if entry.annotator is not None})
-            return Progress(
-                labels=labels,
-                answers=len(stand),
-                skipped=len(self._books.campaign.skipped),
-                left=self._fits.left(),
-                budget_left=None if budget is None else max(budget - labels, 0),
-                labels_per_hour=labels_per_hour(self._books.ledger.entries),
-                quality=self._quality(stand),
-                round=self._fits.round,
-                refitting=self._fits.running,
-                stopped=self._choosing.end(),
-                fault=self._fits.fault,
-                by_annotator={name: sum(entry.annotator == name for entry in stand) for name in people},
-            )
+            return progress_of(self.labeling, self.form, self._books, self._fits, self._choosing.end())
 
     def agreement(self, with_self: bool = False) -> Agreement:
         """How far people agree on rows that were shown twice, or each with themself; see `bal.labeling.measures`."""
         with self._lock:
-            return agreement(self.form, self._books.ledger.entries, with_self)
+            version, entries = self._books.ledger.version, list(self._books.ledger.entries)
+        if self._agreed.get(with_self, (-1,))[0] != version:  # after a day of answers not a matter of the lock
+            self._agreed[with_self] = version, agreement(self.form, entries, with_self)
+        return self._agreed[with_self][1]
 
     def export(self, path: str | Path) -> int:
         """Write all answers that stand to a .csv file, or to a .json file that Label Studio imports; how many rows.
@@ -255,7 +235,8 @@ class Desk:
     def load(self, path: str | Path, annotator: str = "imported") -> int:
         """Take the answers of a file in, see `bal.labeling.importing.read_answers`: all of them, or none; how many.
 
-        Answers that are there already, of the same annotator to the same row, are passed over.
+        Answers that are there already, of the same annotator to the same row, are passed over, so that a file whose
+        taking in was killed can be taken in again.
 
         Args:
           path: a .csv file, or a .json file of Label Studio.
@@ -266,22 +247,12 @@ class Desk:
         """
         given = read_answers(path, self.form, self._names, annotator)
         with self._lock:
-            ledger = self._books.ledger
-            new = [one for one in given if not ledger.standing(one.row, one.annotator)]
-            if len(new) > self._books.campaign.room:
-                raise ValueError(
-                    f"{len(new)} new answers, but the capacity leaves room for {self._books.campaign.room}; open with "
-                    "a larger capacity"
-                )
-            for row, who, answer, seconds in new:
-                what = self._reason(who, row)
-                if answer is None:
-                    self._books.skip(row, what, who, seconds)
-                else:
-                    self._books.tell(row, what, who, label(self.form, answer), seconds)
-                self._line.drop(row, who)
+            count = 0
+            for one in self._books.load(given):
+                self._line.drop(one.row, one.annotator)
                 self._fits.told()
-        return len(new)
+                count += 1
+        return count
 
     def settle(self, timeout: float | int | None = None) -> bool:
         """Wait until no fit runs or is due, for scripts and tests; False where that took longer than `timeout`."""
@@ -296,7 +267,7 @@ class Desk:
         with self._lock:
             self._line.here(annotator)
             held = self._line.held(annotator)
-            what: What = held.what if held is not None and held.row == row else self._reason(annotator, row)
+            what: What = held.what if held is not None and held.row == row else self._books.reason(annotator, row)
             if told is None:
                 self._books.skip(row, what, annotator, seconds)
             else:
@@ -306,33 +277,7 @@ class Desk:
             self._fits.told()
 
     def _named(self, annotator: str) -> str:
-        name, known = check_annotator(annotator), self.labeling.annotators
-        if known is not None and name not in known:
-            raise ValueError(f"{name} is none of the annotators {list(known)}; give one of these names")
-        return name
-
-    def _reason(self, annotator: str, row: int) -> What:
-        """Why a row was shown that the annotator does not hold any more, as after a restart."""
-        if not 0 <= row < self.form.num_rows:
-            raise ValueError(f"expected a row from 0 to {self.form.num_rows - 1}, got {row}")
-        if self._books.ledger.standing(row, annotator):
-            raise ValueError(f"{annotator} has answered row {row} already; correct that answer instead")
-        if row in self.form.test_rows:
-            return "test"
-        return "second" if self._books.ledger.standing(row) else "first"
-
-    def _quality(self, stand: list[Entry]) -> Quality | None:
-        believed, form = self._fits.of_test, self.form
-        if believed is None:
-            return None
-        believed = believed[:, 0] if form.number is not None else believed
-        if self.labeling.test is not None:
-            held = np.asarray(self.labeling.test[1]).tolist()
-            return quality(form, believed, held, len(held))
-        said = {entry.row: entry for entry in reversed(stand) if entry.what == "test"}
-        places = [place for place, row in enumerate(form.test_rows) if row in said]
-        held = [stored(form, label(form, said[form.test_rows[place]].answer)) for place in places]
-        return quality(form, believed[places], held, len(form.test_rows))
+        return check_annotator(annotator, self.labeling.annotators)
 
     def _item(self, ticket: Ticket) -> Item:
         row = ticket.row

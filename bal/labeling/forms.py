@@ -157,11 +157,14 @@ def given(form: Form, held: Any) -> Answer:
     return form.names[held]
 
 
-def check_annotator(name: Any) -> str:
-    """A name: text of a reasonable length, without blanks around it."""
+def check_annotator(name: Any, known: Collection[str] | None = None) -> str:
+    """A name: text of a reasonable length, without blanks around it; one of those `known`, if they are given."""
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST or not name.isprintable():
         raise ValueError(f"expected the annotator's name, at most {LONGEST} letters, got {str(name)[:40]!r}")
-    return name.strip()
+    name = name.strip()
+    if known is not None and name not in known:
+        raise ValueError(f"{name} is none of the annotators {list(known)}; give one of these names")
+    return name
 
 
 def _known(form: Form, name: Any) -> str:

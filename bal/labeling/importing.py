@@ -1,6 +1,7 @@
 """Answers from files: comma-separated values, or JSON of Label Studio. Nothing is believed that is not checked."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,20 +15,21 @@ MOST_BYTES = 200 * 2**20
 
 
 class Given(NamedTuple):
-    """An answer from elsewhere; None = cannot tell."""
+    """An answer from elsewhere; None = cannot tell. again: the same annotator's to a row that was shown once more."""
 
     row: int
     annotator: str
     answer: Answer
     seconds: float | None
+    again: bool = False
 
 
 def read_answers(path: str | Path, form: Form, names: Mapping[int, Any], annotator: str = "imported") -> list[Given]:
     """All answers of a file, each checked.
 
-    Of a .csv file the columns `id` or `row`, `label`, and, where they are there, `annotator` and `seconds`, as a desk
-    writes them. Of a .json file Label Studio's tasks: the row is ``data["id"]`` or ``data["row"]``; every annotation
-    has one result of type `choices` or `number`; predictions are passed over.
+    Of a .csv file the columns `id` or `row`, `label`, and, where they are there, `annotator`, `seconds` and `what`, as
+    a desk writes them. Of a .json file Label Studio's tasks: the row is ``data["id"]`` or ``data["row"]``; every
+    annotation has one result of type `choices` or `number`; predictions are passed over.
 
     Args:
       path: of the file.
@@ -44,7 +46,7 @@ def read_answers(path: str | Path, form: Form, names: Mapping[int, Any], annotat
     >>> result = {"type": "choices", "from_name": "x", "to_name": "y", "value": {"choices": ["dog"]}}
     >>> _ = file.write_text(json.dumps([{"data": {"id": 4}, "annotations": [{"result": [result], "lead_time": 2.5}]}]))
     >>> read_answers(file, Form(("cat", "dog"), False, False, None, 9, ()), {})
-    [Given(row=4, annotator='imported', answer='dog', seconds=2.5)]
+    [Given(row=4, annotator='imported', answer='dog', seconds=2.5, again=False)]
     """
     path = Path(path)
     if path.suffix not in (".csv", ".json"):
@@ -60,7 +62,7 @@ def read_answers(path: str | Path, form: Form, names: Mapping[int, Any], annotat
     rows = {str(names.get(row, row)): row for row in range(form.num_rows)}
     found = _of_csv(path.name, words, form) if path.suffix == ".csv" else _of_tasks(path.name, words, form)
     given, seen = [], set()
-    for where, name, by_number, who, answer, seconds in found:
+    for where, name, by_number, who, answer, seconds, what in found:
         row = _row(where, name, by_number, rows, form)
         try:
             who = check_annotator(annotator if who in (None, "") else who)
@@ -70,10 +72,10 @@ def read_answers(path: str | Path, form: Form, names: Mapping[int, Any], annotat
                 raise ValueError(f"expected seconds as a number of at least 0, got {seconds!r}")
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
-        if (row, who) in seen:
+        if (row, who, again := what == "again") in seen:
             raise ValueError(f"{where}: {who} answers {name!r} twice; keep one of them")
-        seen.add((row, who))
-        given.append(Given(row, who, answer, None if seconds is None else float(seconds)))
+        seen.add((row, who, again))
+        given.append(Given(row, who, answer, None if seconds is None else float(seconds), again))
     return given
 
 
@@ -90,17 +92,23 @@ def _row(where: str, name: Any, by_number: bool, rows: dict[str, int], form: For
 
 
 def _of_csv(file: str, words: str, form: Form) -> list[tuple]:
-    lines = list(csv.DictReader(words.splitlines()))
-    have = dict.fromkeys(lines[0]) if lines else {}
+    reader = csv.DictReader(io.StringIO(words, newline=""))
+    try:
+        lines = [(reader.line_num, line) for line in reader]
+    except csv.Error as error:
+        raise ValueError(f"{file}, line {reader.line_num}: {error}; save it as comma-separated values") from None
+    have = dict.fromkeys(reader.fieldnames or ())
     if "label" not in have or not have.keys() & {"id", "row"}:
         raise ValueError(
             f"{file}: expected the columns id (or row) and label, got {', '.join(map(str, have)) or 'none'}"
         )
     found = []
-    for number, line in enumerate(lines, 2):
+    for number, line in lines:
         where, said, seconds = f"{file}, line {number}", line["label"], line.get("seconds") or None
         try:
-            if said in (None, ""):
+            if said is None:
+                raise ValueError
+            if said == "":
                 answer = None
             elif form.number is not None:
                 answer = float(said)
@@ -112,7 +120,8 @@ def _of_csv(file: str, words: str, form: Form) -> list[tuple]:
                 f"{where}: cannot read label {said!r}, seconds {seconds!r}; see what export writes"
             ) from None
         by_number = "id" not in have
-        found.append((where, line["row" if by_number else "id"], by_number, line.get("annotator"), answer, seconds))
+        name, who = line["row" if by_number else "id"], line.get("annotator")
+        found.append((where, name, by_number, who, answer, seconds, line.get("what")))
     return found
 
 
@@ -137,7 +146,9 @@ def _of_tasks(file: str, words: str, form: Form) -> list[tuple]:
         for one in annotations:
             by_number = "id" not in data
             name, who = data["row" if by_number else "id"], _who(one)
-            found.append((where, name, by_number, who, _answer(where, one, form), one.get("lead_time")))
+            found.append(
+                (where, name, by_number, who, _answer(where, one, form), one.get("lead_time"), one.get("what"))
+            )
     return found
 
 

@@ -44,7 +44,7 @@ class Ledger:
     """
 
     def __init__(self, form: Form, events: Iterable[Mapping[str, Any]] = ()):
-        self.form, self.entries = form, list[Entry]()
+        self.form, self.entries, self.version = form, list[Entry](), 0
         self._rows, self._of_row = form.pool_rows.tolist(), dict[int, list[int]]()
         self.ids: dict[int, Any] = {}
         for event in events:
@@ -53,6 +53,7 @@ class Ledger:
     def take(self, event: Mapping[str, Any]) -> None:
         """One more event; kinds that are about no answer change nothing."""
         kind, at = event["kind"], float(event.get("at") or 0.0)
+        self.version += 1
         if kind == "desk" and event["act"] != "open":
             row = event["row"]
             if "id" in event:
@@ -79,6 +80,11 @@ class Ledger:
         """What an annotator said last and has not taken back."""
         mine = (entry for entry in reversed(self.entries) if entry.annotator == annotator and entry.state == "stands")
         return next(mine, None)
+
+    def taken_back(self) -> list[int]:
+        """Rows of which nothing stands because the first answer was taken back, the last one first."""
+        rows = dict.fromkeys(entry.row for entry in reversed(self.entries) if entry.what == "first")
+        return [row for row in rows if not self.standing(row)]
 
     def since(self, row: int) -> int:
         """How many entries came after the last one about a row."""

@@ -47,6 +47,7 @@ class Refitting:
             if event["kind"] == "ask":
                 self._note(event["rows"], event["scores"], event["queries"], "told" in event)
                 self._line.put(self._rows[[row for row in event["rows"] if row in pending]].tolist())
+        self._line.put(self._ledger.taken_back())  # shown again, as they would have been
         self._new = len(self._campaign.indices) if not pending else 0
         self._thread.start()
 
@@ -135,5 +136,8 @@ class Refitting:
             return
         with self.lock:
             unanswered = {row: belief for row, belief in zip(rows, beliefs) if not self._ledger.standing(row)}
+            if of_test is not None:  # of no row of the labeling's own where `test` brought its rows
+                tests = zip(self._form.test_rows, of_test)
+                unanswered |= {row: belief for row, belief in tests if not self._ledger.standing(row)}
             self.beliefs |= {row: (self.round, belief) for row, belief in unanswered.items()}
             self.of_test = of_test

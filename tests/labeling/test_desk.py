@@ -322,3 +322,37 @@ def test_what_render_raises_is_said_and_the_row_can_be_skipped(record):
             seen.add(wrong)
             desk.skip("ada", item)
         assert len(seen) == 3
+
+
+def test_an_answer_becomes_cannot_tell(record):
+    with opened(record, test_rows=[3, 5, 8, 13], test_share=0.5) as desk:
+        items = {}
+        while set(items) != {"first", "test"}:
+            item = desk.next("ada")
+            items[item.what] = item.row
+            desk.answer("ada", item, TRUTH[item.row])
+        labels = desk.progress().labels
+        for row in items.values():
+            desk.correct("ada", row, None)
+        assert [(entry.row, entry.answer) for entry in desk.history("ada") if entry.state == "stands"][:2] == [
+            (row, None) for row in reversed(items.values())
+        ]
+        assert (desk.progress().labels, desk.progress().skipped) == (labels - 1, 1)
+        desk.correct("ada", items["first"], None)  # it is that already
+        history = desk.history("ada")
+    with opened(record, test_rows=[3, 5, 8, 13], test_share=0.5) as desk:
+        assert desk.history("ada") == history
+        desk.correct("ada", items["first"], "blue")
+        assert (desk.progress().labels, desk.progress().skipped) == (labels, 0)
+
+
+def test_a_row_that_was_taken_back_is_shown_after_a_kill(record):
+    with opened(record) as desk:
+        label_some(desk, "ada", 3)
+        back = desk.undo("ada")
+        skipped = desk.next("bob")
+        desk.skip("bob", skipped)
+        desk.undo("bob")
+        assert desk.progress().skipped == 0
+    with opened(record) as desk:
+        assert {desk.next("ada").row, desk.next("bob").row} == {back.row, skipped.row}

@@ -11,6 +11,7 @@ from bal.labeling.page.answers import in_words
 from bal.pages import nicegui, rewrite, write
 
 EARLIER = 8  # answers that are shown
+HIDDEN = "What the model thought of it is shown after your answer."
 
 
 class Panels:
@@ -33,7 +34,7 @@ class Panels:
             self.state = write("p", "", "desk-quiet bal-note", role="status")
         with write("section", classes="bal-card", aria_labelledby="thought"):
             write("h2", "Your last item", id="thought")
-            self.thought = write("p", "What the model thought of it is shown after your answer.", "bal-note")
+            self.thought = write("p", HIDDEN, "bal-note")
 
             async def asked() -> None:
                 if self.last is not None:
@@ -65,15 +66,29 @@ class Panels:
     async def refresh(self, last: Item | None = None) -> None:
         """All of it; after an answer also what the model had thought."""
         if last is not None:
-            self.last = last
-            reveal = await asyncio.to_thread(self.desk.reveal, self.annotator, last)
-            rewrite(self.thought, thought_in_words(reveal))
-            self.ask.props["disabled"] = False
-            self.ask.update()
+            await self.reveal(last)
         self.entries = (await asyncio.to_thread(self.desk.history, self.annotator))[:EARLIER]
         for place, line in enumerate(self.past):
             self.rewrite_line(line, self.entries[place] if place < len(self.entries) else None)
         await self.progress()
+
+    async def reveal(self, item: Item) -> None:
+        """What the model had thought of an item that is answered now."""
+        try:
+            reveal = await asyncio.to_thread(self.desk.reveal, self.annotator, item)
+        except ValueError:  # taken back meanwhile
+            return
+        self.last = item
+        rewrite(self.thought, thought_in_words(reveal))
+        self.ask.props["disabled"] = False
+        self.ask.update()
+
+    def hide(self) -> None:
+        """The last item is shown again: what the model thought of it is for after the answer."""
+        self.last = None
+        rewrite(self.thought, HIDDEN)
+        self.ask.props["disabled"] = True
+        self.ask.update()
 
     def rewrite_line(self, line: dict[str, Any], entry: Entry | None) -> None:
         """Puts an entry on a line, or nothing."""
@@ -159,7 +174,7 @@ def state_in_words(progress: Progress) -> str:
 def thought_in_words(reveal: Reveal | None) -> str:
     """What the model had thought of an item that is answered now."""
     if reveal is None or (reveal.score is None and reveal.prediction is None):
-        return "Nothing yet: chance drew it, before the first fit."
+        return "Nothing: no fit had looked at it yet."
     words = []
     if reveal.prediction is not None and set(reveal.prediction) == {"mean", "sd"}:
         words.append(f"{reveal.prediction['mean']:.4g} ± {reveal.prediction['sd']:.2g}")

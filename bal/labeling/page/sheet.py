@@ -72,9 +72,9 @@ class Sheet:
     async def answered(self, event: Any) -> None:
         """What the page sent: an answer, or skip, undo, keep; for the item that it names."""
         given = event.args
-        if not isinstance(given, dict) or self.busy.locked():
+        if not isinstance(given, dict):
             return
-        async with self.busy:
+        async with self.busy:  # a message is never dropped: its tab waits for what comes of it
             if given.get("serial") != str(self.serial) or self.at_work.get(self.annotator) is not self:
                 return self.again("Not stored: that was an answer to an item that is no longer shown.")
             seconds = given.get("seconds")
@@ -86,6 +86,8 @@ class Sheet:
                 if isinstance(fault, ValueError):
                     return
                 raise
+            if given.get("action") == "undo":
+                self.panels.hide()
             self.show()
         await self.panels.refresh(last)
 
@@ -112,15 +114,15 @@ class Sheet:
     def store(self, given: dict[str, Any], seconds: float) -> Item | None:
         """Hands to the desk what was said; the item that was answered."""
         item, action, desk = self.open, given.get("action"), self.desk
+        if action == "undo":
+            desk.undo(self.annotator)
+            return None
         if self.corrected is not None:
             if action == "second":
                 desk.second_opinion(self.annotator, self.corrected.row)
             elif action != "keep":
                 answer = None if action == "skip" else read(desk.labeling, given.get("answer"))
                 desk.correct(self.annotator, self.corrected.row, answer)
-            return None
-        if action == "undo":
-            desk.undo(self.annotator)
             return None
         if not isinstance(item, Item):
             raise ValueError("there is no item to answer; wait for the next one")
