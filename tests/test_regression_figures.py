@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from sklearn import datasets
 
+from bal.kernels import Factors
 from bal.learners import ensemble, mlp, tapped_members
-from bal.query import layer_gradients
-from bal.typing import Candidates, Data, Posterior
+from bal.pool import make_pool
+from bal.pool.labeled import ask, empty_log
+from bal.query import layer_gradients, run_query
+from bal.typing import Candidates, Data, Learner, Posterior, Round
 from paper_figures import bayesian_gp, regression_kernels
 from paper_figures.claims import judge
 from paper_figures.formulas import REGRESSIONS, SIMULATORS, borehole, wing_weight
@@ -142,6 +145,47 @@ def test_the_gradient_in_the_last_layer_is_its_input():
     (weights,) = [leaf[:, :, 0] for leaf in slopes if leaf.shape == (7, 4, 1)]
     (bias,) = [leaf for leaf in slopes if leaf.shape == (7, 1)]
     np.testing.assert_allclose(found, np.concatenate([weights, bias], 1), atol=1e-6)
+
+
+def greedily(value, free, number):
+    """The rows that raise a value of a batch most, one after the other."""
+    picks = []
+    for _ in range(number):
+        picks.append(max(set(free) - set(picks), key=lambda row: value([*picks, row])))
+    return picks
+
+
+@pytest.mark.slow
+def test_rules_pick_what_brute_force_picks():
+    x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    gradients = lambda posterior, context, x: (Factors(x[:, :2], x), Factors(jnp.ones_like(x[:, :1]), x))
+    log = jax.jit(ask)(empty_log(8, jnp.zeros(1)), jnp.arange(3), jnp.ones(3, bool))
+    rules = regression_kernels.queries(gradients, 16, tuple(regression_kernels.PUBLISHED))
+
+    @jax.jit
+    def picked(key, pool, log):
+        round = Round(Posterior(None, Learner(None, None, None)), pool, log, None)
+        return {name: run_query(key, query, round, 4)[0].indices for name, query in rules.items()}
+
+    picks = {name: rows.tolist() for name, rows in picked(jax.random.key(0), make_pool(x), log).items()}
+    assert len(picks) == 15
+    for name, rows in picks.items():
+        assert len(set(rows) - {0, 1, 2}) == 4, name
+
+    free, noise = range(3, 30), regression_kernels.NOISE
+    phi = x.astype(np.float64) / np.sqrt((x[:3].astype(np.float64) ** 2).sum(1).mean())
+    prior = np.linalg.inv(np.eye(4) + phi[:3].T @ phi[:3] / noise)
+    left = phi @ prior @ phi.T
+    assert picks["MaxDiag, last layer"] == sorted(free, key=lambda row: -left[row, row])[:4]
+    determinant = lambda rows: np.linalg.slogdet(np.eye(len(rows)) + left[np.ix_(rows, rows)] / noise)[1]
+    assert picks["MaxDet, last layer"][:2] == greedily(determinant, free, 2)
+    variance = lambda rows: (
+        -np.trace(np.linalg.inv(np.linalg.inv(prior) + phi[rows].T @ phi[rows] / noise) @ phi.T @ phi)
+    )
+    assert picks["BAIT, last layer"] == greedily(variance, free, 4)
+    apart = np.linalg.norm(phi[:, None] - phi[None], axis=2)
+    nearest = lambda rows: apart[rows[-1], [0, 1, 2, *rows[:-1]]].min()
+    assert picks["MaxDist, last layer"] == greedily(nearest, free, 4)
 
 
 @pytest.mark.parametrize("width", [4, 10])
