@@ -141,6 +141,13 @@ def test_whatever_a_page_names_exists(page):
             found = getattr(found, part, None) or __import__(f"{found.__name__}.{part}", fromlist=[part])
 
 
+def test_every_study_is_on_its_page():
+    text = (ROOT / "docs" / "studies.md").read_text()
+    programs = {file.stem for file in (ROOT / "experiments").glob("*.py") if '"__main__"' in file.read_text()}
+    assert programs
+    assert programs <= set(re.findall(r"experiments[/.](\w+)", text))
+
+
 def test_every_recipe_is_on_the_page_of_methods():
     text = (ROOT / "docs" / "methods.md").read_text()
     assert set(re.findall(r"^\| `(\w+)\(.*?\)` \|", text, re.MULTILINE)) == set(strategies.__all__)

@@ -84,6 +84,11 @@ def labeled_data(labels: str = "classes", capacity: int = 10, real: int = 6, num
 def chosen(of: str, table: dict[str, Any], given: Any) -> Any:
     """A row of a table by its name, or what was given in its place."""
     if not isinstance(given, str):
+        if not callable(given):
+            raise TypeError(
+                f"expected {of} to be one of {', '.join(table)}, or a function that makes them, got "
+                f"{type(given).__name__}; checks make them in several sizes, so hand in what makes yours"
+            )
         return given
     if given not in table:
         raise ValueError(f"expected {of} to be one of {', '.join(table)}, or a function that makes them, got {given!r}")

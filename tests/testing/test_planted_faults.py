@@ -27,7 +27,7 @@ from bal.testing import (
     check_value,
 )
 from bal.testing.queries import CLASSES, example_task
-from bal.typing import Data, Query, Selection, Stage
+from bal.typing import Candidates, Data, Query, Selection, Stage
 
 calls = itertools.count()
 mean, squares = lambda p: p.mean(1), lambda p: (p**2).mean(1)
@@ -289,6 +289,14 @@ def test_what_is_no_method_is_told_so(check, words):
     with pytest.raises(TypeError, match=words) as told:
         unwrap(check)(3)
     assert "got an object of type int" in str(told.value)
+
+
+def test_rows_in_place_of_what_makes_them_are_told_so():
+    rows = Candidates(jnp.ones(4), jnp.arange(4), jnp.ones(4) > 0, jnp.ones(4))
+    with pytest.raises(TypeError, match=r"expected candidates to be one of scores, .*got Candidates; checks make them"):
+        unwrap(check_rule)(greedy(lambda *arguments: None), rows)
+    with pytest.raises(TypeError, match=r"expected predictions to be one of log_probs, .*got ArrayImpl"):
+        unwrap(check_acquisition)(bald, jnp.ones((4, 3, 2)))
 
 
 def test_what_returns_nothing_is_told_what_to_return():
