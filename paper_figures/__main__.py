@@ -29,6 +29,16 @@ how it is judged were fixed before the run; what is not reproduced stays here an
 the mean over seeds. This page is made by `python -m paper_figures` from `docs/figures/`.
 """
 
+TAIL = """
+## Not on this page yet
+
+No outcome of these at scale `cpu` has been taken up here. What earlier runs of some gave is in words on the page of
+[studies](studies.md).
+
+| command | what |
+|---|---|
+"""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -100,7 +110,7 @@ def page(found: dict[str, dict[str, Any]], all_figures: dict[str, str]) -> str:
     total = tally([claim["verdict"] for told in found.values() for claim in told["claims"]]) or "none was run yet"
     missing = sorted(set(all_figures) - {told["name"] for told in found.values()})
     rows = [f"| `python -m paper_figures.{name} --scale cpu` | {cell(all_figures[name])} |" for name in missing]
-    tail = "\n## Not run at this scale yet\n\n| command | what |\n|---|---|\n" + "\n".join(rows) + "\n" if rows else ""
+    tail = TAIL + "\n".join(rows) + "\n" if rows else ""
     return HEAD.format(total=total) + "".join(section(name, told) for name, told in found.items()) + tail
 
 
