@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from bal.records.reading import CONFIG
 from bal.sweep.showing import again
 from bal.sweep.studies import Group, grouped
 from bal.watching.cells import Cells, SeenCell
@@ -57,11 +58,11 @@ class Folder:
         return changed
 
     def _folders(self) -> list[Path]:
-        """Where records can be: ``root/name/digits``, nothing hidden."""
-        found = []
-        for name in subfolders(self.root):
-            found += subfolders(Path(name))
-        return [Path(path) for path in sorted(found)]
+        """Where records can be: ``root/name/digits``, or ``root/digits`` in the folder of one name; nothing hidden."""
+        found = [self.root.resolve()] if (self.root / CONFIG).exists() else []
+        for path in map(Path, subfolders(self.root)):
+            found += [path] if (path / CONFIG).exists() else map(Path, subfolders(path))
+        return sorted(found)
 
     @property
     def cells(self) -> list[SeenCell]:

@@ -313,3 +313,22 @@ def test_numbers_by_keys_and_by_slider(label, open_page):
     page.wait_for_function("document.querySelector('.desk-past .said').textContent === 'cannot tell'")
     assert page.get_by_role("img", name="wave of row").is_visible()
     assert driven.offends(page) == []
+
+
+def test_an_earlier_answer_becomes_cannot_tell_and_undo_leaves_it(label, open_page):
+    page = open_page(label("few").url)
+    enter(page)
+    rows = [answer(page) for _ in range(3)]
+    shown(page)
+    page.locator(".desk-past button").first.click()
+    page.wait_for_selector(".desk-banner:visible")
+    press(page, "s")
+    page.wait_for_selector(".desk-past li:first-child .said:text('cannot tell')")
+    shown(page)
+    page.locator(".desk-past button:enabled").nth(1).click()  # the second row, while the third is "cannot tell"
+    page.wait_for_selector(".desk-banner:visible")
+    press(page, "u")  # what was said last is taken back: its row is shown, and nothing is changed any more
+    page.wait_for_selector(".desk-banner", state="hidden")
+    assert row_of(shown(page)[0]) == rows[2]
+    assert page.text_content("#hint") == ""
+    assert page.locator(".desk-past .said:not(.old)").count() == 2

@@ -286,3 +286,7 @@ def test_people(tmp_path):
     assert found.labels == {"dog": 3, "cat": 1}
     assert found.an_hour == pytest.approx(3600 / np.mean([10, 20, 10]))  # without the pause
     assert folder.groups == []
+    for place in (record.path.parent, record.path):  # what `bal label --root` was given, and the record itself
+        there = Folder(place)
+        there.refresh()
+        assert there.campaigns == folder.campaigns

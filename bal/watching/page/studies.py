@@ -12,7 +12,10 @@ from bal.watching.page.elements import Chart, Lines, Table
 from bal.watching.page.view import Select
 from bal.watching.times import times
 
-NOTHING = "No rounds on record under this folder yet; they show here as soon as there are some."
+NOTHING = (
+    "No rounds on record under this folder yet; they show here as soon as there are some. What people answered is under "
+    "People."
+)
 FEW = 10
 
 
