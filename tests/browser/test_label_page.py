@@ -331,4 +331,5 @@ def test_an_earlier_answer_becomes_cannot_tell_and_undo_leaves_it(label, open_pa
     page.wait_for_selector(".desk-banner", state="hidden")
     assert row_of(shown(page)[0]) == rows[2]
     assert page.text_content("#hint") == ""
-    assert page.locator(".desk-past .said:not(.old)").count() == 2
+    page.wait_for_function("document.querySelectorAll('.desk-past .said.old').length === 2")
+    assert page.locator(".desk-past li:not([hidden]) .said:not(.old)").count() == 2

@@ -13,8 +13,8 @@ from bal.watching.page.view import Select
 from bal.watching.times import times
 
 NOTHING = (
-    "No rounds on record under this folder yet; they show here as soon as there are some. What people answered is under "
-    "People."
+    "No rounds on record under this folder yet; they show here as soon as there are some. What people answered is "
+    "under People."
 )
 FEW = 10
 
