@@ -21,6 +21,7 @@ from rich.table import Table
 from bal.datasets import CorruptDataError, MissingDataError
 from bal.evaluation import area_under_curve, comparison_table, learning_curves
 from bal.loop import Curves, study
+from bal.loop.study import BASELINE
 from bal.records import CorruptRecordError, RecordLockedError
 from bal.typing import Setup, Task
 from experiments.options import recorded
@@ -71,6 +72,7 @@ def run_study(
     num_seeds: int | None = None,
     seeds_per_call: int = 4,
     options: Mapping[str, Any] | None = None,
+    baseline: str | None = BASELINE,
 ) -> Curves:
     """A study of one task under ``runs/<name>/``, as `bal.loop.study` runs it; counted for what Ctrl-C says.
 
@@ -91,6 +93,7 @@ def run_study(
         options=recorded(config) if options is None else options,
         console=console,
         on_progress=count,
+        baseline=baseline,
     )
     return found[name]
 

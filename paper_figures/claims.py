@@ -135,10 +135,30 @@ def not_below(bounds: Bounds = UNBOUNDED) -> Test:
     """
 
     def judge(values: Any) -> Judged:
-        holds = values.mean() >= -values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
+        error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
+        holds = None if error is None else bool(values.mean() >= -error)
         return str(interval(values, bounds)), holds
 
     return Test("mean paired difference at least minus its standard error", judge)
+
+
+def within(margin: float, bounds: Bounds = UNBOUNDED) -> Test:
+    """The interval of one difference a seed lies within ``± margin``, which shows equality; outside it, a difference.
+
+    >>> [within(0.1).judge(np.array([0.01, 0.02, 0.03]) + shift)[1] for shift in (0, 0.1, 0.3)]
+    [True, None, False]
+    """
+
+    def judge(values: Any) -> Judged:
+        ours = interval(values, bounds)
+        apart = above(ours, margin) or above(ours._replace(low=-ours.high, high=-ours.low), margin)
+        if apart is None:
+            return str(ours), None
+        return str(ours), False if apart else True if max(-ours.low, ours.high) <= margin else None
+
+    return Test(
+        f"95 % interval of the mean paired difference within ± {margin:g}; overlapping its ends, no verdict", judge
+    )
 
 
 def touches(published: Sequence[float] | float, tolerance: float, bounds: Bounds = UNBOUNDED) -> Test:

@@ -34,6 +34,7 @@ from rich.console import Console
 
 from bal.evaluation.plots import canvas, save
 from bal.loop import Curves
+from bal.loop.study import BASELINE
 from bal.records import RecordLockedError, files, open_record
 from bal.typing import Setup, Task
 from experiments import common
@@ -85,13 +86,14 @@ def run_study(
     num_seeds: int,
     seeds_per_call: int = 4,
     options: Mapping[str, Any] | None = None,
+    baseline: str | None = BASELINE,
 ) -> Curves:
     """A study of one task under ``runs/<name>/``, see `bal.loop.study`; `options` tell apart what its name does not.
 
     Figures that ask for the same name, task, set-up and options share its records.
     """
-    study = lambda: common.run_study(name, task, setups, config, Console(), num_seeds, seeds_per_call, options or {})
-    return undisturbed(study)
+    seeds = num_seeds, seeds_per_call
+    return undisturbed(lambda: common.run_study(name, task, setups, config, Console(), *seeds, options or {}, baseline))
 
 
 def on_record(

@@ -21,6 +21,7 @@ from experiments.common import ON_RECORD
 from paper_figures import (
     acs_fw,
     bald_estimator,
+    batch_sizes,
     batchbald_saturation,
     bayesian_gp,
     budget_phase,
@@ -32,6 +33,7 @@ from paper_figures import (
     neuronal,
     regression_kernels,
     repeated_mnist,
+    stochastic_batches,
     target_shift,
     two_bells,
 )
@@ -44,6 +46,7 @@ SMOKE = {
     "acs_fw.py": ["--scale", "smoke"],
     "active_testing.py": ["--scale", "smoke"],
     "bald_estimator.py": ["--scale", "smoke"],
+    "batch_sizes.py": ["--scale", "smoke"],
     "batchbald_saturation.py": ["--scale", "smoke"],
     "bayesian_gp.py": ["--scale", "smoke"],
     "budget_phase.py": ["--scale", "smoke"],
@@ -54,6 +57,7 @@ SMOKE = {
     "neuronal.py": ["--scale", "smoke"],
     "regression_kernels.py": ["--scale", "smoke"],
     "repeated_mnist.py": ["--scale", "smoke"],
+    "stochastic_batches.py": ["--scale", "smoke"],
     "target_shift.py": ["--scale", "smoke"],
     "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
 }
@@ -62,6 +66,8 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "acs_fw": (acs_fw.Sizes(2, 1, 60, 30, 5, 1), False),
     "active_testing": (20, False),
     "bald_estimator": (bald_estimator.Sizes(3, (1, 10), 200, 32), True),  # the sizes of test_bald_estimator.py
+    "batch_sizes": (batch_sizes.Sizes(2, (("random", 2), ("bald", 1)), 2, 0.1, repeated_mnist.Sizes(
+        0, 0, 40, 40, 4, 5, (4, 8), 50, 10)), False),
     "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
     "bayesian_gp": (bayesian_gp.Sizes(("Higdon1d",), 2, 1, 20, 10, 4, 16, ("random", "QB-MGP", "B-ALM")), True),
     "budget_phase": (budget_phase.Sizes(2, 1, 60, 2), False),
@@ -74,12 +80,15 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "regression_kernels": (regression_kernels.Sizes(2, 1, 4, 40, 20, 5, (8, 8), 16, ("Friedman 1",), (),
                            ("MaxDiag", "BAIT", "Frank-Wolfe", "LCMD")), False),
     "repeated_mnist": (repeated_mnist.Sizes(2, 1, 40, 40, 4, 5, (4, 8), 50, 10), False),
+    "stochastic_batches": (stochastic_batches.Sizes(2, (("random", 10), ("power-bald", 10)), 10, repeated_mnist.Sizes(
+        2, 1, 40, 40, 4, 5, (4, 8), 50, 10), stochastic_batches.Timing(50, 4, 50, (2, 3))), False),
     "target_shift": (target_shift.Sizes(("redundant",), 2, 1, 8, 4), False),
     "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
 }  # fmt: skip
 SLOW = (
     "acs_fw",
     "active_testing",
+    "batch_sizes",
     "batchbald_saturation",
     "bayesian_gp",
     "budget_phase",
@@ -89,10 +98,15 @@ SLOW = (
     "neuronal",
     "regression_kernels",
     "repeated_mnist",
+    "stochastic_batches",
     "target_shift",
     "two_bells",
 )
-DEVIATES = {"repeated_mnist": "repeated_digits_mlp_smoke"}  # without MNIST the picture is not called after it
+DEVIATES = {  # without MNIST the picture is not called after it
+    "batch_sizes": "batch_sizes_digits_smoke",
+    "repeated_mnist": "repeated_digits_mlp_smoke",
+    "stochastic_batches": "stochastic_batches_digits_smoke",
+}
 
 
 def test_every_figure_has_a_smoke_test():
@@ -130,7 +144,7 @@ def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
     assert "compiling" not in again
     assert blocks(again) == blocks(first)  # the same numbers
     assert "verdict" in first
-    assert ("stand-in" in first) == (name in ("acs_fw", "neuronal", "repeated_mnist"))
+    assert ("stand-in" in first) == (name in {"acs_fw", "neuronal", *DEVIATES})
 
 
 def nothing_cut(figure, path, suffix):
@@ -162,6 +176,7 @@ def test_a_figure_at_smoke_scale(file, tmp_path):
     [
         "acs_fw",
         "bald_estimator",
+        "batch_sizes",
         "batchbald_saturation",
         "bayesian_gp",
         "budget_phase",
@@ -169,6 +184,7 @@ def test_a_figure_at_smoke_scale(file, tmp_path):
         "neuronal",
         "regression_kernels",
         "repeated_mnist",
+        "stochastic_batches",
         "target_shift",
         "two_bells",
     ],
