@@ -30,6 +30,7 @@ from paper_figures import (
     gp_toys,
     how_many_seeds,
     label_complexity,
+    mc_dropout_mnist,
     neuronal,
     regression_kernels,
     repeated_mnist,
@@ -49,11 +50,13 @@ SMOKE = {
     "batch_sizes.py": ["--scale", "smoke"],
     "batchbald_saturation.py": ["--scale", "smoke"],
     "bayesian_gp.py": ["--scale", "smoke"],
+    "bayesian_or_deterministic.py": ["--scale", "smoke"],
     "budget_phase.py": ["--scale", "smoke"],
     "gp_placement.py": ["--scale", "smoke"],
     "gp_toys.py": ["--scale", "smoke"],
     "how_many_seeds.py": ["--scale", "smoke"],
     "label_complexity.py": ["--scale", "smoke"],
+    "mc_dropout_mnist.py": ["--scale", "smoke"],
     "neuronal.py": ["--scale", "smoke"],
     "regression_kernels.py": ["--scale", "smoke"],
     "repeated_mnist.py": ["--scale", "smoke"],
@@ -70,12 +73,14 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
         0, 0, 40, 40, 4, 5, (4, 8), 50, 10)), False),
     "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
     "bayesian_gp": (bayesian_gp.Sizes(("Higdon1d",), 2, 1, 20, 10, 4, 16, ("random", "QB-MGP", "B-ALM")), True),
+    "bayesian_or_deterministic": (mc_dropout_mnist.Sizes(2, 1, 60, 30, 0, 8, 0.1, 3, 5, 16, 20), False),
     "budget_phase": (budget_phase.Sizes(2, 1, 60, 2), False),
     "gp_toys": (gp_toys.Sizes(2, 1, 40, 20), True),
     "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
     "how_many_seeds": (how_many_seeds.Sizes(("random", "margin"), 6, 2, DIGIT_CENTERS), False),
     "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
                           {"BALD": (5, 1), "random": (64, 16)}.items()}, True),
+    "mc_dropout_mnist": (mc_dropout_mnist.Sizes(2, 1, 60, 30, 0, 8, 0.1, 3, 5, 16, 20), False),
     "neuronal": (neuronal.Sizes(2, 60, 40, 1, 8, 1e-2), False),
     "regression_kernels": (regression_kernels.Sizes(2, 1, 4, 40, 20, 5, (8, 8), 16, ("Friedman 1",), (),
                            ("MaxDiag", "BAIT", "Frank-Wolfe", "LCMD")), False),
@@ -91,10 +96,12 @@ SLOW = (
     "batch_sizes",
     "batchbald_saturation",
     "bayesian_gp",
+    "bayesian_or_deterministic",
     "budget_phase",
     "gp_toys",
     "how_many_seeds",
     "label_complexity",
+    "mc_dropout_mnist",
     "neuronal",
     "regression_kernels",
     "repeated_mnist",
@@ -107,6 +114,7 @@ DEVIATES = {  # without MNIST the picture is not called after it
     "repeated_mnist": "repeated_digits_mlp_smoke",
     "stochastic_batches": "stochastic_batches_digits_smoke",
 }
+STAND_IN = {"acs_fw", "bayesian_or_deterministic", "mc_dropout_mnist", "neuronal", *DEVIATES}
 
 
 def test_every_figure_has_a_smoke_test():
@@ -144,7 +152,7 @@ def test_a_figure_is_drawn_and_read_back(name, tmp_path, monkeypatch, capsys):
     assert "compiling" not in again
     assert blocks(again) == blocks(first)  # the same numbers
     assert "verdict" in first
-    assert ("stand-in" in first) == (name in {"acs_fw", "neuronal", *DEVIATES})
+    assert ("stand-in" in first) == (name in STAND_IN)
 
 
 def nothing_cut(figure, path, suffix):
@@ -179,8 +187,10 @@ def test_a_figure_at_smoke_scale(file, tmp_path):
         "batch_sizes",
         "batchbald_saturation",
         "bayesian_gp",
+        "bayesian_or_deterministic",
         "budget_phase",
         "gp_toys",
+        "mc_dropout_mnist",
         "neuronal",
         "regression_kernels",
         "repeated_mnist",
