@@ -73,14 +73,14 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
         0, 0, 40, 40, 4, 5, (4, 8), 50, 10)), False),
     "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
     "bayesian_gp": (bayesian_gp.Sizes(("Higdon1d",), 2, 1, 20, 10, 4, 16, ("random", "QB-MGP", "B-ALM")), True),
-    "bayesian_or_deterministic": (mc_dropout_mnist.Sizes(2, 1, 60, 30, 0, 8, 0.1, 3, 5, 16, 20), False),
+    "bayesian_or_deterministic": (mc_dropout_mnist.Sizes(2, 1, 200, 30, 0, 8, 0.1, 3, 5, 16, 20), False),
     "budget_phase": (budget_phase.Sizes(2, 1, 60, 2), False),
     "gp_toys": (gp_toys.Sizes(2, 1, 40, 20), True),
     "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
     "how_many_seeds": (how_many_seeds.Sizes(("random", "margin"), 6, 2, DIGIT_CENTERS), False),
     "label_complexity": ({name: label_complexity.Size(3, 256, *rest) for name, rest in
                           {"BALD": (5, 1), "random": (64, 16)}.items()}, True),
-    "mc_dropout_mnist": (mc_dropout_mnist.Sizes(2, 1, 60, 30, 0, 8, 0.1, 3, 5, 16, 20), False),
+    "mc_dropout_mnist": (mc_dropout_mnist.Sizes(2, 1, 200, 30, 0, 8, 0.1, 3, 5, 16, 20), False),
     "neuronal": (neuronal.Sizes(2, 60, 40, 1, 8, 1e-2), False),
     "regression_kernels": (regression_kernels.Sizes(2, 1, 4, 40, 20, 5, (8, 8), 16, ("Friedman 1",), (),
                            ("MaxDiag", "BAIT", "Frank-Wolfe", "LCMD")), False),
