@@ -69,8 +69,8 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "acs_fw": (acs_fw.Sizes(2, 1, 60, 30, 5, 1), False),
     "active_testing": (20, False),
     "bald_estimator": (bald_estimator.Sizes(3, (1, 10), 200, 32), True),  # the sizes of test_bald_estimator.py
-    "batch_sizes": (batch_sizes.Sizes(2, (("random", 2), ("bald", 1)), 2, 0.1, repeated_mnist.Sizes(
-        0, 0, 40, 40, 4, 5, (4, 8), 50, 10)), False),
+    "batch_sizes": (batch_sizes.Sizes(2, (("random", 5), ("bald", 1)), 5, 0.1, repeated_mnist.Sizes(
+        0, 0, 200, 40, 4, 5, (4, 8), 50, 10)), False),
     "batchbald_saturation": (batchbald_saturation.Sizes((4,), 2, 1, 150, 100, 5), False),
     "bayesian_gp": (bayesian_gp.Sizes(("Higdon1d",), 2, 1, 20, 10, 4, 16, ("random", "QB-MGP", "B-ALM")), True),
     "bayesian_or_deterministic": (mc_dropout_mnist.Sizes(2, 1, 200, 30, 0, 8, 0.1, 3, 5, 16, 20), False),
