@@ -15,9 +15,9 @@ prior of the features' weights is the standard normal in units of standardized l
 likelihoods is not at hand, so that only the order is judged; the image sets, with batches of 3,000, are not built.
 Without the UCI tables in ``BAL_DATA`` scikit-learn's diabetes data stand in.
 
-Found at `cpu`: the batch by Frank-Wolfe leaves 0.49 [0.39, 0.58] less of the pool than the ten rows of largest BALD, but
-no less than ten at random (-0.00 [-0.06, 0.06]), which with the best weights leave less in most pools and far more in a
-few. In area under the log likelihood it is not below random on yacht and bostonHousing; on energy it is, by 0.05
+Found at `cpu`: the batch by Frank-Wolfe leaves 0.49 [0.39, 0.58] less of the pool than the ten rows of largest BALD,
+but no less than ten at random (-0.00 [-0.06, 0.06]), which with the best weights leave less in most pools and far more
+in a few. In area under the log likelihood it is not below random on yacht and bostonHousing; on energy it is, by 0.05
 [-0.02, 0.12] nats, more than its standard error. Nothing else was tried: sizes and settings are those of the first run.
 """
 
