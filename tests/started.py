@@ -17,12 +17,14 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parent.parent
 LIBRARIES = (
     *("flax.nnx", "jax", "matplotlib.pyplot", "optax", "rich.progress", "scipy.stats", "sklearn.datasets", "tyro"),
-    *("bal.acquisition", "bal.datasets", "bal.evaluation", "bal.learners", "bal.loop", "bal.records", "bal.selection"),
+    *("bal.acquisition", "bal.datasets", "bal.evaluation", "bal.learners", "bal.loop", "bal.progress"),
+    *("bal.records", "bal.selection"),
 )
 SERVER = """
 import importlib, json, os, signal, sys, types
 for name in json.loads(sys.argv[1]):
     importlib.import_module(name)
+sys.modules["bal.progress"].LINES = 0.0  # each step has its line: tests wait for them
 for line in sys.stdin:
     command, folder, environment, output = json.loads(line)
     child = os.fork()

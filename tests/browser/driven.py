@@ -11,6 +11,11 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent
 LINK = re.compile(r"http://\S+")
+HEARS = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what it starts with `&`
+runpy.run_module("bal", run_name="__main__")
+"""
 
 
 class Served(NamedTuple):
@@ -43,7 +48,7 @@ def serve(words: list[Any], folder: Path, output: Path, seconds: float = 60, **e
       AssertionError: it ended, or printed none in time; with what it printed.
     """
     found = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
-    command = [sys.executable, "-m", "bal", *map(str, words)]
+    command = [sys.executable, "-c", HEARS, *map(str, words)]
     with output.open("wb") as file:
         process = subprocess.Popen(command, cwd=folder, env=found, stdout=file, stderr=subprocess.STDOUT)
     end = time.monotonic() + seconds

@@ -279,11 +279,16 @@ def run(config: Square, root: pathlib.Path):
     print("at work on", config.number, flush=True)
     time.sleep(60 * (config.number - 1))
 """
+HEARS = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what it starts with `&`
+runpy.run_module("bal", run_name="__main__")
+"""
 
 
 def test_ctrl_c_ends_with_130(tmp_path):
     (tmp_path / "slow.py").write_text(SLOW)
-    command = [sys.executable, "-um", "bal", "sweep", "slow:run", "--grid", "number=1,2", "--engine", "here"]
+    command = [sys.executable, "-uc", HEARS, "sweep", "slow:run", "--grid", "number=1,2", "--engine", "here"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, cwd=tmp_path, **pipes) as process:
