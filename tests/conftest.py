@@ -55,7 +55,7 @@ LONG_EXAMPLES = {  # half a second of compilation to three, of what other defaul
     *("selection.cover.k_means.k_means", "selection.cover.k_medoids.k_medoids", "selection.cover.kmeans_pp.kmeans_pp"),
     *("selection.cover.typiclust.typiclust", "selection.errors.with_standard_errors"),
     *("learned.ranking.adapt", "learned.ranking.bilevel_ranker", "learned.deep_sets.deep_sets"),
-    *("learned.environment.play", "stream.campaign.StreamCampaign"),
+    *("learned.environment.play", "loop.study.study", "stream.campaign.StreamCampaign"),
     *("testing.acquisitions.check_acquisition", "testing.learners.check_learner", "testing.queries.check_query"),
     *("testing.rules.check_rule",),
     *("selection.information.batchbald.batchbald", "selection.information.epig_batch.epig_batch"),

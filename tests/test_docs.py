@@ -64,6 +64,7 @@ SLOW = {
     "stopping",
     "few-samples",
     "streams",
+    "targets",
     "row-wise",
     "own-acquisition",
     "reliability",

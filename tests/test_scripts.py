@@ -518,6 +518,7 @@ def test_posteriors_of_a_regression(study, tmp_path):
     assert ((rows["metrics.coverage"] > 0.3) & (rows["metrics.coverage"] <= 1)).all()
 
 
+@pytest.mark.slow
 def test_annotators(study, tmp_path):
     result = study("annotators.py", STUDIES["annotators.py"])
     assert result.returncode == 0, result.stderr
@@ -531,7 +532,7 @@ def test_annotators(study, tmp_path):
 @pytest.mark.parametrize(
     ("part", "name"),
     [
-        ("unsupervised", "margin, typical start"),
+        pytest.param("unsupervised", "margin, typical start", marks=pytest.mark.slow),
         pytest.param("transfer", "margin, transfer", marks=pytest.mark.slow),
         pytest.param("semi-supervised", "margin, FixMatch", marks=pytest.mark.slow),
     ],
@@ -547,6 +548,7 @@ def test_combinations(part, name, study, tmp_path):
     assert len(rows["round"]) == 4 * 2 * 2  # two ways of asking, plain and combined, two seeds
 
 
+@pytest.mark.slow
 def test_multilabel(study, tmp_path):
     result = study("multilabel.py", STUDIES["multilabel.py"])
     assert result.returncode == 0, result.stderr

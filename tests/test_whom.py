@@ -123,6 +123,7 @@ def test_noisy_and_silent_annotators_inside_the_program_and_outside():
     assert (told[who == 0] != ABSTAINED).all()
 
 
+@pytest.mark.slow
 def test_many_seeds_take_silent_annotators_and_budgets():
     """No warning of rows that were not picked, and no label that does not fit."""
     runs = run_seeds(seed_keys(0, 2), QUESTIONS, SETUP)

@@ -23,7 +23,8 @@ def fitted(num_draws=400, **settings):
     return jax.jit(lambda key: learner.fit(key, learner.init(key, DATA), DATA))(KEY)
 
 
-@pytest.mark.parametrize("temperature", [1.0, pytest.param(0.25, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
 def test_a_linear_regression_has_its_posterior(temperature):
     """Mean and covariance of weights and offset, with weighted rows, within four standard errors; colder, the same mean
     and as much less covariance."""

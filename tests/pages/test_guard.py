@@ -1,6 +1,7 @@
 """Who gets in: asked as a server asks, by messages of ASGI, without a server, a browser or their libraries."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -42,7 +43,9 @@ def ask(kind="http", path="/", query="", body=b"", host="127.0.0.1:8000", guarde
         "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
     }
-    asyncio.run(Guard(page, TOKEN, guarded_host)(scope, receive, send))
+    answered = Guard(page, TOKEN, guarded_host)(scope, receive, send)
+    with ThreadPoolExecutor(1) as thread:  # this one may have a loop already, of a browser that is driven
+        thread.submit(asyncio.run, answered).result()
     answer = {name.decode(): value.decode() for name, value in sent[0].get("headers", [])}
     return sent[0].get("status", sent[0]["type"]), answer, sent[-1].get("body", b"").decode(), received
 
