@@ -1,4 +1,4 @@
-"""Three toys in the plane: entropy is trapped by noisy labels, BALD is not.
+"""Three toys in the plane: how many labels entropy and BALD spend on noise, and what it costs them.
 
     python -m paper_figures.gp_toys --scale cpu
 
