@@ -21,7 +21,6 @@ in a few. In area under the log likelihood it is not below random on yacht and b
 [-0.02, 0.12] nats, more than its standard error. Nothing else was tried: sizes and settings are those of the first run.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -45,21 +44,14 @@ from bal.selection import expected_log_likelihoods, frank_wolfe, frank_wolfe_ker
 from bal.selection.sparse.products import HeadRows
 from bal.typing import Data, Learner, Posterior, PyTree, Query, Setup, Stage, Task
 from paper_figures.claims import Claim, exceeds, not_below
-from paper_figures.common import Options, legend, on_record, picture, run_study, say
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, on_record, picture, run_study, say
 from paper_figures.figure import Figure, launch
 
 SOURCE = "Pinsler et al. 2019"
 TABLES = ("yacht", "bostonHousing", "energy")
 WIDTH, START, BATCH = 13, 20, 10
 CLUSTERS = np.array([100, 60, 40, 20, 15, 5])
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):

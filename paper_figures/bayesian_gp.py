@@ -19,7 +19,6 @@ out; ALM with one set of hyper-parameters is not run, so that B-ALM stands for b
 left out. The published size is not built.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -37,7 +36,8 @@ from bal.pool import make_pool
 from bal.query import by_score
 from bal.typing import Learner, Setup, Task
 from paper_figures.claims import Claim, Judged, exceeds, interval, not_below, told
-from paper_figures.common import Options, legend, picture, run_study
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, picture, run_study
 from paper_figures.figure import Figure, launch
 from paper_figures.formulas import SIMULATORS
 
@@ -51,14 +51,6 @@ QUERIES = {
     "BALD": by_score(hyperparameter_bald),
 }
 METRICS = {"rmse": "RMSE", "nll": "log likelihood"}
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):

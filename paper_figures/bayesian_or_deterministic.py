@@ -12,7 +12,6 @@ By one pass variation ratio is ``1 - max p``, since the votes of one draw tie to
 Not as published: see `mc_dropout_mnist`. `smoke` takes a minute, most of it to compile.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -25,7 +24,8 @@ from bal.evaluation.plots import band_title, draw_curve
 from bal.typing import Setup
 from paper_figures import dropout_study
 from paper_figures.claims import Claim, Judged, above, exceeds, interval, told
-from paper_figures.common import Options, legend, picture
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, picture
 from paper_figures.dropout_study import SIZES, Runs, Sizes, candidates_first, learner, run_setups, work
 from paper_figures.figure import Figure, launch
 from paper_figures.mc_dropout_mnist import LOGS
@@ -50,14 +50,6 @@ PAIRS = {
     "entropy": Pair("entropy", "one pass: entropy", ((0.918, 0.948, 0.975), (0.921, 0.952, 0.978))),
     "mean STD": Pair("mean-std", TIES, ((0.901, 0.923, 0.951), (0.877, 0.913, 0.949))),
 }
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 def rounding(log_probs: Float[Array, "N K C"]) -> Float[Array, "N"]:

@@ -20,7 +20,6 @@ and not a network, and no semi-supervised learning; the headline of 93.2 % on CI
 published size is not built.
 """
 
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -38,21 +37,14 @@ from bal.pool import make_pool
 from bal.query import inputs
 from bal.typing import Over, Posterior, PRNGKey, Query, Round, Setup, Stage, Task
 from paper_figures.claims import Claim, exceeds, told
-from paper_figures.common import Options, legend, picture, run_study
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, picture, run_study
 from paper_figures.figure import Figure, launch
 
 SOURCE = "Hacohen et al. 2022"
 BATCH, NUM_TEST = 10, 500
 FEW, MANY = 20, 200
 NUM_FEATURES = {"good": 20, "poor": 40}
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):

@@ -58,6 +58,14 @@ class Options:
     """Start over: what is on record is not read back."""
 
 
+@dataclass(frozen=True)
+class Repeated(Options):
+    """Options of the figure; sizes follow from the scale."""
+
+    seeds: int | None = None
+    """Paired repetitions, if not those of the scale."""
+
+
 def say(text: str) -> None:
     """A line that is not folded."""
     Console().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -23,7 +23,6 @@ The closed form errs by no more than the two bumps that it exchanges are apart. 
 which is sometimes taken for the integral, is itself wrong by 0.02 bits at a variance of 100.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -40,7 +39,8 @@ from bal.evaluation.plots import band_title, draw_curve
 from bal.pool import make_pool
 from bal.typing import Latent, Setup, Task
 from paper_figures.claims import Claim, Judged, exceeds, told
-from paper_figures.common import Options, legend, on_record, picture, run_study
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, on_record, picture, run_study
 from paper_figures.figure import Figure, launch
 from paper_figures.two_bells import learner
 
@@ -49,14 +49,6 @@ TOYS = ("noisy block", "far corner", "checkerboard")
 QUERIES = {"random": strategies.random(), "entropy": strategies.entropy(), "bald": strategies.bald()}
 HALF, BLOCK, CORNER, CELL = 2.0, (0.5, 1.0), 1.25, 4.0 / 3.0
 START = 2
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):

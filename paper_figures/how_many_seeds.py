@@ -24,7 +24,6 @@ and k-center each rank anywhere from first to fifth or sixth with 3 seeds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from math import comb
@@ -45,7 +44,8 @@ from bal.typing import Learner, Query, Setup
 from experiments.classification import Split, own_pools
 from experiments.options import start_rows
 from paper_figures.claims import Claim, Judged, all_hold, told
-from paper_figures.common import Options, legend, picture, run_study
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, picture, run_study
 from paper_figures.figure import Figure, launch
 
 SOURCE = "Werner et al. 2024, CDALBench"
@@ -64,14 +64,6 @@ QUERIES: dict[str, Query] = {
     "badge": strategies.badge(),
     "k-center": strategies.k_center(),
 }
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):

@@ -20,7 +20,6 @@ Without the tables in ``BAL_DATA`` the functions alone are learned, and nothing 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -42,7 +41,8 @@ from bal.query import layer_gradients
 from bal.selection import SparseRows, bait, regression_fisher, sum_fisher, sum_rows, transformed
 from bal.typing import Candidates, Posterior, PRNGKey, PyTree, Query, RowFunction, Setup, Stage, Task
 from paper_figures.claims import Claim, exceeds, interval, not_below
-from paper_figures.common import Options, legend, picture, run_study, say
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, picture, run_study, say
 from paper_figures.figure import Figure, launch
 from paper_figures.formulas import REGRESSIONS
 
@@ -60,14 +60,6 @@ PUBLISHED = {  # mean log RMSE by rule: last layer, gradient sketched to 512; ra
 }
 LAST, FULL = "last layer", "gradient"
 LOOKS = dict(zip(PUBLISHED, ("variance", "max-det", "bait", "k-center", "kmeans-pp", "acs-fw", "lcmd"), strict=True))
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):

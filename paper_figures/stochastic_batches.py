@@ -20,7 +20,6 @@ theirs are of another implementation, so that a ratio below the published one is
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -39,7 +38,8 @@ from bal.typing import Learner, Posterior, Round, Stage
 from paper_figures import repeated_mnist
 from paper_figures.batch_sizes import LENET, MLP, Run, Setting, by_size, draw_by_size, gap, level, shared, title
 from paper_figures.claims import Claim, Judged, exceeds, not_below, told, within
-from paper_figures.common import Options, legend, on_record, picture
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, on_record, picture
 from paper_figures.figure import Figure, launch
 from paper_figures.repeated_mnist import count_repeats, learner, load, of_seed, original, queries
 
@@ -47,14 +47,6 @@ SOURCE = "Kirsch et al. 2023"
 FROM_MEMORY = f"{SOURCE}, quoted from memory, not checked"
 PUBLISHED = {10: 566.0, 100: 5_364.0, 500: 29_984.0}  # seconds of BatchBALD; those of PowerBALD are 0.2 in all three
 NUM_CLASSES = 10
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Timing(NamedTuple):

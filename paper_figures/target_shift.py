@@ -26,7 +26,6 @@ other two settings EPIG is not told from BALD with 20 seeds; both beat random.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -42,20 +41,13 @@ from bal.pool import make_pool
 from bal.query import Query
 from bal.typing import Setup, Task
 from paper_figures.claims import Claim, Judged, above, interval, told
-from paper_figures.common import Options, legend, picture, run_study
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, picture, run_study
 from paper_figures.figure import Figure, launch
 
 SOURCE = "Bickford Smith et al. 2023"
 ALL = tuple(range(10))
 TARGET_SEED = 0
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Setting(NamedTuple):

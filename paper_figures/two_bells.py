@@ -16,7 +16,6 @@ Found at `cpu`: all statements of the paper hold. Of the prototype's accuracies 
 reproduced: ours are 0.04 to 0.06 lower, further below random.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -34,7 +33,8 @@ from bal.pool import make_pool
 from bal.query import Query, sampled_targets
 from bal.typing import Learner, Setup, Task
 from paper_figures.claims import Claim, Interval, Judged, exceeds, interval, not_below, told, touches
-from paper_figures.common import Options, legend, picture, run_study
+from paper_figures.common import Repeated as Config
+from paper_figures.common import legend, picture, run_study
 from paper_figures.figure import Figure, launch
 
 SOURCE = "Bickford Smith et al. 2023"
@@ -48,14 +48,6 @@ PROTOTYPE_ACCURACY = {
     ("epig", 1_000): (0.934, 0.942, 0.950),
 }
 PROTOTYPE_DISTANCE = {("random", 10_000): 1.1, ("bald", 100): 1.7, ("bald", 1_000): 3.4, ("bald", 10_000): 5.5}
-
-
-@dataclass(frozen=True)
-class Config(Options):
-    """Options of the figure; sizes follow from the scale."""
-
-    seeds: int | None = None
-    """Paired repetitions, if not those of the scale."""
 
 
 class Sizes(NamedTuple):
