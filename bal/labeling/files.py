@@ -88,6 +88,9 @@ def _of_folder(folder: Path) -> Found:
 
 def _of_table(file: Path, text_column: str | None, columns: Sequence[str], id_column: str | None) -> Found:
     held, _ = columns_of(file)
+    count = len(next(iter(held.values()), ()))
+    if count < 2:
+        raise ValueError(f"expected at least 2 rows to label, got {count} in {file.name}; add rows")
     named = [name for name in (text_column, id_column, *columns) if name is not None]
     unknown = next((name for name in named if name not in held), None)
     if unknown is not None:

@@ -261,6 +261,9 @@ def test_straight_from_a_table(tmp_path):
     for other, match in ((tmp_path / "no.csv", "no file"), (tmp_path / "a.pdf", "a .csv file, a folder of pictures")):
         with pytest.raises(ValueError, match=match):
             from_files(other, classes=["a", "b"])
+    file.write_text("size,kind\n1,x\n")
+    with pytest.raises(ValueError, match="expected at least 2 rows to label, got 1 in"):
+        from_files(file, classes=["a", "b"])
 
 
 def test_straight_from_a_folder(tmp_path):
