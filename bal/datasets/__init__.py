@@ -10,6 +10,7 @@ from bal.datasets.corruptions import CORRUPTIONS, corrupted
 from bal.datasets.dataset import Dataset, Scaling, split, standardize
 from bal.datasets.images import fashion_mnist, mnist
 from bal.datasets.regression import uci_regression
+from bal.datasets.sms import sms_spam
 from bal.datasets.sources import CorruptDataError, MissingDataError
 from bal.datasets.start import start_set
 from bal.datasets.table import Table, encode, read_table, split_table
@@ -37,6 +38,7 @@ __all__ = [
     "read_pictures",
     "read_table",
     "repeated",
+    "sms_spam",
     "split",
     "split_table",
     "standardize",

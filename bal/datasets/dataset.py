@@ -10,7 +10,7 @@ from jaxtyping import Float, Shaped
 class Dataset(NamedTuple):
     """N labeled rows and, where there is one, a test set of M rows.
 
-    x, x_test: float32 ``[N, ...]`` and ``[M, ...]``.
+    x, x_test: float32 ``[N, ...]`` and ``[M, ...]``; of sets of texts an array of strings ``[N]``, to be encoded.
     y, y_test: int32 classes ``0 .. num_classes - 1``, or float32 targets.
     name: what the set is called in the literature.
     num_classes: None for regression.

@@ -1,7 +1,9 @@
 """Where arrays come from: a file given by path or found through ``BAL_DATA``, or OpenML when asked."""
 
+import gzip
 import hashlib
 import io
+import json
 import os
 import zipfile
 import zlib
@@ -26,15 +28,39 @@ def file_arrays(file: str, sha256: str, keys: Iterable[str], path: str | Path | 
     """Arrays of an npz file and its source in words; None if no path is given and ``BAL_DATA`` lacks the
     file.
 
+    Pickled arrays are refused. Raises as `file_bytes`.
+    """
+    found = file_bytes(file, sha256, path)
+    return found and (_open(found[0], keys, file if path is None else str(path)), found[1])
+
+
+def file_json(file: str, sha256: str, path: str | Path | None) -> tuple[Any, str] | None:
+    """What a json.gz file holds and its source in words; None if no path is given and ``BAL_DATA`` lacks the file.
+
+    Raises as `file_bytes`.
+    """
+    found = file_bytes(file, sha256, path)
+    if found is None:
+        return None
+    try:
+        return json.loads(gzip.decompress(found[0])), found[1]
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        name = file if path is None else str(path)
+        raise CorruptDataError(f"{name} is not a readable json.gz file ({error}); fetch it again") from error
+
+
+def file_bytes(file: str, sha256: str, path: str | Path | None) -> tuple[bytes, str] | None:
+    """Bytes of a file and its source in words; None if no path is given and ``BAL_DATA`` lacks the file.
+
     A file in ``BAL_DATA`` must have the published SHA-256. A file given by `path` may be anyone's copy: its
-    contents are checked by the loader, not its bytes. Pickled arrays are refused.
+    contents are checked by the loader, not its bytes.
     Raises MissingDataError (path does not exist) and CorruptDataError.
     """
     if path is not None:
         if not Path(path).is_file():
             raise MissingDataError(f"no file at path {str(path)!r}; give the path of a copy of {file}, or leave it out")
         raw = Path(path).read_bytes()
-        return _open(raw, keys, str(path)), f"file {Path(path).name}, sha256 {_sha256(raw)}"
+        return raw, f"file {Path(path).name}, sha256 {_sha256(raw)}"
     folder = os.environ.get("BAL_DATA")
     if not folder or not (Path(folder) / file).is_file():
         return None
@@ -44,7 +70,7 @@ def file_arrays(file: str, sha256: str, keys: Iterable[str], path: str | Path | 
             f"{Path(folder) / file} has SHA-256 {digest}, expected {sha256}; fetch the file again, "
             "or pass path=... to read another copy on purpose"
         )
-    return _open(raw, keys, file), f"file {file}, sha256 {digest}"
+    return raw, f"file {file}, sha256 {digest}"
 
 
 def openml_arrays(name: str, call: str) -> tuple[Arrays, str]:

@@ -1,3 +1,5 @@
+import gzip
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from bal.datasets import (
     fashion_mnist,
     images,
     mnist,
+    sms_spam,
+    split,
     uci_classification,
     uci_regression,
 )
@@ -114,15 +118,43 @@ def test_regression_splits_are_the_published_recipe(monkeypatch):
     np.testing.assert_array_equal(data.x_test, x[orders[19][277:]])
 
 
+@needs("sms_spam.json.gz")
+def test_sms_spam():
+    data = sms_spam()
+    assert (data.x.shape, data.x.dtype.kind, data.y.dtype) == ((5574,), "U", np.int32)
+    assert data.x[0].startswith("Go until jurong point, crazy..")
+    assert len(set(data.x.tolist())) == 5574 - 403
+    assert "FREE" in data.x[data.y == 1][0].upper()
+    parts = split(data, 0, 500)
+    assert sorted([*parts.x, *parts.x_test]) == sorted(data.x)
+    assert parts.fingerprint != split(data, 1, 500).fingerprint
+
+
 @pytest.mark.parametrize(
-    "load", [mnist, fashion_mnist, lambda: uci_classification("DNA"), lambda: uci_regression("wine")]
+    ("rows", "message"),
+    [
+        ([["ham", "hello"]], r"label counts \{0: 4827, 1: 747\}, got \{0: 1\}"),
+        ([["eggs", "hello"]], r"rows of \[ham or spam, text\]"),
+        ({"ham": "hello"}, r"rows of \[ham or spam, text\]"),
+        (None, "not a readable json.gz"),
+    ],
+)
+def test_other_messages_are_refused(tmp_path, rows, message):
+    raw = gzip.compress(json.dumps(rows).encode())
+    (tmp_path / "some.json.gz").write_bytes(raw if rows is not None else raw[:-9])
+    with pytest.raises(CorruptDataError, match=message):
+        sms_spam(tmp_path / "some.json.gz")
+
+
+@pytest.mark.parametrize(
+    "load", [mnist, fashion_mnist, lambda: uci_classification("DNA"), lambda: uci_regression("wine"), sms_spam]
 )
 @pytest.mark.parametrize("folder", [None, "", "empty"])
 def test_a_missing_set_says_what_to_do(monkeypatch, tmp_path, load, folder):
     monkeypatch.delenv("BAL_DATA", raising=False)
     if folder is not None:
         monkeypatch.setenv("BAL_DATA", str(tmp_path) if folder else "")
-    with pytest.raises(MissingDataError, match=r"npz was not found .*BAL_DATA .*path=") as caught:
+    with pytest.raises(MissingDataError, match=r"(npz|json.gz) was not found .*BAL_DATA .*path=") as caught:
         load()
     assert isinstance(caught.value, FileNotFoundError)
     assert (str(tmp_path) in str(caught.value)) == bool(folder)
