@@ -8,11 +8,16 @@ numerics      every numerical trick, written once
 pool          the candidates: read, mapped over (dense, chunked, streamed, host), logged once they are labeled
 acquisition   predictions -> scores, one number per row
 kernels       what batch rules compare rows with, and transforms of rows
+backbones     pretrained encoders of text and images, a small language model; the layers that adapters come into
 learners      posteriors over functions: deep ensembles, Monte-Carlo dropout, Gaussian processes (`learners.gp`)
 selection     scores or rows -> a batch of picks
 query         the funnel of stages, and everything that plugs into a stage
 strategies    recipes: every method as a query, ready for a `Setup`
 loop          whole experiments: `run`, `run_seeds`, `run_eager`, `study`, `Campaign`; `task` reads one's own table
+features      what a frozen encoder makes of every row: computed once, kept in a folder, read as a pool
+adapters      few parameters beside frozen ones, and ensembles of them as learners
+proxies       a cheap model chooses for an expensive one
+tagging       a label for every token of a sentence, budgets in tokens
 pairs         preferences: learners, queries over all pairs of items, `run_pairs`, `PairCampaign`
 bilevel       batches on which a small model learns most about the pool; features and starts without labels
 simulators    solvers as oracles: labels computed inside the compiled experiment
@@ -51,11 +56,14 @@ _WHERE = {
 _PARTS = (
     *(
         "acquisition",
+        "adapters",
+        "backbones",
         "bilevel",
         "bridges",
         "cli",
         "datasets",
         "evaluation",
+        "features",
         "kernels",
         "labeling",
         "learned",
@@ -70,7 +78,8 @@ _PARTS = (
         "pool",
         "progress",
     ),
-    *("query", "records", "selection", "simulators", "strategies", "stream", "sweep", "testing", "typing", "watching"),
+    *("proxies", "query", "records", "selection", "simulators", "strategies", "stream", "sweep", "tagging", "testing"),
+    *("typing", "watching"),
 )
 
 

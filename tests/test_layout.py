@@ -18,10 +18,14 @@ LAYERS = [
     {"typing"},
     {"numerics"},
     {"acquisition", "kernels", "learners", "pool"},
+    {"backbones"},
     {"selection"},
     {"query"},
     {"loop", "strategies"},
-    {"bilevel", "bridges", "learned", "pairs", "simulators", "stream", "testing"},
+    {
+        *("adapters", "bilevel", "bridges", "features", "learned", "pairs", "proxies", "simulators", "stream"),
+        *("tagging", "testing"),
+    },
     {"sweep"},
     {"pages"},
     {"labeling", "watching"},
@@ -33,17 +37,22 @@ LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 GROUND = {"datasets", "evaluation", "records"}  # import nothing of bal
 BELOW = {"markup", "progress"}  # import nothing of bal, and anybody may import them
 ABOVE = {
+    "adapters",
+    "backbones",
     "bilevel",
     "bridges",
+    "features",
     "labeling",
     "learned",
     "loop",
     "notebook",
     "pages",
     "pairs",
+    "proxies",
     "simulators",
     "stream",
     "sweep",
+    "tagging",
     "testing",
     "watching",
     "cli",
@@ -97,10 +106,19 @@ def test_what_sees_no_model(name):
 
 @pytest.mark.parametrize("library", ["blackjax", "flax", "numpyro", "gpjax", "sklearn"])
 def test_heavy_libraries_stay_in_their_places(library):
-    allowed = {"sklearn": {"datasets", "selection", "learners"}}.get(library, {"learners"})
+    networks = {"learners", "backbones", "adapters", "tagging", "proxies"}
+    places = {"sklearn": {"datasets", "selection", "learners"}, "flax": networks}
+    allowed = places.get(library, {"learners"})
     for path in modules():
         if any(name.split(".")[0] == library for name in imports(path)):
             assert part(path) in allowed, f"{path} imports {library}"
+
+
+def test_libraries_of_extras_are_imported_where_they_are_needed():
+    """By name, inside of functions, so that a missing one is told of in a sentence."""
+    for path in modules():
+        found = {name.split(".")[0] for name in imports(path)}
+        assert not found & {"gguf", "huggingface_hub", "safetensors", "tokenizers"}, path
 
 
 @pytest.mark.parametrize(
