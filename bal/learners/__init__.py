@@ -1,11 +1,11 @@
 """Learners: posteriors over functions, each a `bal.typing.Learner` of pure functions."""
 
-from bal.learners.adapters import from_functions, from_sklearn
 from bal.learners.annotators import Answers, Consensus, dawid_skene, majority_vote
 from bal.learners.augmentation import hide, in_turn, jitter, shift
 from bal.learners.ensemble import ensemble, tapped_members
 from bal.learners.epinet import epinet
 from bal.learners.fixmatch import fixmatch
+from bal.learners.foreign import from_functions, from_sklearn
 from bal.learners.heads import bayesian_linear, bayesian_softmax, neural_linear, normal_inverse_gamma
 from bal.learners.laplace import laplace
 from bal.learners.likelihood import Likelihood, categorical, gaussian, mixture_density, multi_label
