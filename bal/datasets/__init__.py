@@ -14,6 +14,7 @@ from bal.datasets.sms import sms_spam
 from bal.datasets.sources import CorruptDataError, MissingDataError
 from bal.datasets.start import start_set
 from bal.datasets.table import Table, encode, read_table, split_table
+from bal.datasets.tagged import TaggedDataset, TaggedSentences, ud_ewt, wnut17
 from bal.datasets.two_bells import two_bells
 from bal.datasets.unlabeled import Pictures, picture_features, read_pictures, text_features
 from bal.datasets.variants import noisy_inputs, noisy_labels, repeated
@@ -26,6 +27,8 @@ __all__ = [
     "Pictures",
     "Scaling",
     "Table",
+    "TaggedDataset",
+    "TaggedSentences",
     "corrupted",
     "diabetes",
     "digits",
@@ -47,4 +50,6 @@ __all__ = [
     "two_bells",
     "uci_classification",
     "uci_regression",
+    "ud_ewt",
+    "wnut17",
 ]
