@@ -70,6 +70,25 @@ def progress(console: Any = None, bars: bool = True) -> Iterator[Progress]:
             _UP.remove(out)
 
 
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(5.0), duration(180.0), duration(7300.0)
+    ('5 s', '3 min', '2 h 2 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def time_left(seconds: float, here: int, missing: int) -> str:
+    """How long it will take, from how long `here` pieces took together so far."""
+    if not missing:
+        return "nothing left"
+    return f"about {duration(seconds / here * missing)} left" if here else "time left not known"
+
+
 @contextmanager
 def _lines(out: Any) -> Iterator[Callable[..., None]]:
     begun = time.monotonic()

@@ -13,11 +13,12 @@ from rich.table import Table
 
 from bal.cli import parsing
 from bal.cli.commands import Status
+from bal.progress import duration
 from bal.records import CorruptRecordError
 from bal.sweep import store
 from bal.sweep.cells import as_values, of_values
 from bal.sweep.functions import config_of, function_of, name_of
-from bal.sweep.showing import again, duration
+from bal.sweep.showing import again
 from bal.sweep.store import Cell, Outcome
 from bal.sweep.sweep import in_words, sweep
 

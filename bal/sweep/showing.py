@@ -7,27 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bal.progress import progress
+from bal.progress import progress, time_left
 from bal.sweep.store import Outcome
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> duration(5.0), duration(180.0), duration(7300.0)
-    ('5 s', '3 min', '2 h 2 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def time_left(seconds: float, here: int, missing: int) -> str:
-    """How long it will take, from how long `here` cells took together so far."""
-    if not missing:
-        return "nothing left"
-    return f"about {duration(seconds / here * missing)} left" if here else "time left not known"
 
 
 def again(function: str, root: str | Path) -> str:

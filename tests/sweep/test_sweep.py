@@ -17,11 +17,11 @@ import trivial_cells
 from rich.console import Console
 from trivial_cells import Cell, run
 
+from bal.progress import time_left
 from bal.records import CorruptRecordError
 from bal.sweep import Outcome, grid, store, sweep
 from bal.sweep.cells import as_values
 from bal.sweep.functions import function_of, name_of
-from bal.sweep.showing import time_left
 
 QUIET = Console(quiet=True)
 FOLDERS = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])

@@ -4,9 +4,9 @@ import time
 from typing import Any, NamedTuple
 
 from bal.pages import rewrite, write
+from bal.progress import duration
 from bal.records.errors import CorruptRecordError
 from bal.sweep import store
-from bal.sweep.showing import duration
 from bal.sweep.studies import Group
 from bal.watching.cells import SeenCell
 from bal.watching.folder import STATES, Folder
