@@ -63,12 +63,11 @@ class Bert(linen.Module):
       shared: True = one mask of units for all tokens of all rows, a draw of a posterior: row n of the output depends
         on row n of the input alone. False = every entry has its own, and so have the weights of attention: training.
 
-    Example:
-      >>> encoder = Bert(BertConfig(50, width=16, num_layers=2, num_heads=2, feed=32, positions=12))
-      >>> tokens, mask = jnp.ones((3, 5), jnp.int32), jnp.ones((3, 5), bool)
-      >>> variables = jax.eval_shape(encoder.init, jax.random.key(0), tokens, mask)
-      >>> jax.eval_shape(encoder.apply, variables, tokens, mask).shape
-      (3, 5, 16)
+    >>> encoder = Bert(BertConfig(50, width=16, num_layers=2, num_heads=2, feed=32, positions=12))
+    >>> tokens, mask = jnp.ones((3, 5), jnp.int32), jnp.ones((3, 5), bool)
+    >>> variables = jax.eval_shape(encoder.init, jax.random.key(0), tokens, mask)
+    >>> jax.eval_shape(encoder.apply, variables, tokens, mask).shape
+    (3, 5, 16)
 
     Devlin, Chang, Lee and Toutanova 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language
     Understanding"; Sanh, Debut, Chaumond and Wolf 2019, "DistilBERT"; Liu et al. 2019, "RoBERTa".

@@ -22,12 +22,11 @@ class Linear(linen.Module):
       use_bias: whether b is there.
       dtype: type of the product, as ``jnp.bfloat16``; parameters stay float32.
 
-    Example:
-      >>> layer, x = Linear(3), jnp.ones((2, 4))
-      >>> variables = layer.init(jax.random.key(0), x)
-      >>> twice = layer.apply(variables | {"ia3": {"scale": jnp.full(3, 2.0)}}, x)
-      >>> bool((twice == 2 * layer.apply(variables, x)).all())
-      True
+    >>> layer, x = Linear(3), jnp.ones((2, 4))
+    >>> variables = layer.init(jax.random.key(0), x)
+    >>> twice = layer.apply(variables | {"ia3": {"scale": jnp.full(3, 2.0)}}, x)
+    >>> bool((twice == 2 * layer.apply(variables, x)).all())
+    True
 
     Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models"; Liu et al. 2022, "Few-Shot Parameter-Efficient
     Fine-Tuning is Better and Cheaper than In-Context Learning".
@@ -58,9 +57,8 @@ class Scale(linen.Module):
 
     Use it when something that no `Linear` returns is to be rescaled: units of a feed-forward layer, ``l * act(W x)``.
 
-    Example:
-      >>> Scale().apply({"ia3": {"scale": jnp.array([1.0, 0.0])}}, jnp.ones(2)).tolist()
-      [1.0, 0.0]
+    >>> Scale().apply({"ia3": {"scale": jnp.array([1.0, 0.0])}}, jnp.ones(2)).tolist()
+    [1.0, 0.0]
     """
 
     @linen.compact

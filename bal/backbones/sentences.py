@@ -34,10 +34,9 @@ def sentence_features(
       TypeError: one string, or what is no string.
       ValueError: a sentence with more tokens than the model has positions for.
 
-    Example:
-      >>> from bal.backbones import tiny_text_encoder
-      >>> sentence_features(tiny_text_encoder(jax.random.key(0)), ["a word", "and another one"]).shape
-      (2, 16)
+    >>> from bal.backbones import tiny_text_encoder
+    >>> sentence_features(tiny_text_encoder(jax.random.key(0)), ["a word", "and another one"]).shape
+    (2, 16)
 
     Reimers and Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks".
     """
@@ -76,13 +75,12 @@ def token_states(
     Raises:
       ValueError: numbers of tokens with a `start`, or a layer that is not there.
 
-    Example:
-      >>> from bal.backbones import tiny_text_encoder, tokenize
-      >>> encoder = tiny_text_encoder(jax.random.key(0))
-      >>> tokens, mask = tokenize(encoder, ["a word", "and another one"])
-      >>> below = token_states(encoder, tokens, mask, 0, 1)
-      >>> bool((token_states(encoder, below, mask, 1) == token_states(encoder, tokens, mask)).all())
-      True
+    >>> from bal.backbones import tiny_text_encoder, tokenize
+    >>> encoder = tiny_text_encoder(jax.random.key(0))
+    >>> tokens, mask = tokenize(encoder, ["a word", "and another one"])
+    >>> below = token_states(encoder, tokens, mask, 0, 1)
+    >>> bool((token_states(encoder, below, mask, 1) == token_states(encoder, tokens, mask)).all())
+    True
     """
     num_layers = encoder.module.config.num_layers  # type: ignore[attr-defined]
     stop = num_layers if stop is None else stop

@@ -58,9 +58,8 @@ def tiny_text_encoder(key: PRNGKey) -> TextEncoder:
 
     Use it when a program for `minilm` is to be tried in no time; its features mean nothing.
 
-    Example:
-      >>> tiny_text_encoder(jax.random.key(0)).source.name
-      'tiny BERT with random weights'
+    >>> tiny_text_encoder(jax.random.key(0)).source.name
+    'tiny BERT with random weights'
     """
     module = Bert(TINY_BERT)
     tokens = jnp.zeros((1, 1), jnp.int32)

@@ -110,11 +110,10 @@ def tokenize(
       TypeError: one string, or what is no string.
       ValueError: a sentence longer than the model or than `length`.
 
-    Example:
-      >>> import jax
-      >>> from bal.backbones import tiny_text_encoder
-      >>> tokenize(tiny_text_encoder(jax.random.key(0)), ["one two", "three"]).tokens.shape
-      (2, 4)
+    >>> import jax
+    >>> from bal.backbones import tiny_text_encoder
+    >>> tokenize(tiny_text_encoder(jax.random.key(0)), ["one two", "three"]).tokens.shape
+    (2, 4)
     """
     rows = token_rows(encoder, sentences, truncate)
     most = max(map(len, rows), default=0)
