@@ -105,7 +105,7 @@ def read_variables(path: Path, config: BertConfig) -> PyTree:
     if "embeddings.word_embeddings.weight" not in tensors:
         raise ValueError(
             f"expected a checkpoint of BERT, DistilBERT or RoBERTa, but {path} holds tensors such as "
-            f"{sorted(tensors.places.values())[:1]}; take one of these architectures"
+            f"{min(tensors.places.values(), default='')!r}; take one of these architectures"
         )
     c, tables = config, "embeddings.{}_embeddings.weight"
     params: dict[str, Any] = {

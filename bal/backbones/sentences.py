@@ -10,10 +10,11 @@ from jaxtyping import Array, Bool, Float, Shaped
 from bal.backbones.bert import Bert, embedded, layered
 from bal.backbones.nouns import TextEncoder
 from bal.backbones.tokens import Tokens, padded, token_rows
+from bal.typing import Values
 
 
 def sentence_features(
-    encoder: TextEncoder, sentences: Sequence[str], batch_tokens: int = 2048, truncate: int | None = None
+    encoder: TextEncoder, sentences: Values, batch_tokens: int = 2048, truncate: int | None = None
 ) -> Float[np.ndarray, "N D"]:
     """The mean of the states of every sentence's tokens.
 

@@ -80,7 +80,7 @@ def random_variables(key: PRNGKey, shapes: PyTree) -> PyTree:
     def leaf(path: Any, shape: Any) -> jax.Array:
         name = path[-1].key
         if name in ("scale", "bias"):
-            return jnp.full(shape.shape, float(name == "scale"))
+            return jnp.full(shape.shape, float(name == "scale"), jnp.float32)
         fan = math.prod(shape.shape[:-1]) if name == "kernel" else 1
         return jnp.asarray(draw.normal(0, fan**-0.5, shape.shape), jnp.float32)
 

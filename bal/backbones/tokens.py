@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 
 from bal.backbones.libraries import library
 from bal.backbones.nouns import TextEncoder
+from bal.typing import Values
 
 
 class Tokens(NamedTuple):
@@ -47,7 +48,7 @@ def open_tokenizer(path: str | Path, vocabulary: int) -> Any:
     return tokenizer
 
 
-def token_rows(encoder: TextEncoder, sentences: Sequence[str], truncate: int | None = None) -> list[list[int]]:
+def token_rows(encoder: TextEncoder, sentences: Values, truncate: int | None = None) -> list[list[int]]:
     """The token numbers of every sentence, those at its beginning and end included.
 
     Args:
@@ -61,8 +62,8 @@ def token_rows(encoder: TextEncoder, sentences: Sequence[str], truncate: int | N
       ValueError: a sentence with more tokens than the model has positions for.
     """
     if isinstance(sentences, str) or not all(isinstance(one, str) for one in sentences):
-        got = "one string" if isinstance(sentences, str) else next(one for one in sentences if not isinstance(one, str))
-        raise TypeError(f"expected a list of sentences, each a string, got {got!r}; put strings into a list")
+        odd = sentences if isinstance(sentences, str) else next(one for one in sentences if not isinstance(one, str))
+        raise TypeError(f"expected a list of sentences, each a string, got {odd!r}; put strings into a list")
     longest = encoder.module.config.longest  # type: ignore[attr-defined]
     if truncate is not None and not 2 <= truncate <= longest:
         raise ValueError(f"expected truncate from 2 to {longest}, the most tokens of this model, got {truncate}")
@@ -93,9 +94,7 @@ def padded(rows: Sequence[Sequence[int]], length: int | None = None, num_rows: i
     return Tokens(tokens, mask)
 
 
-def tokenize(
-    encoder: TextEncoder, sentences: Sequence[str], length: int | None = None, truncate: int | None = None
-) -> Tokens:
+def tokenize(encoder: TextEncoder, sentences: Values, length: int | None = None, truncate: int | None = None) -> Tokens:
     """Sentences as `Tokens`.
 
     Use it when sentences are the rows of a pool, whose shapes never change; `sentence_features` needs it not.
