@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bal.backbones.finding import library
+from bal.backbones.libraries import library
 
 SPLITS_DIGITS = {"gpt-2": False, "smollm": True}
 CONTROL = 3
@@ -25,19 +25,21 @@ def byte_pairs(
       split_digits: True = each digit is a word, as SmolLM has it.
 
     Raises:
-      ImportError: the library is not installed.
+      ImportError: tokenizers is not installed.
+      ValueError: a merge that makes no token.
 
     Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units"; Radford et al. 2019.
     """
-    library("tokenizers", "lm")
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-
-    made = Tokenizer(models.BPE(vocab={token: number for number, token in enumerate(tokens)}, merges=list(merges)))
-    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    made.pre_tokenizer = pre_tokenizers.Sequence([digits, words] if split_digits else [words])
-    made.decoder = decoders.ByteLevel()
-    made.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    made_of = library("tokenizers")
+    numbers = {token: number for number, token in enumerate(tokens)}
+    try:
+        made, cut = made_of.Tokenizer(made_of.models.BPE(vocab=numbers, merges=list(merges))), made_of.pre_tokenizers
+    except Exception as error:  # the library raises nothing more special
+        raise ValueError(f"expected merges that make tokens of the list ({error}); fetch the model again") from None
+    words, digits = cut.ByteLevel(add_prefix_space=False, use_regex=True), cut.Digits(individual_digits=True)
+    made.pre_tokenizer = cut.Sequence([digits, words] if split_digits else [words])
+    made.decoder = made_of.decoders.ByteLevel()
+    made.add_special_tokens([made_of.AddedToken(token, special=True, normalized=False) for token in special])
     return made
 
 
@@ -51,8 +53,8 @@ def tokenizer_of(said: Mapping[str, Any], vocabulary: int, path: str | Path) -> 
     if kind != "gpt2" or words not in SPLITS_DIGITS:
         known = ", ".join(SPLITS_DIGITS)
         raise ValueError(
-            f"{path} has a tokenizer of kind {kind!r} that cuts words as {words!r}, expected 'gpt2' and one of {known}; "
-            "use a model of those"
+            f"{path} has a tokenizer of kind {kind!r} that cuts words as {words!r}, expected 'gpt2' and "
+            f"one of {known}; use a model of those"
         )
     tokens, types = said["tokenizer.ggml.tokens"], said.get("tokenizer.ggml.token_type", ())
     if len(tokens) != vocabulary:

@@ -19,7 +19,7 @@ END = "<|im_end|>"
 
 
 def chat(*turns: str, system: str = SYSTEM) -> str:
-    """A prompt in the form that instruction models of this kind were taught: questions and answers in turn, then "assistant".
+    """A prompt in the form that instruction models of this kind were taught: questions and answers in turn.
 
     >>> print(chat("How are you?", system="Be brief"))
     <|im_start|>system
@@ -93,7 +93,9 @@ def generate(
         )
         lengths = np.array([len(row) for row in part], np.int32)
         found += np.asarray(
-            continued(lm.module, lm.variables, keys, tokens, lengths, temperature, ends[0], num_tokens, temperature == 0)
+            continued(
+                lm.module, lm.variables, keys, tokens, lengths, temperature, ends[0], num_tokens, temperature == 0
+            )
         ).tolist()[: len(rows) - begin]
     return [lm.tokenizer.decode(row[: row.index(ends[0])] if ends[0] in row else row) for row in found]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bal.backbones.finding import library
+from bal.backbones.libraries import library
 from bal.backbones.llama import LlamaConfig
 from bal.typing import PyTree
 
@@ -19,7 +19,7 @@ LINEAR = {
     "attn_q": ("attention", "query"),
     "attn_k": ("attention", "key"),
     "attn_v": ("attention", "value"),
-    "attn_output": ("attention", "output"),
+    "attn_output": ("attention", "out"),
     "ffn_gate": ("gate",),
     "ffn_up": ("up",),
     "ffn_down": ("down",),
@@ -33,7 +33,7 @@ def open_gguf(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
       ValueError: it cannot be read as GGUF.
     """
-    reader = library("gguf", "lm")
+    reader = library("gguf")
     try:
         read = reader.GGUFReader(path)
         said = {name: _contents(field) for name, field in read.fields.items()}
@@ -141,10 +141,11 @@ def halves(kernel: Float[np.ndarray, "H D"], size: int) -> Float[np.ndarray, "H 
 def _unpacked(tensor: Any, shape: tuple[int, ...], path: str | Path) -> Float[np.ndarray, "..."]:
     """A tensor in float32, of the shape that the sizes ask for."""
     try:
-        values = library("gguf", "lm").dequantize(tensor.data, tensor.tensor_type)
+        values = library("gguf").dequantize(tensor.data, tensor.tensor_type)
     except NotImplementedError as error:
         raise ValueError(
-            f"{path} packs {tensor.name} as {tensor.tensor_type.name}, which cannot be unpacked; use a file of Q8_0 or F16"
+            f"{path} packs {tensor.name} as {tensor.tensor_type.name}, which cannot be unpacked; use a file of "
+            "Q8_0 or F16"
         ) from error
     if values.shape != shape:
         raise ValueError(f"{path} has {tensor.name} of shape {values.shape}, expected {shape}; it is another model")

@@ -1,4 +1,4 @@
-"""A language model of the llama type: rotary positions, shared key heads, gated units, norms by the root mean square."""
+"""A language model of the llama type: rotary positions, shared key heads, gated units, norms without a mean."""
 
 from typing import Any, NamedTuple
 
@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Bool, Float, Int
 
+from bal.backbones.bert import dropped
 from bal.backbones.linear import Linear, Scale
 from bal.typing import PyTree
 
@@ -30,16 +31,15 @@ class LlamaConfig(NamedTuple):
 
 
 class Norm(linen.Module):
-    """``x / sqrt(mean(x²) + ε) * g``, in float32."""
+    """``x / sqrt(mean(x²) + ε) * g``."""
 
     epsilon: float
 
     @linen.compact
     def __call__(self, x: Float[Array, "*n D"]) -> Float[Array, "*n D"]:
         """Of the size of the gain."""
-        gain, wide = self.param("scale", linen.initializers.ones_init(), (x.shape[-1],)), x.astype(jnp.float32)
-        wide = wide * jax.lax.rsqrt((wide**2).mean(-1, keepdims=True) + self.epsilon)
-        return (wide * jnp.broadcast_to(gain, wide.shape)).astype(x.dtype)
+        gain = self.param("scale", linen.initializers.ones_init(), (x.shape[-1],))
+        return x * jax.lax.rsqrt((x**2).mean(-1, keepdims=True) + self.epsilon) * jnp.broadcast_to(gain, x.shape)
 
 
 def rotated(x: Float[Array, "n T *H d"], positions: Int[Array, "n T"], base: float) -> Float[Array, "n T *H d"]:
@@ -62,10 +62,11 @@ class Attention(linen.Module):
     dtype: Any
 
     def setup(self) -> None:
+        """Four dense layers without a bias, into which adapters come."""
         config = self.config
         size = config.width // config.num_heads
         linear = lambda features: Linear(features, use_bias=False, dtype=self.dtype)
-        self.query, self.output = linear(config.num_heads * size), linear(config.width)
+        self.query, self.out = linear(config.num_heads * size), linear(config.width)
         self.key, self.value = linear(config.num_shared * size), linear(config.num_shared * size)
 
     def __call__(
@@ -88,35 +89,38 @@ class Attention(linen.Module):
         scores = jnp.where(seen[:, None, None], scores, jnp.finfo(jnp.float32).min)
         shares = jax.nn.softmax(scores, -1).astype(value.dtype)
         mixed = jnp.einsum("nhgts,nshd->nthgd", shares, value)
-        return self.output(mixed.reshape(n, length, config.width)), (key, value)
+        return self.out(mixed.reshape(n, length, config.width)), (key, value)
 
 
 class Layer(linen.Module):
     """Attention and gated units ``W2 (silu(Wg x) * l * (W1 x))``, each added to what came in."""
 
     config: LlamaConfig
+    dtype: Any
     rate: float
     shared: bool
-    dtype: Any
 
     def setup(self) -> None:
+        """Where adapters come in: `Linear` everywhere, and `feed_scale`."""
         config, linear = self.config, lambda features: Linear(features, use_bias=False, dtype=self.dtype)
         self.attention_norm, self.feed_norm = Norm(config.epsilon), Norm(config.epsilon)
         self.attention = Attention(config, self.dtype)
         self.gate, self.up, self.down = linear(config.feed), linear(config.feed), linear(config.width)
         self.feed_scale = Scale()
-        self.drop = linen.Dropout(self.rate, broadcast_dims=(0, 1) if self.shared else ())
 
     def __call__(
-        self, hidden: Float[Array, "n T D"], positions: Int[Array, "n T"], seen: Bool[Array, "n T S"], kept: PyTree = None
+        self,
+        hidden: Float[Array, "n T D"],
+        positions: Int[Array, "n T"],
+        seen: Bool[Array, "n T S"],
+        kept: PyTree = None,
     ) -> tuple[Float[Array, "n T D"], PyTree]:
         """Hidden states behind the layer, and its keys and values."""
-        still = self.rate == 0.0 or not self.has_rng("dropout")
         mixed, kept = self.attention(self.attention_norm(hidden), positions, seen, kept)
-        hidden = hidden + self.drop(mixed, deterministic=still)
+        hidden = hidden + dropped(self, mixed.astype(jnp.float32))
         x = self.feed_norm(hidden)
         units = jax.nn.silu(self.gate(x)) * self.feed_scale(self.up(x))
-        return hidden + self.drop(self.down(units), deterministic=still), kept
+        return hidden + dropped(self, self.down(units).astype(jnp.float32)), kept
 
 
 class Llama(linen.Module):
@@ -130,15 +134,15 @@ class Llama(linen.Module):
 
     Args:
       config: sizes.
-      rate: of dropout behind attention and feed-forward, where `apply` is given ``rngs={"dropout": key}``.
-      shared: True = one mask for all rows and tokens of a pass, as a draw of a posterior wants it.
-      dtype: type of the computation, as ``jnp.bfloat16``; parameters, norms, softmax and logits stay float32.
+      dtype: of the products, as ``jnp.bfloat16``; parameters, norms, softmax and outputs are float32.
+      rate: of dropout after each half of a layer; it needs a key, ``rngs={"dropout": key}``, and is off without one.
+      shared: True = one mask of units for all tokens of all rows, a draw of a posterior; False = one each.
 
     Example:
       >>> config = LlamaConfig(vocabulary=50, width=16, feed=24, num_layers=2, num_heads=2, num_shared=1)
       >>> tokens, mask = jnp.ones((1, 4), jnp.int32), jnp.ones((1, 4), bool)
-      >>> variables = Llama(config).init(jax.random.key(0), tokens, mask)
-      >>> Llama(config).apply(variables, tokens, mask).shape
+      >>> variables = jax.eval_shape(Llama(config).init, jax.random.key(0), tokens, mask)
+      >>> jax.eval_shape(Llama(config).apply, variables, tokens, mask).shape
       (1, 4, 50)
 
     Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models"; Allal et al. 2025, "SmolLM2: When Smol
@@ -146,19 +150,20 @@ class Llama(linen.Module):
     """
 
     config: LlamaConfig
-    rate: float = 0.0
-    shared: bool = True
     dtype: Any = jnp.float32
+    rate: float = 0.0
+    shared: bool = False
 
     def setup(self) -> None:
+        """The table of tokens, and the layers that come after it."""
         config = self.config
         self.embedding = self.param(
             "embedding", linen.initializers.normal(config.width**-0.5), (config.vocabulary, config.width)
         )
-        self.layers = [Layer(config, self.rate, self.shared, self.dtype) for _ in range(config.num_layers)]
+        self.layers = [Layer(config, self.dtype, self.rate, self.shared) for _ in range(config.num_layers)]
         self.norm = Norm(config.epsilon)
         if not config.tied:
-            self.head = Linear(config.vocabulary, use_bias=False)
+            self.head = Linear(config.vocabulary, use_bias=False, dtype=self.dtype)
 
     def __call__(self, tokens: Int[Array, "n T"], mask: Bool[Array, "n T"]) -> Float[Array, "n T V"]:
         """Logits of the token behind each."""
@@ -166,7 +171,7 @@ class Llama(linen.Module):
 
     def embed(self, tokens: Int[Array, "n T"]) -> Float[Array, "n T D"]:
         """What goes into the first layer."""
-        return self.embedding[tokens].astype(self.dtype)
+        return self.embedding[tokens]
 
     def blocks(
         self, hidden: Float[Array, "n T D"], mask: Bool[Array, "n T"], start: int, stop: int
@@ -174,17 +179,15 @@ class Llama(linen.Module):
         """Hidden states behind layers ``start .. stop - 1``."""
         positions = jnp.maximum(jnp.cumsum(mask, 1) - 1, 0)
         seen = jnp.tril(jnp.broadcast_to(mask[:, None], (*mask.shape, mask.shape[1])))
-        hidden = hidden.astype(self.dtype)
         for layer in self.layers[start:stop]:
             hidden, _ = layer(hidden, positions, seen)
         return hidden
 
     def logits(self, hidden: Float[Array, "*n D"]) -> Float[Array, "*n V"]:
         """Scores of all tokens, from hidden states behind the last layer."""
-        hidden = self.norm(hidden)
-        if self.config.tied:
-            return (hidden @ self.embedding.T.astype(hidden.dtype)).astype(jnp.float32)
-        return self.head(hidden).astype(jnp.float32)
+        hidden = self.norm(hidden).astype(self.dtype)
+        scores = hidden @ self.embedding.T.astype(self.dtype) if self.config.tied else self.head(hidden)
+        return scores.astype(jnp.float32)
 
     def onward(
         self, tokens: Int[Array, "n T"], positions: Int[Array, "n T"], kept: PyTree

@@ -1,6 +1,6 @@
 """What a language model gives answers to prompts: log probabilities, token by token."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.backbones.nouns import LanguageModel
+from bal.backbones.sentences import batches
 from bal.typing import PyTree
 
 STEP = 8
-"""Lengths are rounded up to multiples of it, so that few programs serve all texts."""
+"""Lengths are rounded up to multiples of it, so that few programs serve all prompts and answers."""
 
 
 class Answered(NamedTuple):
@@ -78,7 +79,9 @@ def answered(
     return made
 
 
-def answer_log_probs(module: Any, variables: PyTree, hidden: Float[Array, "n T D"], rows: Answered) -> Float[Array, "n A"]:
+def answer_log_probs(
+    module: Any, variables: PyTree, hidden: Float[Array, "n T D"], rows: Answered
+) -> Float[Array, "n A"]:
     """``log p`` of each answer token from hidden states behind the last layer; 0 where there is none.
 
     Logits are taken where an answer token is expected and nowhere else: with a large vocabulary they are the dear part.
@@ -117,29 +120,13 @@ def log_probabilities(
     rows = answered(lm, [prompts[row] for row, _ in pairs], [answers[row][choice] for row, choice in pairs])
     shape = (len(prompts), max(map(len, answers)), rows.at.shape[1])
     found = TokenLogProbs(np.zeros(shape, np.float32), np.zeros(shape, bool))
-    for places in batches(rows.mask.sum(1), batch_tokens):
-        length = -(-int(rows.mask[places].sum(1).max()) // STEP) * STEP
-        part = Answered(*(leaf[places] for leaf in rows))
-        part = part._replace(tokens=part.tokens[:, :length], mask=part.mask[:, :length])
-        scores = np.asarray(_scores(lm.module, lm.variables, part))
-        for place, values, counts in zip(places, scores, part.counts, strict=True):
-            found.log_probs[pairs[place]], found.mask[pairs[place]] = values, counts
+    lengths = [row[:length].tolist() for row, length in zip(rows.tokens, rows.mask.sum(1), strict=True)]
+    for places, (tokens, mask) in batches(lengths, batch_tokens):
+        part = [np.resize(leaf[places], (len(tokens), leaf.shape[1])) for leaf in rows[2:]]
+        scores = np.asarray(_scores(lm.module, lm.variables, Answered(tokens, mask, *part)))
+        for place, values in zip(places, scores, strict=False):
+            found.log_probs[pairs[place]], found.mask[pairs[place]] = values, rows.counts[place]
     return found
-
-
-def batches(lengths: Int[np.ndarray, "n"], batch_tokens: int) -> Iterator[Int[np.ndarray, "b"]]:
-    """Rows of like length together, long ones first; all batches of a length have as many rows, the last one repeats.
-
-    >>> [rows.tolist() for rows in batches(np.array([3, 16, 5, 8]), 16)]
-    [[1], [3, 2], [0, 0]]
-    """
-    order, begin = np.argsort(-lengths, kind="stable"), 0
-    while begin < len(order):
-        length = -(-int(lengths[order[begin]]) // STEP) * STEP
-        size = max(1, batch_tokens // length)
-        part = order[begin : begin + size]
-        yield np.concatenate([part, np.repeat(part[-1:], size - len(part))]) if size <= len(order) else part
-        begin += size
 
 
 @partial(jax.jit, static_argnums=0)
