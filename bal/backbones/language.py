@@ -85,16 +85,15 @@ def tiny_language_model(key: PRNGKey, dtype: Any = jnp.float32) -> LanguageModel
 
     Use it when a program is to be tried without the real model, in tests and at smoke scale.
 
-    Example:
-      >>> lm = tiny_language_model(jax.random.key(0))
-      >>> lm.source.name, lm.tokenizer.decode(lm.tokenizer.encode_batch(["Two words."])[0].ids)
-      ('tiny llama with random weights', 'two words.')
+    >>> lm = tiny_language_model(jax.random.key(0))
+    >>> lm.source.name, lm.tokenizer.decode(lm.tokenizer.encode_batch(["Two words."])[0].ids)
+    ('tiny llama with random weights', 'two words.')
     """
     module = Llama(LlamaConfig(len(LETTERS) + 2, width=16, feed=24, num_layers=2, num_heads=2, num_shared=1), dtype)
     tokens = jnp.zeros((1, 1), jnp.int32)
     variables = random_variables(key, jax.eval_shape(module.init, key, tokens, tokens == 0))
     return LanguageModel(
-        module, variables, Characters(), Source("tiny llama with random weights", "", "", "characters")
+      module, variables, Characters(), Source("tiny llama with random weights", "", "", "characters")
     )
 
 

@@ -138,12 +138,11 @@ class Llama(linen.Module):
       rate: of dropout after each half of a layer; it needs a key, ``rngs={"dropout": key}``, and is off without one.
       shared: True = one mask of units for all tokens of all rows, a draw of a posterior; False = one each.
 
-    Example:
-      >>> config = LlamaConfig(vocabulary=50, width=16, feed=24, num_layers=2, num_heads=2, num_shared=1)
-      >>> tokens, mask = jnp.ones((1, 4), jnp.int32), jnp.ones((1, 4), bool)
-      >>> variables = jax.eval_shape(Llama(config).init, jax.random.key(0), tokens, mask)
-      >>> jax.eval_shape(Llama(config).apply, variables, tokens, mask).shape
-      (1, 4, 50)
+    >>> config = LlamaConfig(vocabulary=50, width=16, feed=24, num_layers=2, num_heads=2, num_shared=1)
+    >>> tokens, mask = jnp.ones((1, 4), jnp.int32), jnp.ones((1, 4), bool)
+    >>> variables = jax.eval_shape(Llama(config).init, jax.random.key(0), tokens, mask)
+    >>> jax.eval_shape(Llama(config).apply, variables, tokens, mask).shape
+    (1, 4, 50)
 
     Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models"; Allal et al. 2025, "SmolLM2: When Smol
     Goes Big".

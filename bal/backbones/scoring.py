@@ -106,11 +106,10 @@ def log_probabilities(
     Raises:
       ValueError: texts that are empty or longer than the model, another number of prompts than of lists of answers.
 
-    Example:
-      >>> from bal.backbones import tiny_language_model
-      >>> found = log_probabilities(tiny_language_model(jax.random.key(0)), ["one and one is"], [[" two", " three"]])
-      >>> found.log_probs.shape, found.mask.sum(-1).tolist()
-      ((1, 2, 8), [[4, 6]])
+    >>> from bal.backbones import tiny_language_model
+    >>> found = log_probabilities(tiny_language_model(jax.random.key(0)), ["one and one is"], [[" two", " three"]])
+    >>> found.log_probs.shape, found.mask.sum(-1).tolist()
+    ((1, 2, 8), [[4, 6]])
 
     Liu et al. 2022, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning".
     """
