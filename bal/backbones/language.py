@@ -93,7 +93,7 @@ def tiny_language_model(key: PRNGKey, dtype: Any = jnp.float32) -> LanguageModel
     tokens = jnp.zeros((1, 1), jnp.int32)
     variables = random_variables(key, jax.eval_shape(module.init, key, tokens, tokens == 0))
     return LanguageModel(
-      module, variables, Characters(), Source("tiny llama with random weights", "", "", "characters")
+        module, variables, Characters(), Source("tiny llama with random weights", "", "", "characters")
     )
 
 

@@ -19,8 +19,8 @@ def sentence_features(
     """The mean of the states of every sentence's tokens.
 
     ``f = (1 / T) Σ_t h_t`` over the T tokens of the sentence, those at its beginning and end included. Sentences of
-    like length go together, the longest first, so that a row depends on the others by rounding alone, and at most one
-    program is compiled for each of a dozen lengths.
+    like length go together, the longest first, so that a row depends on the others by rounding alone; a program is
+    compiled for each of the lengths that occur, rounded up: about fifteen for messages and their like.
 
     Use it when a learner is to work on texts: a head on these features needs few labels. Divide a row by its norm for
     cosines.
