@@ -96,8 +96,8 @@ class EfficientNet(linen.Module):
     Example:
       >>> import jax
       >>> network, images = EfficientNet(TINY), jnp.ones((2, 16, 16, 3))
-      >>> variables = network.init(jax.random.key(0), images, method="logits")
-      >>> network.apply(variables, images).shape
+      >>> variables = jax.eval_shape(network.init, jax.random.key(0), images)
+      >>> jax.eval_shape(network.apply, variables, images).shape
       (2, 16)
 
     Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants are
@@ -108,6 +108,7 @@ class EfficientNet(linen.Module):
     dtype: Any = jnp.float32
 
     def setup(self):
+        """Names the parts."""
         config, dtype = self.config, self.dtype
         self.stem_conv, self.stem_norm = Conv(3, config.stem, 2, dtype), Norm()
         self.block = [InvertedResidual(block, dtype) for block in config.blocks]
@@ -129,8 +130,9 @@ class EfficientNet(linen.Module):
         return hidden
 
     def head(self, hidden: Float[Array, "n H W A"]) -> Float[Array, "n F"]:
-        """Features, from what the last block returns; float32."""
-        return _relu6(self.head_norm(self.head_conv(hidden))).astype(jnp.float32).mean((1, 2))
+        """Features, from what the last block returns; of float32 at least."""
+        last = _relu6(self.head_norm(self.head_conv(hidden)))
+        return last.astype(jnp.promote_types(last.dtype, jnp.float32)).mean((1, 2))
 
     def logits(self, images: Float[Array, "n H W 3"]) -> Float[Array, "n C"]:
         """Scores of the classes of the network's own training."""
@@ -145,6 +147,7 @@ class InvertedResidual(linen.Module):
 
     @linen.compact
     def __call__(self, x: Float[Array, "n H W A"]) -> Float[Array, "n I J B"]:
+        """The block's output."""
         kernel, stride, inner, outer = self.block
         hidden = x
         if inner is not None:
@@ -160,6 +163,7 @@ class Norm(linen.Module):
 
     @linen.compact
     def __call__(self, x: Float[Array, "n H W A"]) -> Float[Array, "n H W A"]:
+        """Normalized images, of the type that came in."""
         size = (x.shape[-1],)
         scale = self.param("scale", linen.initializers.ones_init(), size)
         bias = self.param("bias", linen.initializers.zeros_init(), size)
@@ -180,6 +184,7 @@ class Conv(linen.Module):
 
     @linen.compact
     def __call__(self, x: Float[Array, "n H W A"]) -> Float[Array, "n I J B"]:
+        """Convolved images."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         weight = self.param("kernel", linen.initializers.lecun_normal(), shape).astype(self.dtype)
         return conv(_padded(x.astype(self.dtype), self.kernel, self.stride), weight, (self.stride, self.stride))
@@ -194,6 +199,7 @@ class Depthwise(linen.Module):
 
     @linen.compact
     def __call__(self, x: Float[Array, "n H W A"]) -> Float[Array, "n I J A"]:
+        """Convolved images."""
         shape = (self.kernel, self.kernel, x.shape[-1])
         init = linen.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=(0, 1), out_axis=2, batch_axis=())
         weight = self.param("kernel", init, shape).astype(self.dtype)

@@ -57,7 +57,7 @@ def read_old_torch(path: str | Path) -> dict[str, np.ndarray]:
         file.seek(0)
         try:
             return _read(file, Path(path))
-        except (EOFError, UnpicklingError, IndexError, KeyError, AttributeError, TypeError, OverflowError) as error:
+        except (AttributeError, EOFError, LookupError, OverflowError, TypeError, UnpicklingError, ValueError) as error:
             raise ValueError(f"{path} is no file of tensors in the oldest format of torch: {error}") from None
 
 
@@ -119,10 +119,12 @@ def _read(file: IO[bytes], path: Path) -> dict[str, np.ndarray]:
     storages, numbers = {tensor.storage.key: tensor.storage for tensor in tensors.values()}, {}
     for key in keys:
         dtype, size = storages[key].dtype, storages[key].size
-        raw = file.read(8)
-        if int.from_bytes(raw, "little") != size:
-            raise UnpicklingError(f"storage {key} has {int.from_bytes(raw, 'little')} numbers, not {size}")
-        numbers[key] = np.frombuffer(file.read(size * dtype.itemsize), dtype)
+        if (length := int.from_bytes(file.read(8), "little")) != size:
+            raise UnpicklingError(f"storage {key} has {length} numbers, not {size}")
+        raw = file.read(size * dtype.itemsize)
+        if len(raw) != size * dtype.itemsize:
+            raise UnpicklingError(f"it ends within storage {key}")
+        numbers[key] = np.frombuffer(raw, dtype)
     return {name: _view(numbers[tensor.storage.key], tensor) for name, tensor in tensors.items()}
 
 

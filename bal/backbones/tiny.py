@@ -11,7 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bal.backbones.bert import Bert, BertConfig
-from bal.backbones.nouns import Source, TextEncoder
+from bal.backbones.efficientnet import TINY, EfficientNet
+from bal.backbones.images import preprocessing
+from bal.backbones.nouns import ImageEncoder, Source, TextEncoder
 from bal.typing import PRNGKey, PyTree
 
 TINY_BERT = BertConfig(vocabulary=50, width=16, num_layers=2, num_heads=2, feed=32, positions=512)
@@ -66,6 +68,24 @@ def tiny_text_encoder(key: PRNGKey) -> TextEncoder:
     variables = random_variables(key, jax.eval_shape(module.init, key, tokens, tokens == 0))
     source = Source("tiny BERT with random weights", "", "", "words by their checksum; states averaged over tokens")
     return TextEncoder(module, variables, HashTokenizer(TINY_BERT.vocabulary), source)
+
+
+def tiny_image_encoder(key: PRNGKey) -> ImageEncoder:
+    """An EfficientNet-Lite of three blocks with random weights: 16 features of images of 32 x 32 pixels.
+
+    Use it when a program for `efficientnet_lite0` is to be tried in no time; its features are those of random filters.
+
+    Example:
+      >>> tiny_image_encoder(jax.random.key(0)).source.name
+      'tiny EfficientNet with random weights'
+    """
+    module, size = EfficientNet(TINY), 32
+    shapes = jax.eval_shape(lambda key: module.init(key, jnp.zeros((1, size, size, 3)), method="logits"), key)
+    statistic = lambda path, leaf: jnp.full(leaf.shape, float(path[-1].key == "var"))
+    statistics = jax.tree_util.tree_map_with_path(statistic, shapes["batch_stats"])
+    variables = {"params": random_variables(key, shapes["params"]), "batch_stats": statistics}
+    source = Source("tiny EfficientNet with random weights", "", "", preprocessing(size))
+    return ImageEncoder(module, variables, size, source)
 
 
 def random_variables(key: PRNGKey, shapes: PyTree) -> PyTree:
