@@ -93,12 +93,11 @@ class EfficientNet(linen.Module):
       config: all sizes.
       dtype: of activations and products, as ``jnp.bfloat16``; parameters and normalization stay float32.
 
-    Example:
-      >>> import jax
-      >>> network, images = EfficientNet(TINY), jnp.ones((2, 16, 16, 3))
-      >>> variables = jax.eval_shape(network.init, jax.random.key(0), images)
-      >>> jax.eval_shape(network.apply, variables, images).shape
-      (2, 16)
+    >>> import jax
+    >>> network, images = EfficientNet(TINY), jnp.ones((2, 16, 16, 3))
+    >>> variables = jax.eval_shape(network.init, jax.random.key(0), images)
+    >>> jax.eval_shape(network.apply, variables, images).shape
+    (2, 16)
 
     Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks"; the Lite variants are
     R. Liu's, 2020.

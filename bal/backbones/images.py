@@ -47,10 +47,9 @@ def efficientnet_lite0(path: str | Path | None = None, download: bool = False, s
       CorruptDataError: a file whose SHA-256 is not the published one.
       ValueError: a file of another network, or of another format.
 
-    Example:
-      >>> efficientnet_lite0("no/such/file.pth")  # doctest: +ELLIPSIS
-      Traceback (most recent call last):
-      bal.datasets.sources.MissingDataError: expected a folder with efficientnet-lite0-57934424.pth, ...
+    >>> efficientnet_lite0("no/such/file.pth")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    bal.datasets.sources.MissingDataError: expected a folder with efficientnet-lite0-57934424.pth, ...
 
     Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks".
     """
@@ -88,11 +87,10 @@ def image_features(
       ValueError: arrays that are no images.
       TypeError: numbers that are neither gray levels nor shares of white.
 
-    Example:
-      >>> from bal.backbones import tiny_image_encoder
-      >>> encoder = tiny_image_encoder(jax.random.key(0))
-      >>> image_features(encoder, np.zeros((3, 28, 28), np.uint8)).shape
-      (3, 16)
+    >>> from bal.backbones import tiny_image_encoder
+    >>> encoder = tiny_image_encoder(jax.random.key(0))
+    >>> image_features(encoder, np.zeros((3, 28, 28), np.uint8)).shape
+    (3, 16)
     """
     images = _checked(images)
     rows = []
@@ -124,9 +122,8 @@ def image_inputs(images: Shaped[np.ndarray, "n *pixels"], size: int) -> Float[Ar
       ValueError: another shape, or floats outside [0, 1].
       TypeError: another type.
 
-    Example:
-      >>> image_inputs(np.full((1, 2, 2), 255, np.uint8), 4)[0, 0, 0].tolist()
-      [1.0, 1.0, 1.0]
+    >>> image_inputs(np.full((1, 2, 2), 255, np.uint8), 4)[0, 0, 0].tolist()
+    [1.0, 1.0, 1.0]
     """
     images = _checked(images)
     if images.dtype.kind == "f" and not ((images >= 0) & (images <= 1)).all():

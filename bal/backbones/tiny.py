@@ -75,9 +75,8 @@ def tiny_image_encoder(key: PRNGKey) -> ImageEncoder:
 
     Use it when a program for `efficientnet_lite0` is to be tried in no time; its features are those of random filters.
 
-    Example:
-      >>> tiny_image_encoder(jax.random.key(0)).source.name
-      'tiny EfficientNet with random weights'
+    >>> tiny_image_encoder(jax.random.key(0)).source.name
+    'tiny EfficientNet with random weights'
     """
     module, size = EfficientNet(TINY), 32
     shapes = jax.eval_shape(lambda key: module.init(key, jnp.zeros((1, size, size, 3)), method="logits"), key)
