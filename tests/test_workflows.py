@@ -99,7 +99,7 @@ esac
 
 @pytest.fixture
 def ci(tmp_path):
-    """``ci(tests, models, browser, **programs)``: `.ci/run` with nothing installed; exit code, output, what was typed."""
+    """``ci(tests, models, browser, **programs)``: `.ci/run` with nothing installed; exit code, output, typed lines."""
     (tmp_path / "bin").mkdir()
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
