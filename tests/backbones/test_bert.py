@@ -15,6 +15,7 @@ LENGTHS = (7, 4, 1)
 TOKENS = np.zeros((3, 7), np.int32)
 for number, length in enumerate(LENGTHS):
     TOKENS[number, :length] = RNG.integers(3, 50, length)
+ONE = TINY_BERT._replace(num_layers=1)
 MASK = np.arange(7) < np.array(LENGTHS)[:, None]
 
 
@@ -56,20 +57,21 @@ def test_it_is_bert():
 def test_its_relatives(change):
     module = Bert(TINY_BERT._replace(num_layers=1, **change))
     shapes = jax.eval_shape(module.init, jax.random.key(0), TOKENS, MASK)
-    check(module, shaken(jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)), 1e-5)
+    check(module, shaken(jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes)), 1e-5, apply=jax.jit(module.apply))
 
 
 def test_half_precision():
     """States have unit variance: 8 bits of mantissa, over 2 layers."""
     module = Bert(TINY_BERT, dtype=jnp.bfloat16)
-    check(module, VARIABLES, 0.1)
-    assert module.apply(VARIABLES, TOKENS, MASK).dtype == jnp.float32
+    apply = jax.jit(module.apply)
+    check(module, VARIABLES, 0.1, apply=apply)
+    assert apply(VARIABLES, TOKENS, MASK).dtype == jnp.float32
 
 
 def test_padding_changes_nothing():
     wide, tokens = np.pad(MASK, ((0, 2), (0, 5))), np.pad(TOKENS, ((0, 2), (0, 5)), constant_values=9)
     plain = APPLY(VARIABLES, TOKENS, MASK)
-    found = ENCODER.module.apply(VARIABLES, tokens, wide)
+    found = APPLY(VARIABLES, tokens, wide)
     np.testing.assert_allclose(np.where(MASK[..., None], found[:3, :7] - plain, 0), 0, atol=2e-6)
     assert np.isfinite(found).all()
     one = states(in_double(VARIABLES), TINY_BERT, TOKENS[1, :4])[-1]
@@ -90,19 +92,20 @@ def test_lower_and_upper_layers_are_the_whole():
 def test_gradient_by_finite_differences():
     """Along random directions of all parameters, in double precision."""
     with jax.enable_x64(True):
-        params = in_double(VARIABLES)
-        module = Bert(TINY_BERT, dtype=jnp.float64)
+        params = {name: part for name, part in in_double(VARIABLES).items() if name != "layers_1"}
+        module = Bert(ONE, dtype=jnp.float64)
         weight = RNG.normal(size=(3, 7, 16)) * MASK[..., None]
 
         @jax.jit
+        @jax.value_and_grad
         def loss(params):
             return (module.apply({"params": params}, TOKENS, MASK) * weight).sum()
 
         leaves, tree = jax.tree.flatten(params)
         along = tree.unflatten([RNG.normal(size=leaf.shape) for leaf in leaves])
         moved = lambda h: jax.tree.map(lambda leaf, step: leaf + h * step, params, along)
-        difference = (loss(moved(1e-5)) - loss(moved(-1e-5))) / 2e-5
-        products = jax.tree.map(lambda g, d: np.sum(np.asarray(g) * d), jax.jit(jax.grad(loss))(params), along)
+        difference = (loss(moved(1e-5))[0] - loss(moved(-1e-5))[0]) / 2e-5
+        products = jax.tree.map(lambda g, d: np.sum(np.asarray(g) * d), loss(params)[1], along)
         np.testing.assert_allclose(sum(jax.tree.leaves(products)), difference, rtol=1e-6)
 
 
@@ -123,39 +126,47 @@ def test_adapters_come_in_where_they_are_named():
     assert np.abs(found - APPLY(VARIABLES, TOKENS, MASK)).max() > 0.1
     ones = jax.tree.map(np.ones_like, ia3)
     assert (APPLY(VARIABLES | {"ia3": ones}, TOKENS, MASK) == APPLY(VARIABLES, TOKENS, MASK)).all()
-    assert (APPLY(VARIABLES | {"ia3": {}}, TOKENS, MASK) == APPLY(VARIABLES, TOKENS, MASK)).all()
 
 
 def test_a_shared_mask_is_one_draw_for_every_row():
-    module = Bert(TINY_BERT, rate=0.3, shared=True)
-    rngs = {"dropout": jax.random.key(5)}
-    draw = jax.jit(lambda tokens, mask, rngs: module.apply(VARIABLES, tokens, mask, rngs=rngs))
-    together = draw(TOKENS, MASK, rngs)
-    twice = draw(TOKENS[[1, 1, 0]], MASK[[1, 1, 0]], rngs)
+    module = Bert(ONE, rate=0.3, shared=True)
+    draw = jax.jit(lambda tokens, mask, key: module.apply(VARIABLES, tokens, mask, rngs={"dropout": key}))
+    together = draw(TOKENS, MASK, jax.random.key(5))
+    twice = draw(TOKENS[[1, 1, 0]], MASK[[1, 1, 0]], jax.random.key(5))
     assert (twice[0] == twice[1]).all()
     np.testing.assert_allclose(twice[2], together[0], atol=1e-6)
-    assert np.abs(together - APPLY(VARIABLES, TOKENS, MASK)).max() > 0.1
-    assert np.abs(together - draw(TOKENS, MASK, {"dropout": jax.random.key(6)})).max() > 0.1
-    assert (module.apply(VARIABLES, TOKENS, MASK) == ENCODER.module.apply(VARIABLES, TOKENS, MASK)).all()  # no key
+    assert np.abs(together - draw(TOKENS, MASK, jax.random.key(6))).max() > 0.1
+    without, plain = jax.jit(module.apply), jax.jit(Bert(ONE).apply)  # no key, no dropout
+    assert (without(VARIABLES, TOKENS, MASK) == plain(VARIABLES, TOKENS, MASK)).all()
+    assert np.abs(together - plain(VARIABLES, TOKENS, MASK)).max() > 0.1
 
 
-def test_halves_of_the_layers_take_the_same_masks():
-    module, rngs = Bert(TINY_BERT, rate=0.3, shared=True), {"dropout": jax.random.key(5)}
-    states = module.apply(VARIABLES, TOKENS, method="embed", rngs=rngs)
-    for number in range(2):
-        states = module.apply(VARIABLES, states, MASK, number, number + 1, method="blocks", rngs=rngs)
-    np.testing.assert_allclose(states, module.apply(VARIABLES, TOKENS, MASK, rngs=rngs), atol=1e-6)
+def test_parts_of_the_network_take_the_same_masks_as_the_whole():
+    module = Bert(ONE, rate=0.3, shared=True)
+
+    @jax.jit
+    def both(key):
+        rngs = {"dropout": key}
+        states = module.apply(VARIABLES, TOKENS, method="embed", rngs=rngs)
+        states = module.apply(VARIABLES, states, MASK, 0, 1, method="blocks", rngs=rngs)
+        return states, module.apply(VARIABLES, TOKENS, MASK, rngs=rngs)
+
+    np.testing.assert_allclose(*both(jax.random.key(5)), atol=1e-6)
 
 
 def test_masks_of_training_differ_by_row_and_keep_the_mean():
-    module = Bert(TINY_BERT, rate=0.25)
-    tokens, mask = np.full((400, 5), 7, np.int32), np.ones((400, 5), bool)
-    dropped = np.asarray(module.apply(VARIABLES, tokens, method="embed", rngs={"dropout": jax.random.key(2)}))
-    plain = np.asarray(module.apply(VARIABLES, tokens, method="embed"))
+    module, key = Bert(ONE, rate=0.25), jax.random.key(2)
+    tokens, mask = np.full((400, 5), 7, np.int32), np.ones((8, 5), bool)
+
+    @jax.jit
+    def states(key):
+        embed = lambda **settings: module.apply(VARIABLES, tokens, method="embed", **settings)
+        return embed(), embed(rngs={"dropout": key}), module.apply(VARIABLES, tokens[:8], mask, rngs={"dropout": key})
+
+    plain, dropped, whole = map(np.asarray, states(key))
     gone = dropped == 0
     np.testing.assert_allclose(dropped[~gone], plain[~gone] / 0.75, rtol=1e-6)
     assert abs(gone.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / gone.size)
-    whole = module.apply(VARIABLES, tokens[:8], mask[:8], rngs={"dropout": jax.random.key(2)})
     assert np.abs(whole[0] - whole[1]).max() > 0.1
 
 
