@@ -1,9 +1,9 @@
 """The data structures that every part of `bal` exchanges.
 
-Axes are named by one letter throughout: N pool rows, K posterior draws, C classes, B acquisition batch,
-L capacity of the labeled set, D input features, F embedding features. Among batch rules also n candidates (what is
-left of the pool), M target rows, J coordinates of what a row adds to a sum over the pool (Φ), R rank of a row's Fisher
-information, S sampled labelings; P outputs of a regression, or all parameters that are flattened.
+Axes are named by one letter throughout: N pool rows, K posterior draws, C classes, B acquisition batch, L capacity of
+the labeled set, D input features, F embedding features, T words of a sentence. Among batch rules also n candidates
+(what is left of the pool), M target rows, J coordinates of what a row adds to a sum over the pool (Φ), R rank of a
+row's Fisher information, S sampled labelings; P outputs of a regression, or all parameters that are flattened.
 
 `known` rows are labeled or asked for and not yet answered: what a batch need not cover again.
 
@@ -67,6 +67,20 @@ class MultiLabel(NamedTuple):
     log_odds: Float[Array, "N K G"]
 
 
+class Tags(NamedTuple):
+    """Predictions of a tagger: K draws of the probabilities of C tags for each of T words of a sentence.
+
+    log_probs: given a draw; of a chain its marginals. mask: which places hold a word; what others hold means nothing.
+    best: the likeliest tags by all that was learned, without draws; log_best: their log probability, of a chain alone:
+    where words are independent it follows from `log_probs`.
+    """
+
+    log_probs: Float[Array, "N K T C"]
+    mask: Bool[Array, "N T"]
+    best: Int[Array, "N T"]
+    log_best: Float[Array, "N"] | None = None
+
+
 class Data(NamedTuple):
     """All that `fit` may see: L answers, of which those with weight 0 are padding and must change nothing.
 
@@ -91,7 +105,7 @@ class Learner(NamedTuple):
     fit: ``key, state, data -> state``, of the same structure and dtypes. The state handed in is the previous
         round's, which a cold start ignores.
     predict: ``state, x -> predictions``, row-wise and without a key: every draw is fixed in `fit`.
-        Predictions are ``log_probs [N, K, C]``, a `Gaussian`, a `Latent` or a `MultiLabel`.
+        Predictions are ``log_probs [N, K, C]``, a `Gaussian`, a `Latent`, a `MultiLabel` or `Tags`.
     embed: ``state, x -> [N, K or 1, F]``, or a tree whose leaves lead with N.
     kernel: ``state, row, row -> scalar``, posterior covariance of two embedded rows.
     host: True = plain Python on numpy arrays, which JAX cannot trace; `fit` then starts cold, whatever the state.

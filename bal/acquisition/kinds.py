@@ -9,12 +9,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 from bal.numerics import normalized
-from bal.typing import Gaussian, Latent, MultiLabel
+from bal.typing import Gaussian, Latent, MultiLabel, Tags
 
 _INSTEAD = {
     Gaussian: "a Gaussian: use a score of Gaussian predictions, such as gaussian_bald",
     Latent: "a Latent: use a score of a probit classifier's latents, such as probit_bald",
     MultiLabel: "a MultiLabel: use labels_bald, or over_labels(score) for another score of each label",
+    Tags: "Tags of sentences: use bal.tagging.mean_over_words(score), or bal.tagging.mnlp",
 }
 
 
@@ -40,6 +41,14 @@ def check_multi_label(name: str, prediction: Any) -> None:
     if not isinstance(prediction, MultiLabel):
         raise TypeError(f"{needs}; got {_found(prediction)}")
     _check_array(needs, prediction.log_odds, 3, {2: "add the axis of draws, log_odds[:, None]"})
+
+
+def check_tags(name: str, prediction: Any) -> None:
+    """Refuse what is not `Tags` of log probabilities ``[rows, draws, words, tags]``."""
+    needs = f"{name} needs Tags of log probabilities [rows, draws, words, tags]"
+    if not isinstance(prediction, Tags):
+        raise TypeError(f"{needs}; got {_found(prediction)}")
+    _check_array(needs, prediction.log_probs, 4, {3: "add the axis of draws, log_probs[:, None]"})
 
 
 def check_matrix(name: str, what: str, x: Any) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bal.pool.arrays import as_rows
 from bal.pool.over import num_rows
-from bal.typing import ABSTAINED, Gaussian, Latent, MultiLabel, PyTree, Values
+from bal.typing import ABSTAINED, Gaussian, Latent, MultiLabel, PyTree, Tags, Values
 
 
 class Kind(NamedTuple):
@@ -22,7 +22,7 @@ def kind_of(predictions: Any) -> Kind:
     """The `Kind` that predictions, or their shapes, stand for.
 
     Raises:
-      ValueError: something that is neither log probabilities, `Gaussian`, `Latent` nor `MultiLabel`.
+      ValueError: something that is neither log probabilities, `Gaussian`, `Latent`, `MultiLabel` nor `Tags`.
 
     >>> kind_of(jnp.zeros((4, 1, 3)))
     Kind(num_classes=3, num_outputs=None)
@@ -33,12 +33,14 @@ def kind_of(predictions: Any) -> Kind:
         return Kind(None, predictions.mean.shape[2] if len(predictions.mean.shape) == 3 else None)
     if isinstance(predictions, MultiLabel):
         return Kind(None, predictions.log_odds.shape[2])
+    if isinstance(predictions, Tags):
+        return Kind(None, predictions.mask.shape[1])
     shape = getattr(predictions, "shape", None)
     if shape is None or len(shape) != 3:
         got = type(predictions).__name__ if shape is None else f"an array of shape {tuple(shape)}"
         raise ValueError(
-            f"expected a learner that predicts log probabilities [rows, draws, classes], a Gaussian, a Latent or a "
-            f"MultiLabel, got {got}; a model without posterior draws has one: add an axis"
+            f"expected a learner that predicts log probabilities [rows, draws, classes], a Gaussian, a Latent, a "
+            f"MultiLabel or Tags, got {got}; a model without posterior draws has one: add an axis"
         )
     return Kind(shape[2], None)
 
@@ -46,9 +48,8 @@ def kind_of(predictions: Any) -> Kind:
 def check_kind(predictions: Any, num_classes: int | None, num_outputs: int | None) -> None:
     """What a campaign was told of its labels fits what its learner predicts."""
     kind = kind_of(predictions)
-    name = (
-        type(predictions).__name__ if isinstance(predictions, Gaussian | Latent | MultiLabel) else "log probabilities"
-    )
+    own = isinstance(predictions, Gaussian | Latent | MultiLabel | Tags)
+    name = type(predictions).__name__ if own else "log probabilities"
     if kind.num_classes is not None and num_classes != kind.num_classes:
         raise ValueError(
             f"this learner predicts {kind.num_classes} classes ({name}), got num_classes={num_classes}; give "
@@ -232,6 +233,21 @@ def check_label_sets(labels: Values, count: int, num_labels: int, rows: Values |
         )
 
 
+def check_tags(labels: Values, predictions: Tags, rows: Values) -> None:
+    """Tags ``[count, T]`` of the words of rows: class numbers, or -1 where there is no word."""
+    y, (_, _, num_words, num_tags) = np.asarray(as_rows(labels, "labels")), predictions.log_probs.shape
+    if y.shape != (len(y), num_words):
+        raise ValueError(
+            f"expected tags of shape [rows, {num_words}], one for each word, got {y.shape}; pad them by -1"
+        )
+    bad = ~((y >= -1) & (y < num_tags) & (y == np.round(y))).all(-1)
+    if bad.any():
+        raise ValueError(
+            f"the tags of row {np.asarray(rows)[bad.argmax()]}, {y[bad.argmax()].tolist()}, are not all class numbers "
+            f"in [0, {num_tags}), or -1 where there is no word; number the tags"
+        )
+
+
 _UNLABELED = "; leave out or skip rows that have no label"
 
 
@@ -247,6 +263,12 @@ def check_predictions(predictions: Any, num_rows: int, num_classes: int | None =
     """What `predict` returned for `num_rows` rows: normalised finite ``log_probs [n, K, C]``, or moments."""
     if isinstance(predictions, Gaussian | Latent | MultiLabel):
         _check_moments(predictions, num_rows)
+        return
+    if isinstance(predictions, Tags):
+        mask = np.asarray(predictions.mask)
+        if mask.shape[:1] != (num_rows,):
+            raise ValueError(f"expected Tags of {num_rows} rows, got a mask of shape {mask.shape}")
+        check_predictions(np.asarray(predictions.log_probs).swapaxes(1, 2)[mask], int(mask.sum()), num_classes)
         return
     log_probs = np.asarray(predictions)
     if log_probs.ndim != 3 or log_probs.shape[0] != num_rows:

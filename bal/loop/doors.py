@@ -25,13 +25,14 @@ from bal.loop.checks import (
     check_labels,
     check_predictions,
     check_rows,
+    check_tags,
     kind_of,
 )
 from bal.loop.round import NO_START, measure
 from bal.pool.arrays import as_rows
 from bal.pool.labeled import has_answer
 from bal.pool.over import dense, num_rows, over_of, take
-from bal.typing import Data, Latent, Learner, MultiLabel, Over, Pool, Posterior, PyTree, Query, Setup, Stage, Task
+from bal.typing import Data, Latent, Learner, MultiLabel, Over, Pool, Posterior, PyTree, Query, Setup, Stage, Tags, Task
 
 _FEW = 8
 _OWN_START = "; in run_seeds axes=Task(None, None, start=0) gives every seed its own"
@@ -214,6 +215,9 @@ def check_answers(predictions: Any, y: PyTree, rows: Any) -> PyTree:
     if isinstance(predictions, MultiLabel):
         check_label_sets(values, len(values), kind.num_outputs or 0, rows)
         return y if values.dtype.kind == "f" else y.astype(float)
+    if isinstance(predictions, Tags):
+        check_tags(values, predictions, rows)
+        return y
     soft = kind.num_classes is not None and values.ndim == 2 and values.shape[1] > 1 and values.dtype.kind == "f"
     if soft and not isinstance(predictions, Latent):
         check_distributions(values, len(values), kind.num_classes, rows)
