@@ -108,9 +108,10 @@ class Bert(linen.Module):
         self, hidden: Float[Rows, "n T D"], mask: Bool[Rows, "n T"], start: int, stop: int
     ) -> Float[Array, "n T D"]:
         """States after layer number `stop`, of those after layer number `start`: 0 is the embedding."""
+        states = jnp.asarray(hidden)
         for layer in self.layers[start:stop]:
-            hidden = layer(hidden, mask)
-        return hidden
+            states = layer(states, mask)
+        return states
 
 
 class Layer(linen.Module):
@@ -131,7 +132,7 @@ class Layer(linen.Module):
         self.feed_out = Linear(c.width, dtype=self.dtype)
         self.feed_norm = norm(c)
 
-    def __call__(self, hidden: Float[Rows, "n T D"], mask: Bool[Rows, "n T"]) -> Float[Array, "n T D"]:
+    def __call__(self, hidden: Float[Array, "n T D"], mask: Bool[Rows, "n T"]) -> Float[Array, "n T D"]:
         """The states of the next layer."""
         told = dropped(self, wide(self.attention(hidden, mask)))
         hidden = self.attention_norm(hidden + told)
@@ -148,7 +149,7 @@ class Attention(linen.Module):
     shared: bool
 
     @linen.compact
-    def __call__(self, hidden: Float[Rows, "n T D"], mask: Bool[Rows, "n T"]) -> Float[Array, "n T D"]:
+    def __call__(self, hidden: Float[Array, "n T D"], mask: Bool[Rows, "n T"]) -> Float[Array, "n T D"]:
         """What every token is told by the others."""
         width, num_heads = self.config.width, self.config.num_heads
         heads = (*mask.shape, num_heads, width // num_heads)

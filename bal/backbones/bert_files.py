@@ -83,9 +83,13 @@ def read_config(path: Path) -> BertConfig:
     ]
     if lacking:
         raise ValueError(f"{path} does not say {lacking[0]!r}, a whole number; fetch it again")
+    width, num_layers, num_heads, feed = (said[name] for name in names)
     return BertConfig(
         said["vocab_size"],
-        *(said[name] for name in names),
+        width,
+        num_layers,
+        num_heads,
+        feed,
         said["max_position_embeddings"],
         FAMILIES[family],
         0 if family == "distilbert" else said.get("type_vocab_size", 2),

@@ -10,11 +10,10 @@ from jaxtyping import Array, Bool, Float, Shaped
 from bal.backbones.bert import Bert, embedded, layered
 from bal.backbones.nouns import TextEncoder
 from bal.backbones.tokens import Tokens, padded, token_rows
-from bal.typing import Values
 
 
 def sentence_features(
-    encoder: TextEncoder, sentences: Values, batch_tokens: int = 2048, truncate: int | None = None
+    encoder: TextEncoder, sentences: Sequence | np.ndarray, batch_tokens: int = 2048, truncate: int | None = None
 ) -> Float[np.ndarray, "N D"]:
     """The mean of the states of every sentence's tokens.
 
@@ -84,14 +83,14 @@ def token_states(
     True
     """
     num_layers = encoder.module.config.num_layers  # type: ignore[attr-defined]
-    stop = num_layers if stop is None else stop
-    if not 0 <= start <= stop <= num_layers:
-        raise ValueError(f"expected 0 <= start <= stop <= {num_layers}, the layers of this model, got {start}, {stop}")
+    last = num_layers if stop is None else stop
+    if not 0 <= start <= last <= num_layers:
+        raise ValueError(f"expected 0 <= start <= stop <= {num_layers}, the layers of this model, got {start}, {last}")
     if tokens.ndim == 2 and start:
         raise ValueError(f"expected states [n, T, D] to start after layer {start}, got token numbers; start at 0")
     module: Bert = encoder.module  # type: ignore[assignment]
     states = embedded(module, encoder.variables, tokens) if tokens.ndim == 2 else tokens
-    return layered(module, encoder.variables, states, mask, start, stop)
+    return layered(module, encoder.variables, states, mask, start, last)
 
 
 def batches(rows: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[tuple[np.ndarray, Tokens]]:

@@ -9,7 +9,6 @@ from jaxtyping import Bool, Int
 
 from bal.backbones.libraries import library
 from bal.backbones.nouns import TextEncoder
-from bal.typing import Values
 
 
 class Tokens(NamedTuple):
@@ -48,7 +47,7 @@ def open_tokenizer(path: str | Path, vocabulary: int) -> Any:
     return tokenizer
 
 
-def token_rows(encoder: TextEncoder, sentences: Values, truncate: int | None = None) -> list[list[int]]:
+def token_rows(encoder: TextEncoder, sentences: Sequence | np.ndarray, truncate: int | None = None) -> list[list[int]]:
     """The token numbers of every sentence, those at its beginning and end included.
 
     Args:
@@ -94,7 +93,9 @@ def padded(rows: Sequence[Sequence[int]], length: int | None = None, num_rows: i
     return Tokens(tokens, mask)
 
 
-def tokenize(encoder: TextEncoder, sentences: Values, length: int | None = None, truncate: int | None = None) -> Tokens:
+def tokenize(
+    encoder: TextEncoder, sentences: Sequence | np.ndarray, length: int | None = None, truncate: int | None = None
+) -> Tokens:
     """Sentences as `Tokens`.
 
     Use it when sentences are the rows of a pool, whose shapes never change; `sentence_features` needs it not.
