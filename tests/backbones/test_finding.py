@@ -71,6 +71,22 @@ def test_the_network_is_used_if_asked_and_checked(tmp_path, monkeypatch):
         find(KNOWN._replace(files={"w.bin": "0" * 64}), download=True)
 
 
+def test_a_network_that_does_not_answer(monkeypatch):
+    class Hub:
+        __file__ = "hub"
+
+        @staticmethod
+        def hf_hub_download(repository, file, revision):
+            raise OSError("no route")
+
+    monkeypatch.delenv("BAL_DATA", raising=False)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    with pytest.raises(
+        MissingDataError, match=r"who/small could not be fetched .*\(no route\); connect to the network"
+    ):
+        find(KNOWN, download=True)
+
+
 @pytest.mark.parametrize(
     ("words", "known"),
     [
