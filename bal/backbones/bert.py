@@ -57,7 +57,8 @@ class Bert(linen.Module):
 
     Args:
       config: its sizes.
-      dtype: of the products, as ``jnp.bfloat16``; parameters, norms, softmax and outputs are float32.
+      dtype: of the products, as ``jnp.bfloat16``; parameters, norms, softmax and outputs are float32. Accelerators
+        round float32 products, too, unless `jax.default_matmul_precision` says otherwise.
       rate: of dropout, after the embedding and after each half of a layer; it needs a key, ``rngs={"dropout": key}``,
         and is off without one.
       shared: True = one mask of units for all tokens of all rows, a draw of a posterior: row n of the output depends
