@@ -61,6 +61,14 @@ LONG_EXAMPLES = {  # half a second of compilation to three, of what other defaul
     *("selection.information.batchbald.batchbald", "selection.information.epig_batch.epig_batch"),
     *("selection.information.labelings.batch_information", "selection.sparse.frank_wolfe.frank_wolfe"),
     *("selection.sparse.iht.sparse_iht", "selection.variance.bait.bait"),
+    *("acquisition.annotated.annotated_bald", "acquisition.multilabel.over_labels", "labeling.desk.Desk"),
+    *("learned.policy.policy_scores", "learned.subsets.draw_subsets", "learners.ensemble.ensemble"),
+    *("learners.gp.pathwise.gp_classification_draws", "learners.networks.network", "learners.networks.network.mlp"),
+    *("loop.campaign.Campaign", "loop.peeking.greedy_oracle"),
+    *("pairs.loop.simulated_answers", "pairs.rewards.rewards"),
+    *("query.synthesis.propose", "selection.budget.budgeted", "selection.cover.lcmd.lcmd"),
+    *("selection.inverse_gap.inverse_gap", "simulators.burgers.burgers", "simulators.burgers.interpolated"),
+    *("simulators.errors.solution_errors", "simulators.random_features.random_features", "strategies"),
 }
 
 

@@ -56,6 +56,7 @@ SLOW = {
     "notebook",
     "own-model",
     "own-network",
+    "own-table",
     "resume",
     "simulators",
     "pairs",

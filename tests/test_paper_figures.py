@@ -98,6 +98,7 @@ SLOW = (
     "bayesian_gp",
     "bayesian_or_deterministic",
     "budget_phase",
+    "gp_placement",  # what it computes is tested in tests/test_gp_placement.py, how a figure is made by bald_estimator
     "gp_toys",
     "how_many_seeds",
     "label_complexity",

@@ -141,16 +141,23 @@ def each(run):
     def run_all(*commands):
         result = run("-c", EACH, json.dumps([list(map(str, command)) for command in commands]))
         assert result.returncode == 0, result.stderr
-        return {name: text for text, name in re.findall(r"(.*?)finished (\S+)\n", result.stdout, re.DOTALL)}
+        return finished(result.stdout)
 
     return run_all
 
 
-def test_help_explains_itself(each):
+def finished(printed):
+    """What each script printed, by folder and name."""
+    return {name: text for text, name in re.findall(r"(.*?)finished (\S+)\n", printed, re.DOTALL)}
+
+
+WITH_HELP = [*(EXPERIMENTS / name for name in STUDIES), *(BENCHMARKS / name for name in SMALL)]
+
+
+def test_help_explains_itself(imported):
     """Every script can be imported and says what it takes."""
-    paths = [*(EXPERIMENTS / name for name in STUDIES), *(BENCHMARKS / name for name in SMALL)]
-    helps = each(*([path, "--help"] for path in paths))
-    assert list(helps) == ["/".join(path.parts[-2:]) for path in paths]
+    helps = finished(imported[0].split("helped\n")[1])
+    assert list(helps) == ["/".join(path.parts[-2:]) for path in WITH_HELP]
     for said, options in zip(helps.values(), (*STUDIES.values(), *SMALL.values()), strict=True):
         assert all(option in said for option in re.findall(r"--[\w-]+", options))
     for name in STUDIES:
@@ -160,18 +167,18 @@ def test_help_explains_itself(each):
         assert "--fresh" in said
 
 
-QUICK = ["acquisition.py", "batch.py"]  # the others compile for long, or want a process of their own
-
-
 @pytest.mark.parametrize(
-    "names", [QUICK, *(pytest.param([name], marks=pytest.mark.slow) for name in SMALL if name not in QUICK)]
+    "name",
+    [  # the others compile for long, or want a process of their own; that all start is tested above
+        pytest.param(name, marks=[pytest.mark.slow] * (name != "batch.py")) for name in SMALL
+    ],
 )
-def test_benchmarks(names, each):
-    printed = each(*([BENCHMARKS / name, *SMALL[name].split()] for name in names))
-    assert list(printed) == [f"benchmarks/{name}" for name in names]
-    for text in printed.values():
-        assert text
-        assert fits(text), text
+def test_benchmarks(name, each):
+    printed = each([BENCHMARKS / name, *SMALL[name].split()])
+    assert list(printed) == [f"benchmarks/{name}"]
+    (text,) = printed.values()
+    assert text
+    assert fits(text), text
 
 
 @pytest.mark.slow
@@ -183,10 +190,9 @@ def test_all_parts_of_the_accelerator(run):
     assert " 0 wrong" in result.stdout
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "fuzz_selectors.py")) for name in OTHERS]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in OTHERS])
 def test_other_scripts(name, study):
+    """By default the loop of fuzz_selectors goes over every selector in tests/contracts/test_selectors.py."""
     result = study(name, OTHERS[name])
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -285,12 +291,23 @@ for name, options in json.loads(sys.argv[1]):
 """
 
 
-def test_options_that_cannot_be_meant_are_refused_before_any_work(run, tmp_path):
+@pytest.fixture(scope="module")
+def imported(server, tmp_path_factory):
+    """What all scripts say of options that cannot be meant, then of --help, in one process that imports them once; and
+    the folder in which they said it."""
+    folder = tmp_path_factory.mktemp("imported")
     cases = [(name.removesuffix(".py"), options.split()) for name, options in NONSENSE]
+    helps = [[str(path), "--help"] for path in WITH_HELP]
     path = os.pathsep.join(map(str, (EXPERIMENTS, BENCHMARKS, ROOT)))
-    result = run("-c", REFUSE, json.dumps(cases), PYTHONPATH=path)
+    code = REFUSE + "print('helped', flush=True)\n" + EACH.replace("argv[1]", "argv[2]")
+    result = server.run(["-c", code, json.dumps(cases), json.dumps(helps)], folder, COLUMNS="80", PYTHONPATH=path)
     assert result.returncode == 0, result.stdout[-1000:] + result.stderr
-    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    return result.stdout, folder
+
+
+def test_options_that_cannot_be_meant_are_refused_before_any_work(imported):
+    said_of_options, folder = imported
+    answers = [json.loads(line) for line in said_of_options.split("helped\n")[0].splitlines()]
     assert len(answers) == len(NONSENSE)
     for name, options, said, worked in answers:
         assert isinstance(said, str), (name, options, said)
@@ -298,14 +315,14 @@ def test_options_that_cannot_be_meant_are_refused_before_any_work(run, tmp_path)
         assert not worked, (name, options)
         option = options[0].removeprefix("--").split("-")[0]
         assert option in said or "need" in said or "no start set" in said, (name, options, said)
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ("--sede 3", "Unrecognized options"),
-        ("--seeds x", "invalid"),
+        pytest.param("--seeds x", "invalid", marks=pytest.mark.slow),  # refused by the same library as the first
         ("--seeds 0", "--seeds must be at least 1, got 0"),
     ],
 )
@@ -438,7 +455,11 @@ lock.acquire()
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "way_out"), [("mnist.py", "", "--download"), ("gp_regression.py", "--data yacht", "BAL_DATA")]
+    ("name", "options", "way_out"),
+    [  # that a table which is not there names BAL_DATA is tested in tests/datasets
+        ("mnist.py", "", "--download"),
+        pytest.param("gp_regression.py", "--data yacht", "BAL_DATA", marks=pytest.mark.slow),
+    ],
 )
 def test_missing_data_says_how_to_get_it(name, options, way_out, study, tmp_path):
     result = study(name, options, BAL_DATA=str(tmp_path))

@@ -182,10 +182,13 @@ def test_models_that_cannot_be_traced_are_studied_too(tmp_path):
     assert numbers(whole.metrics["nll"])["nearest"] == numbers(curves.metrics["nll"])["nearest"]
 
 
-SETTINGS = [(TASK, SETUP._replace(batch_size=3)), (TASK, SETUP._replace(num_initial=5))]
 OTHERS = [
     (TASK, SETUP._replace(query=by_score(lambda log_probs: -margin(log_probs), best))),
     (TASK._replace(pool=POOL._replace(present=jnp.arange(N) < 39)), SETUP),
+]
+SETTINGS = [  # that none of them goes on with the record of another is tested below, on seeds
+    (TASK, SETUP._replace(batch_size=3)),
+    (TASK, SETUP._replace(num_initial=5)),
     (TASK._replace(test=(X[1::2], Y[1::2])), SETUP),
     (TASK._replace(oracle=(Y + 1) % CLASSES), SETUP),
 ]

@@ -54,11 +54,10 @@ MANY = MAPPED | {
     "b_qbc",
     "consensus_kl",
     "corrected_bald",
-    "epig_by_entropies",
     "expected_error_reduction",
     "houlsby_bald",
 }
-MANY |= {"hyperparameter_bald", "jepig", "margin", "predictive_entropy", "probit_epig", "straddle", "vote_entropy"}
+MANY |= {"margin", "predictive_entropy", "probit_epig", "straddle", "vote_entropy"}
 """By default of many rows too: what adds up over draws, classes and targets in every way that scores do."""
 
 

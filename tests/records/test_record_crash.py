@@ -42,11 +42,12 @@ def kill_one_writer(writers: subprocess.Popen, delay: float) -> int:
     return last
 
 
-def test_twenty_kills_lose_no_finished_round(tmp_path):
+@pytest.mark.parametrize("kills", [7, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_lose_no_finished_round(kills, tmp_path):
     draw = random.Random(0)
     events = []
     with start_writers(tmp_path / "killed") as writers:
-        for _ in range(20):
+        for _ in range(kills):
             last = kill_one_writer(writers, draw.uniform(0, 0.03))
             path = next((tmp_path / "killed" / "digits").iterdir())
             earlier, (events, _) = len(events), read_events(path)
