@@ -113,7 +113,10 @@ def check(config: Study, dataset: Dataset) -> None:
     at_least(config, 1, "seeds", "rounds", "batch_size", "start_size", "pool_size", "test_size")
     at_least(config, 1, "hidden", "members", "draws", "steps", "minibatch_size")
     positive(config, "learning_rate")
-    query_of(config.strategy)
+    try:
+        query_of(config.strategy)
+    except (ValueError, TypeError) as error:
+        raise SystemExit(str(error)) from error
     num_test = min(config.test_size, len(dataset.y) // 3)
     check_pool(min(config.pool_size, len(dataset.y) - num_test), config.start_size, config.rounds, config.batch_size)
 

@@ -36,7 +36,7 @@ jax.config.update("jax_enable_compilation_cache", False)  # in this process near
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-LONG_EXAMPLES = {  # half a second of compilation to three, of what other default tests call
+LONG_EXAMPLES = {  # a third of a second of compilation to three, of what other default tests call
     *("bilevel.embedding.contrastive", "bilevel.ridge.ridge_coreset", "bilevel.softmax.softmax_coreset"),
     *("bilevel.embedding.principal_components", "bilevel.nystrom.nystrom", "bilevel.weights.weighted_coreset"),
     *("learners.ensemble.tapped_members", "learners.epinet.epinet", "learners.gp.classification.gp_classification"),
@@ -69,6 +69,13 @@ LONG_EXAMPLES = {  # half a second of compilation to three, of what other defaul
     *("query.synthesis.propose", "selection.budget.budgeted", "selection.cover.lcmd.lcmd"),
     *("selection.inverse_gap.inverse_gap", "simulators.burgers.burgers", "simulators.burgers.interpolated"),
     *("simulators.errors.solution_errors", "simulators.random_features.random_features", "strategies"),
+    *("kernels.tanimoto.tanimoto", "learners.augmentation.shift", "learners.mean_field.mean_field"),
+    *("learners.networks.network.network", "learners.shared_weights.batch_ensemble", "learners.vbll.vbll"),
+    *("learners.shared_weights.masksembles", "learners.vbll.vbll_regression", "selection.arrays.select"),
+    *("selection.cover.probcover.probcover", "selection.information.gaussian_batch.gaussian_batch"),
+    *("selection.sparse.frank_wolfe_kernel.frank_wolfe_kernel", "selection.sparse.greedy.sparse_greedy"),
+    *("selection.stochastic.power", "selection.stochastic.softmax", "selection.stochastic.softrank"),
+    *("stream.committee.drawn_rows",),
 }
 
 

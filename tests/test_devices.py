@@ -22,9 +22,8 @@ setup = Setup(ensemble(linear(2), 1, num_steps=0), random(), batch_size=1, num_r
 task = Task(make_pool(jnp.ones((4, 2))), jnp.array([0, 1, 0, 1]))
 with warnings.catch_warnings(record=True) as told:
     warnings.simplefilter("always")
-    for _ in range(2):
-        run_seeds(seed_keys(0, 2), task, setup)
-    run_seeds(seed_keys(0, 1), task, setup)
+    for number in {seeds}:
+        run_seeds(seed_keys(0, number), task, setup)
 print([str(warning.message) for warning in told if "cores" in str(warning.message)], jax.local_device_count())
 {last}
 """
@@ -48,8 +47,8 @@ def run(code: str, **environment: str) -> str:
 
 
 @pytest.mark.slow
-def test_one_core_of_several_is_said_once_and_what_to_do(printed):
-    _, told, late, one = printed
+def test_one_core_of_several_is_said_once_and_what_to_do():
+    _, told, late, one = without_libraries((2, 2, 1))
     assert told.count("run_seeds uses one of 3 cores") == 1
     assert told.endswith("call bal.use_all_cores() first in the script, before anything is computed'] 1")
     assert late.startswith("JAX has started with 1 host devices, too late for 3: call bal.use_all_cores() first")
@@ -60,7 +59,7 @@ def test_one_core_of_several_is_said_once_and_what_to_do(printed):
 def test_all_cores_are_devices_and_programs_are_kept(tmp_path):
     last = "print(jax.config.jax_compilation_cache_dir == str(devices.CACHE))"
     call = f"import pathlib; devices.CACHE = pathlib.Path({str(tmp_path / 'xla')!r}); bal.use_all_cores()"
-    printed = run(PROGRAM.format(first=FIRST.format(call=call), last=last)).splitlines()
+    printed = run(PROGRAM.format(first=FIRST.format(call=call), seeds=(2, 2, 1), last=last)).splitlines()
     assert printed == ["[] 3", "True"]
 
 
@@ -85,16 +84,15 @@ ELSEWHERE = {
 }
 
 
-@pytest.fixture(scope="module")
-def printed():
-    """By a program that does not ask for all cores, where libraries are missing."""
+def without_libraries(seeds):
+    """What a program prints that does not ask for all cores, where libraries are missing."""
     last = "sys.meta_path.pop(0)  # use_all_cores needs threadpoolctl" + LATE
-    program = PROGRAM.format(first=FIRST.format(call=""), last=last)
+    program = PROGRAM.format(first=FIRST.format(call=""), seeds=seeds, last=last)
     return run(BLOCKED.format(blocked=ELSEWHERE) + program).splitlines()
 
 
-def test_what_is_missing_is_not_needed(printed):
+def test_what_is_missing_is_not_needed():
     """Gaussian processes need gpjax, pictures matplotlib, and an experiment neither."""
-    missing, run_anyway = printed[:2]
+    missing, run_anyway = without_libraries((1,))[:2]
     assert missing in {f"No module named {name!r}" for name in ("gpjax", "numpyro", "paramax")}
     assert run_anyway.endswith("1")

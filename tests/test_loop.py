@@ -56,6 +56,7 @@ def same_run(a: Log, b: Log, tolerance: float = 1e-4) -> None:
     assert a.num_training.tolist() == b.num_training.tolist()
     assert np.asarray(a.y).tolist() == np.asarray(b.y).tolist()
     np.testing.assert_allclose(a.scores, b.scores, atol=tolerance)
+    np.testing.assert_allclose(a.info["predicted"], b.info["predicted"], atol=tolerance)
     assert a.metrics.keys() == b.metrics.keys()
     for name in a.metrics:
         np.testing.assert_allclose(a.metrics[name], b.metrics[name], atol=tolerance)

@@ -1,7 +1,9 @@
 """bal label."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -71,7 +73,8 @@ def labeling_of(command: Label) -> tuple[Any, str, dict[str, Any]]:
     asked = {name: given[name] for name in ("classes", "several", "number")}
     told = {"text_column": command.text, "columns": command.columns, "id_column": command.id}
     found = from_files(command.source, **asked, **told)
-    return found.labeling._replace(**own), found.said, {"labeling": command.source, **asked, **told}
+    where = os.path.relpath(Path(command.source).resolve(), Path.cwd().resolve())  # one record, however it is typed
+    return found.labeling._replace(**own), found.said, {"labeling": where, **asked, **told}
 
 
 def leave() -> None:

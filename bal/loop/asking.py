@@ -10,6 +10,7 @@ from bal.loop.answers import Now, rows_of
 from bal.loop.checks import check_predictions
 from bal.loop.doors import CHECKED_ROWS, check_metrics
 from bal.loop.eager import Parts, run_parts
+from bal.loop.foreseen import FORESEEN
 from bal.loop.giving import check_room
 from bal.loop.round import Carry, draw_start, fold
 from bal.pool.labeled import holds_row, is_answered
@@ -75,12 +76,13 @@ def queried(model: Model, now: Now, carry: Carry, batch_size: int) -> Now:
 
 
 def measured(model: Model, now: Now, state: PyTree, picked: Selection) -> dict[str, Any]:
-    """What a stopping rule may know of an ask beside its rows and scores."""
+    """What a stopping rule may know of an ask beside its rows and scores, and what was predicted of the rows."""
     metrics = {} if model.measure is None else model.measure(state, model.test)
     check_metrics(metrics)
     log_q = None if picked.log_q is None else np.asarray(picked.log_q)
     num_labeled = len(np.unique(rows_of(now, is_answered)))
     told = {"labels": num_labeled, "spent": float(np.asarray(now.book.log.cost).sum()), "log_q": log_q}
+    told |= {name: np.asarray(picked.info[name]) for name in FORESEEN if name in picked.info}
     return {**told, "metrics": {name: np.asarray(value)[()] for name, value in metrics.items()}}
 
 

@@ -18,7 +18,8 @@ class Log(NamedTuple):
 
     start, y_start: pool rows of the start set and their labels.
     indices, scores, valid, y: the picks and the labels revealed for them; log_q: None for deterministic selectors.
-    info: further arrays of the selector, one entry a round.
+    info: further arrays of the selector, one entry a round; `predicted` (and `predicted_variance`) are what the model
+    that asked for the picks predicted of them, averaged over draws (`bal.loop.foreseen`).
     metrics: what `evaluate` returned, before each round and after the last; num_training: labels in the training set
     at each of these evaluations.
     """

@@ -156,17 +156,19 @@ def log_events(log: Log, seed: int, known: Known | None = None) -> list[dict]:
 def events_log(events: list[dict], y_like: Any, picks_like: Selection, metrics_like: dict) -> Log:
     """Stack the events of all rounds: entry r + 1 holds the picks of round r.
 
-    Shapes and dtypes are those of one round's labels, picks and metrics, also where there are no rounds to stack.
+    Shapes and dtypes are those of one round's labels, picks and metrics, also where there are no rounds to stack. Reals
+    in `info` that a round on record lacks are NaN.
     """
     start, *rest = events
     dtype_of = lambda like: like.dtype if hasattr(like, "dtype") else np.asarray(like).dtype
     stack = lambda values, like: jax.device_put(np.array(values, like.dtype).reshape(len(rest), *like.shape))
     pick = lambda name, like: stack([event[name] for event in rest], like)
-    told = {
-        name: stack([event["info"][name] for event in rest], like)
-        for name, like in picks_like.info.items()
-        if all(name in event["info"] for event in rest)  # rounds on record may be of an earlier version
-    }
+    unknown = lambda like: np.full(like.shape, np.nan) if np.issubdtype(like.dtype, np.floating) else None
+    told = {}
+    for name, like in picks_like.info.items():  # rounds on record may be of an earlier version
+        values = [event["info"].get(name, unknown(like)) for event in rest]
+        if all(value is not None for value in values):
+            told[name] = stack(values, like)
     log_q, size = picks_like.log_q, picks_like.indices.shape
     return Log(
         start=jax.device_put(np.asarray(start["acquired"], np.int32)),

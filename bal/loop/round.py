@@ -17,6 +17,7 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array
 
+from bal.loop.foreseen import foreseen
 from bal.pool.labeled import answer, empty_log, training_set
 from bal.pool.over import dense, num_rows, take
 from bal.query.funnel import run_query
@@ -88,9 +89,14 @@ def training_data(learner: Learner, labeled: Labeled, pool: Pool) -> Data:
 
 
 def acquire(key: PRNGKey, setup: Setup, pool: Pool, carry: Carry) -> tuple[Selection, PyTree]:
-    """The second half of a round, up to the point where labels are asked for: picks and the next memory."""
+    """The second half of a round, up to the point where labels are asked for: picks and the next memory.
+
+    What the model predicted of the picks stands in their info, where the query left nothing under that name.
+    """
     round = Round(Posterior(carry.state, setup.learner), pool, carry.labeled, carry.memory)
-    return run_query(fold(key, QUERY), setup.query, round, setup.batch_size, setup.over or dense)
+    over = setup.over or dense
+    picks, memory = run_query(fold(key, QUERY), setup.query, round, setup.batch_size, over)
+    return picks._replace(info=foreseen(round.posterior, pool, picks, over) | picks.info), memory
 
 
 def reveal(key: PRNGKey, number: Any, task: Task, picks: Selection) -> PyTree:

@@ -55,6 +55,10 @@ and from schema 3 on, where they are known,
     scored       int, rows whose scores the query compared
     diagnostics  {name: number, or {name: int}}: see `diagnostics`
 
+Under `info`, and under `told` of an ask, stands what the model that asked predicted of the picks, averaged over draws:
+``predicted``, class probabilities (of up to 100 classes) or the mean, and ``predicted_variance`` of what is a number.
+Records of earlier versions, and start sets drawn at random, have none.
+
 Values are None, bool, int, float, str, lists, tuples, dicts with text keys and numpy arrays or scalars; they
 read back as builtin types. Floats read back exactly; NaN and infinities are written as ``{"$float": "nan"}``,
 ``{"$float": "inf"}`` and ``{"$float": "-inf"}``, and the key "$float" is refused.

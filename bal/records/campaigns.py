@@ -62,7 +62,8 @@ def answers(path: str | Path) -> dict[str, Any]:
 
 
 _FIRST = ("row", "score", "label", "annotator", "weight", "cost", "at", "state")
-_EMPTY = dict.fromkeys((*_FIRST, "log_q", "id", "seconds")) | {"weight": 0.0, "state": "pending"}
+_OF_A_PICK = {"log_q": "log_q"} | {f"info.{name}": name for name in ("predicted", "predicted_variance")}
+_EMPTY = dict.fromkeys((*_FIRST, *_OF_A_PICK, "id", "seconds")) | {"weight": 0.0, "state": "pending"}
 
 
 def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     places: dict[int, list[dict[str, Any]]] = {}  # by row, those that are pending, skipped or answered
     scores: dict[int, float] = {}
-    log_q: dict[int, float] = {}
+    told: dict[int, dict[str, Any]] = {}
     classes = None
     for number, event in enumerate(events):
         kind, where = event["kind"], f"event {number} in {path}"
@@ -81,13 +82,16 @@ def lines(events: list[dict[str, Any]], path: str) -> list[dict[str, Any]]:
         rows = _rows(event, where)
         if kind == "ask":
             scores |= dict(zip(rows, _aligned(event, "scores", rows, where)))
-            log_q |= dict(zip(rows, (event.get("told") or {}).get("log_q") or ()))
+            said = event.get("told") or {}
+            for name, key in _OF_A_PICK.items():
+                for row, value in zip(rows, said.get(key) or ()):
+                    told.setdefault(row, {})[name] = value
         labels = _aligned(event, "labels", rows, where) if kind in ("tell", "correct") else [None] * len(rows)
         ids = _aligned(event, "ids", rows, where) if "ids" in event else [None] * len(rows)
         for place, row in enumerate(rows):
             held = places.setdefault(row, [])
             new = {"row": row, "id": ids[place], "score": scores.get(row), "label": labels[place]}
-            new["log_q"] = log_q.get(row)
+            new |= dict.fromkeys(_OF_A_PICK) | told.get(row, {})
             if kind in ("ask", "tell"):
                 line = next((line for line in held if line["state"] in ("pending", "skipped")), None)
                 if line is None:

@@ -21,8 +21,9 @@ def load(root: str | Path) -> Columns:
     those of the model that had learned the pick. So are ``times.*`` and ``memory`` (`timings`) of the round, or
     ``call.*`` of the program that ran ``call.seeds`` seeds together: to be counted once a round or a call. Rows of the
     start set are in round 0, without a score. Rows of campaigns have the columns of `answers`, with ``state``; a row of
-    an experiment is "answered". A round that picked nothing has one line all the same, of row -1 and state "nothing",
-    so that no metric is lost; a pick that was not valid is left out.
+    an experiment is "answered". ``info.predicted`` (and ``info.predicted_variance``) are what the model that asked for
+    the pick predicted of it, where that is on record. A round that picked nothing has one line all the same, of row -1
+    and state "nothing", so that no metric is lost; a pick that was not valid is left out.
 
     This is the door to all records; `table` has a line an event instead, for what happened rather than for what is
     known of rows: also the rows that were added to a campaign.

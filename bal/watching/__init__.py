@@ -6,6 +6,7 @@ folder   all of a root
 curves   what a study says before it is finished, in the words of `bal.evaluation`
 picks    which rows, and why
 people   campaigns: who answered, and how fast
+reliability  whether the model that asked foresaw the answers
 times    seconds of each part
 
 Nothing is written or locked under the root: a run that is watched is the same byte by byte.

@@ -9,6 +9,7 @@ from bal.sweep.showing import again
 from bal.sweep.studies import Group, grouped
 from bal.watching.cells import Cells, SeenCell
 from bal.watching.logs import Log, subfolders
+from bal.watching.reliability import Judged
 
 STATES = ("done", "running", "failed", "missing")
 
@@ -79,6 +80,12 @@ class Folder:
         """The studies, finished or not."""
         runs = [log.told.run for log in self.logs.values() if log.told is not None and not log.damage]
         return sorted(grouped(runs), key=lambda group: group.title)
+
+    def judged(self, group: Group) -> dict[str, list[Judged]]:
+        """By strategy of a study, whether the model that asked foresaw the answers; those of which nothing is known are
+        left out."""
+        known = {id(log.told.run): log.told.judged for log in self.logs.values() if log.told is not None}
+        return {name: known[id(run)] for name, run in group.runs.items() if known.get(id(run))}
 
     @property
     def campaigns(self) -> dict[str, list[dict[str, Any]]]:

@@ -10,6 +10,8 @@ from bal.records.log import LOG, parse
 from bal.records.reading import CAMPAIGN_KINDS, CONFIG, DONE, read_record
 from bal.records.rounds import Progress, advance, check_events
 from bal.sweep.studies import Recorded, add_rounds, recorded
+from bal.watching.people import DESK
+from bal.watching.reliability import Judged, judged
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """Inode, size and time of change of each file, by which it is told whether there is anything to read."""
@@ -39,11 +41,13 @@ def subfolders(folder: Path) -> list[str]:
 class Told(NamedTuple):
     """What a record has said so far.
 
-    run: its rounds, as studies are made of them. answers: its events, of a campaign alone. done: its summary, or None.
+    run: its rounds, as studies are made of them. answers: its events, of a campaign alone. judged: of the picks of all
+    rounds, whether their answers were foreseen. done: its summary, or None.
     """
 
     run: Recorded
     answers: list[dict[str, Any]]
+    judged: list[Judged]
     done: dict[str, Any] | None
 
 
@@ -96,7 +100,7 @@ class Log:
         self._size, self._chain = found.report.valid_bytes, found.chain
         self._schema, self._progress = found.schema, found.progress
         run = recorded(self.path.parent.name, self.path.name, found.fingerprint, found.config, found.events)
-        self.told, self.damage = Told(run, _of_people(found.events), found.summary), ""
+        self.told, self.damage = Told(run, _of_people(found.events), _judged(found.events), found.summary), ""
         return True
 
     def _read_on(self) -> bool:
@@ -117,12 +121,17 @@ class Log:
         self._size, self._chain = self._size + report.valid_bytes, chain
         add_rounds(self.told.run, events)
         self.told.answers.extend(_of_people(events))
+        self.told.judged.extend(_judged(events))
         return True
 
 
 def _of_people(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The events of a campaign; none of an experiment, whose rounds are told as numbers."""
-    return [event for event in events if event["kind"] in CAMPAIGN_KINDS or _opens(event)]
+    return [event for event in events if event["kind"] in CAMPAIGN_KINDS | {DESK} or _opens(event)]
+
+
+def _judged(events: list[dict[str, Any]]) -> list[Judged]:
+    return [pick for event in events if event["kind"] == "round" for pick in judged(event)]
 
 
 def _opens(event: dict[str, Any]) -> bool:

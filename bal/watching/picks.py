@@ -22,9 +22,9 @@ class Picks(NamedTuple):
 def picks(path: Path, seed: int) -> list[Picks]:
     """The rounds of one seed of a record, with all that each pick is known by.
 
-    Columns are the row of the pool, its score and label, and whatever else is on record for each pick: ``log_q``, who
-    answered, the cost, arrays of ``info`` that have one entry a pick. What a round says of itself (diagnostics, counts,
-    info) is beside them. Predictions are shown where a query leaves them in ``info``.
+    Columns are the row of the pool, its score, what the model that asked predicted of it, its label, and whatever else
+    is on record for each pick: ``log_q``, who answered, the cost, arrays of ``info`` that have one entry a pick. What a
+    round says of itself (diagnostics, counts, info) is beside them.
 
     Args:
       path: folder of the record.
@@ -42,6 +42,7 @@ def _of_round(event: dict[str, Any]) -> Picks:
     info = {name: value for name, value in event.get("info", {}).items() if name != "measured"}
     lists = {name: value for name, value in info.items() if isinstance(value, list) and len(value) == number}
     each = {"row": event["acquired"], "score": event["scores"]}
+    each |= {name: lists[name] for name in ("predicted", "predicted_variance") if name in lists}
     each |= {"label": event["labels"]} if "labels" in event else {}
     each |= {name: event[name] for name in ("log_q", "annotator", "cost") if name in event} | lists
     valid = [place for place in range(number) if event["valid"][place]]
@@ -50,3 +51,21 @@ def _of_round(event: dict[str, Any]) -> Picks:
     diagnostics = {name: value for name, value in event.get("diagnostics", {}).items() if not isinstance(value, dict)}
     scored = {"scored": event["scored"]} if "scored" in event else {}
     return Picks(event["round"], columns, scored | diagnostics | whole)
+
+
+def predicted_in_words(predicted: Any, variance: Any = None, label: Any = None) -> str:
+    """The likeliest class and its probability; a number and its standard deviation; where labels are sets or several
+    numbers, each of them.
+
+    >>> predicted_in_words([0.25, 0.75], label=0), predicted_in_words(1.5, 0.25), predicted_in_words(7)
+    ('1 (75%)', '1.5 ± 0.5', '7')
+    """
+    if variance is not None:
+        each = zip(predicted, variance) if isinstance(predicted, list) else [(predicted, variance)]
+        return ", ".join(f"{mean:.3g} ± {spread**0.5:.2g}" for mean, spread in each)
+    if not isinstance(predicted, list):
+        return "–" if predicted is None else str(predicted)
+    if isinstance(label, list):
+        return ", ".join(f"{chance:.0%}" for chance in predicted)
+    likeliest = max(predicted)
+    return f"{predicted.index(likeliest)} ({likeliest:.0%})"

@@ -95,6 +95,32 @@ def test_numbers_of_the_page_are_those_of_the_records(served, open_page):
     page.wait_for_selector("td:has-text('too few seeds to tell')")
 
 
+def test_whether_answers_were_foreseen(served, open_page):
+    """Beside score and answer of each pick, and in bins over all picks of a strategy."""
+    page = open_page(f"{served.url}&part=Picks")
+    page.wait_for_selector("text=Round 12 of 12")
+    table = page.get_by_role("table", name="Rows picked in this round")
+    assert table.get_by_role("columnheader").all_inner_texts()[:5] == ["pick", "row", "score", "predicted", "label"]
+    order = np.random.default_rng(0).permutation(1000)[120:130]
+    expected = [f"{np.argmax(probs)} (91%)" for probs in watched.believed(0, 12, order)]
+    assert [row.get_by_role("cell").all_inner_texts()[2] for row in table.get_by_role("row").all()[1:]] == expected
+    part(page, "Calibration")
+    is_drawn(page, "reliability")
+    found = {one["name"]: one["data"] for one in options(page, "reliability")["series"]}
+    right = [
+        np.argmax(probs) == watched.Y[row]
+        for seed in range(10)
+        for number in range(watched.ROUNDS + 1)
+        for order in [np.random.default_rng(seed).permutation(1000)[10 * number :][:10]]
+        for row, probs in zip(order, watched.believed(seed, number, order), strict=True)
+    ]
+    (point,) = found["bald"]
+    np.testing.assert_allclose(point["value"], [0.91, np.mean(right)])
+    assert point["said"] == f"bald: {np.mean(right):.0%} of 1300 picks foreseen, 91% sure"
+    page.wait_for_selector("text=Picks are no random sample")
+    assert page.get_by_role("table", name="Picks by confidence").get_by_role("row").count() == 2
+
+
 def test_by_keyboard_alone(served, open_page):
     page = open_page(served.url)
     is_drawn(page)

@@ -39,8 +39,15 @@ def round_of(strategy, seed, number, rng):
         "metrics": {"accuracy": float(accuracy), "nll": float(1.2 - accuracy), "ece": float(0.1 / (number + 1))},
         "counts": counts,
         "seconds": None,
-        "info": {"predicted": Y[order].tolist()},
+        "info": {"predicted": believed(seed, number, order)},
     }
+
+
+def believed(seed, number, order):
+    """Class probabilities of a model that is right nine times in ten and says so."""
+    rng = np.random.default_rng((seed, number))
+    likeliest = np.where(rng.random(len(order)) < 0.9, Y[order], (Y[order] + 1) % 10)
+    return (0.9 * np.eye(10)[likeliest] + 0.01).tolist()
 
 
 def opening(seed):

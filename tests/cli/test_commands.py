@@ -55,6 +55,11 @@ def test_help_explains_itself(typed):
 def test_settings_that_a_cell_refuses_are_refused_in_its_sentence(typed, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "sweep")
     assert typed("run", "trivial_cells:run", "--what", "exit") == (2, "", "bal: --rounds must be at least 1\n")
+    monkeypatch.syspath_prepend(ROOT)
+    for name, sentence in (("no-such", "expected a strategy of random, entropy,"), ("no:such", "no installed package")):
+        code, text, errors = typed("run", "experiments.study:run", "--strategy", name)
+        assert (code, text, len(errors.splitlines())) == (2, "", 1)
+        assert errors.startswith(f"bal: {sentence}")
 
 
 def test_settings_of_a_function_are_options(typed):

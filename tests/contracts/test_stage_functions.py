@@ -117,7 +117,8 @@ def test_the_table_of_kinds_is_closed():
     assert all(row.keys() == LEARNERS.keys() for row in ABOUT.values())
 
 
-AGAIN = {("alc", "gaussian, kernel"), ("functional_epig", "gaussian")}  # moments and kernels, each with another score
+AGAIN = {("alc", "gaussian, kernel"), ("functional_epig", "gaussian"), ("jepig", "host")}
+"""Moments, kernels and models on the host, each with another score."""
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from PIL import Image
 from problem import CENTERS, KEY, POOL, QUERY, Y
 
 from bal.cli import main
+from bal.cli.commands import Label
+from bal.cli.labeling import labeling_of
 from bal.datasets.unlabeled import opened as opened_picture
 from bal.labeling import Item, Number, recorded_labels, recorded_oracle
 from bal.labeling.exporting import as_csv, as_tasks
@@ -340,6 +342,18 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         assert main(["label", *words, "--root", "other"]) == 2
         assert match in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def test_a_file_is_one_record_however_its_path_is_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mails.csv").write_text("size,links\n3,1\n5,0\n8,2\n")
+    (tmp_path / "folder").mkdir()
+    typed = ["mails.csv", "./mails.csv", "folder/../mails.csv", str(tmp_path / "mails.csv")]
+    configs = [labeling_of(Label(source=source, classes=("spam", "ham")))[2] for source in typed]
+    assert configs == 4 * [configs[0]]
+    assert configs[0]["labeling"] == "mails.csv"  # as records of earlier versions have it
+    (tmp_path / "folder" / "mails.csv").write_text("size,links\n3,1\n5,0\n8,2\n")
+    assert labeling_of(Label(source="folder/mails.csv", classes=("spam", "ham")))[2] != configs[0]
 
 
 @pytest.mark.parametrize("name", ["said.csv", "said.json"])

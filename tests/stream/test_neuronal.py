@@ -81,7 +81,9 @@ def by_hand(num_labels, pseudo_weight):
     return log, (f1, f2), memory
 
 
-@pytest.mark.parametrize(("pseudo_weight", "num_labels"), [(0.5, 3), (0.0, 5)])
+@pytest.mark.parametrize(  # without pseudo-labels it is the same program with one factor less
+    ("pseudo_weight", "num_labels"), [(0.5, 3), pytest.param(0.0, 5, marks=pytest.mark.slow)]
+)
 def test_a_stream_is_the_algorithm_as_written(pseudo_weight, num_labels):
     method = neuronal_s(CLASSES, constant_gap(GAP), pseudo_weight=pseudo_weight, **SIZES)
     run = jax.jit(partial(run_stream, method=method, budget=total(num_labels)))

@@ -15,11 +15,13 @@ from bal.loop.fingerprint import rows_digest
 from bal.records import open_record
 from bal.watching import picks
 from bal.watching.curves import Curve, Row
-from bal.watching.page.charts import curves_chart, difference_chart, times_chart
+from bal.watching.page.charts import curves_chart, difference_chart, reliability_chart, times_chart
 from bal.watching.page.colors import DARK, LIGHT, contrast, readable
 from bal.watching.page.map_chart import MOST_DRAWN, map_chart
-from bal.watching.picks import Picks
+from bal.watching.page.studies import bins
+from bal.watching.picks import Picks, predicted_in_words
 from bal.watching.pool import pool_of, projected
+from bal.watching.reliability import reliability
 
 X = np.random.default_rng(0).standard_normal((40, 3)) * [3.0, 1.0, 0.1]
 
@@ -58,6 +60,34 @@ def test_a_curve_and_its_band_as_data():
     assert difference_chart({"bald": waiting}, "random", LIGHT)["series"] == []
     bars = times_chart({"bald": {"fit": 2.0}, "random": {"fit": 1.0, "select": 0.5}}, LIGHT)
     assert [[one["value"] for one in part["data"]] for part in bars["series"]] == [[2.0, 1.0], [0.0, 0.5]]
+
+
+def test_reliability_as_data():
+    """A point for each bin that holds a pick, its count in words, beside the diagonal."""
+    found = {
+        "<b>": reliability([(0.95, True)] * 3 + [(0.91, False), (0.5, True)], 4),
+        "random": reliability([(1.0, True)], 4),
+    }
+    chart = reliability_chart(found, DARK)
+    points = chart["series"][0]["data"]
+    np.testing.assert_allclose([point["value"] for point in points], [[0.5, 1.0], [0.94, 0.75]])
+    assert points[1]["said"] == "<b>: 75% of 4 picks foreseen, 94% sure"
+    assert chart["series"][0]["markLine"]["data"] == [[{"coord": [0, 0]}, {"coord": [1, 1]}]]
+    assert "markLine" not in chart["series"][1]
+    assert json.dumps(chart)
+    header, rows = bins(found)
+    assert header == ["confidence", "<b>", "random"]
+    assert [[cell if isinstance(cell, str) else cell[0] for cell in row] for row in rows] == [
+        ["25% to 50%", "100% of 1", ""],
+        ["75% to 100%", "75% of 4", "100% of 1"],
+    ]
+    assert bins({}) == (["confidence"], [])
+
+
+def test_predictions_in_words():
+    assert predicted_in_words([0.2, 0.8], label=[0, 1]) == "20%, 80%"  # of a set of labels each
+    assert predicted_in_words([1.0, 2.0], [0.25, 4.0]) == "1 ± 0.5, 2 ± 2"
+    assert predicted_in_words(None) == "–"
 
 
 def test_principal_components_and_a_map_that_stays_small():

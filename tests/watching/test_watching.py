@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bal.evaluation import compare
+from bal.evaluation import accuracy, compare, ece
 from bal.records import open_record
 from bal.sweep import store
 from bal.sweep.studies import grouped, paired, studies
 from bal.watching import Folder, curve, people, picks, rows
 from bal.watching import logs as logs_module
+from bal.watching.reliability import judge, reliability, so_far
 
 
 def event(seed, number, value=None, batch=2, **more):
@@ -261,11 +262,12 @@ def test_a_study_that_is_not_finished_is_compared_over_what_both_have(tmp_path):
 
 def test_picks_say_what_is_on_record_of_each(tmp_path):
     with open_record(tmp_path, "digits", {"strategy": "bald"}) as record:
-        info = {"predicted": [3, 4], "num_nan": 0, "measured": {"predicted": [1, 2]}}
+        info = {"predicted": [[0.25, 0.75], [1.0, 0.0]], "num_nan": 0, "measured": {"predicted": [1, 2]}}
         record.append([event(0, 0), event(0, 1, log_q=[-1.0, -2.0], valid=[True, False], info=info, scored=40)])
     start, second = picks(record.path, 0)
     assert (start.number, start.rows, start.whole) == (0, [0, 1], {})
-    assert second.columns == {"row": [2], "score": [0.5], "label": [1], "log_q": [-1.0], "predicted": [3]}
+    assert second.columns == {"row": [2], "score": [0.5], "label": [1], "log_q": [-1.0], "predicted": [[0.25, 0.75]]}
+    assert list(second.columns)[:4] == ["row", "score", "predicted", "label"]
     assert second.whole == {"scored": 40, "num_nan": 0}
 
 
@@ -290,3 +292,62 @@ def test_people(tmp_path):
         there = Folder(place)
         there.refresh()
         assert there.campaigns == folder.campaigns
+
+
+def test_what_people_say_of_rows_that_train_nothing_is_counted(tmp_path):
+    """Rows held out for a test and rows seen again: answers and work, and no label of the campaign."""
+    desk = {"kind": "desk", "act": "tell", "label": 0, "annotator": "ada", "id": "x"}
+    with open_record(tmp_path, "campaign", {}) as record:
+        record.append([{"kind": "tell", "rows": [1], "labels": [0], "annotator": "ada", "at": 0.0}])
+        record.append([desk | {"row": 7, "what": "test", "at": 10.0}, desk | {"row": 8, "what": "test", "at": 20.0}])
+        record.append([desk | {"row": 1, "what": "again", "at": 30.0}])
+        record.append([desk | {"row": 8, "what": "test", "act": "withdraw", "at": 35.0}])
+        record.append([desk | {"row": 9, "what": "test", "act": "skip", "at": 40.0}])
+    folder = Folder(tmp_path)
+    folder.refresh()
+    ((name, events),) = folder.campaigns.items()
+    found = people(events, name)
+    assert found.states == {"answered": 1}
+    assert found.beside == {"to test rows": 1, "to rows seen again": 1}
+    assert found.annotators == {"ada": 4}
+    assert found.labels == {"0": 1}
+    assert found.an_hour == pytest.approx(360)
+
+
+def test_answers_that_were_foreseen(tmp_path):
+    """Bins and counts are those that the expected calibration error is made of; a record that grows is read once."""
+    rng = np.random.default_rng(0)
+    probs, labels = rng.dirichlet(np.ones(3) / 2, 400), rng.integers(0, 3, 400)
+    folder = Folder(tmp_path)
+    with open_record(tmp_path, "digits", {"strategy": "bald"}) as record:
+        for number in range(200):
+            own = slice(2 * number, 2 * number + 2)
+            told = {"info": {"predicted": probs[own]}, "labels": labels[own]}
+            record.append([event(0, number, **told)])
+            if number == 99:
+                folder.refresh()
+        folder.refresh()
+    ((name, judged),) = folder.judged(folder.groups[0]).items()
+    assert (name, len(judged), next(iter(folder.logs.values())).whole) == ("bald", 400, 1)
+    found = reliability(judged, 15)
+    assert found.number.sum() == 400
+    gaps = np.nan_to_num(found.number * abs(found.right - found.confidence))
+    assert gaps.sum() / 400 == pytest.approx(float(ece(probs, labels)))
+    number, sure, right = so_far(found)
+    assert (number, sure, right) == (400, pytest.approx(probs.max(1).mean()), float(accuracy(probs, labels)))
+
+
+def test_only_class_probabilities_with_an_answer_are_judged():
+    for predicted, label in (
+        (3, 1),
+        ([0.5, 0.5], -(2**31)),
+        ([0.5, 0.5], [1.0, 0.0]),
+        ([np.nan, np.nan], 1),
+        (None, 1),
+    ):
+        assert judge(predicted, label) is None
+    assert judge([0.5, 0.5], 0) == (0.5, True)
+    asked = {"kind": "ask", "rows": [4, 9], "scores": [0.1] * 2, "told": {"predicted": [[0.25, 0.75], [1.0, 0.0]]}}
+    tell = lambda row, label: {"kind": "tell", "rows": [row], "labels": [label]}
+    found = people([asked, tell(9, 1), tell(9, 0), tell(2, 0), tell(4, 1)])  # the first answer to what was asked for
+    assert found.judged == [(1.0, False), (0.75, True)]

@@ -12,6 +12,7 @@ from bal.evaluation.tables import decimals
 from bal.watching.curves import Curve, Row
 from bal.watching.page.colors import Scheme, readable
 from bal.watching.people import People
+from bal.watching.reliability import Reliability
 
 SAID = "(all) => (Array.isArray(all) ? all : [all]).map((one) => one.data.said).filter(Boolean).join('\\n')"
 """What a tooltip says: text that was made here, as text (``richText``); constant code."""
@@ -95,7 +96,7 @@ def difference_chart(rows: Mapping[str, Row], baseline: str, scheme: Scheme) -> 
 
 def line(
     name: str,
-    across: Int[np.ndarray, "E"],
+    across: Int[np.ndarray, "E"] | Float[np.ndarray, "E"],
     up: Float[np.ndarray, "E"],
     color: str,
     style: Mapping[str, Any],
@@ -145,6 +146,25 @@ def band(
             }
         )
     return found
+
+
+def reliability_chart(found: Mapping[str, Reliability], scheme: Scheme) -> dict[str, Any]:
+    """Share of foreseen answers over mean confidence, a point a bin, beside the diagonal."""
+    styles, series = strategy_styles(found), []
+    for name, (number, sure, right) in found.items():
+        there = number > 0
+        told = zip(number[there].tolist(), sure[there].tolist(), right[there].tolist())
+        said = [f"{name}: {share:.0%} of {count} picks foreseen, {mean:.0%} sure" for count, mean, share in told]
+        color = readable(styles[name]["color"], scheme)
+        series.append(line(name, sure[there], right[there], color, styles[name], said))
+    diagonal = {"symbol": "none", "silent": True, "label": {"show": False}, "lineStyle": {"color": scheme.quiet}}
+    for one in series[:1]:
+        one["markLine"] = {**diagonal, "data": [[{"coord": [0, 0]}, {"coord": [1, 1]}]]}
+    options = frame(scheme, "mean confidence", series=series)
+    options["tooltip"]["trigger"] = "item"
+    for axis in ("xAxis", "yAxis"):
+        options[axis] |= {"min": 0, "max": 1}
+    return options
 
 
 def times_chart(times: Mapping[str, Mapping[str, float]], scheme: Scheme) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from bal.watching.folder import STATES, Folder
 from bal.watching.page.charts import people_chart
 from bal.watching.page.elements import Chart, Lines, Table
 from bal.watching.people import People, people
+from bal.watching.reliability import reliability, so_far
 
 MOST_LISTED = 100
 
@@ -117,10 +118,14 @@ class PeoplePart:
             rewrite(words, told)
             return
         parts = [f"{number} {state}" for state, number in told.states.items()]
+        parts += [f"{number} {which}" for which, number in told.beside.items()]
         if told.an_hour == told.an_hour:
             parts.append(f"{told.an_hour:.0f} labels an hour of work")
         if told.labels:
             parts.append("by label " + ", ".join(f"{label} {number}" for label, number in told.labels.items()))
+        if told.judged:
+            number, sure, right = so_far(reliability(told.judged))
+            parts.append(f"the model foresaw {right:.0%} of {number} answers, {sure:.0%} sure of them on average")
         rewrite(words, "; ".join(parts) + ".")
         many = len(told.at) > 1
         note = "Pauses of more than ten minutes count as no work." if many else "No times are on record yet."

@@ -10,7 +10,7 @@ from bal.watching.page.elements import Chart, Table
 from bal.watching.page.map_chart import drawn, map_chart
 from bal.watching.page.studies import NOTHING
 from bal.watching.page.view import Inputs, Select
-from bal.watching.picks import Picks, picks
+from bal.watching.picks import Picks, picks, predicted_in_words
 from bal.watching.pool import numbers, picture
 
 
@@ -108,12 +108,14 @@ class PicksPart:
 
     def _lines(self, found: Rounds, here: Picks) -> tuple[list[str], list[list[Any]]]:
         _, shape = self.view.watched.pool
-        names = [name for name in here.columns if name != "row"]
+        names = [name for name in here.columns if name not in ("row", "predicted_variance")]
         pictures = [picture(found.inputs.x, row, shape) for row in here.rows]
         header = ["pick", "row", *names] + ([] if found.inputs.x is None else ["input"])
         lines = []
         for place, row in enumerate(here.rows):
-            values = [(_short(here.columns[name][place]), "bal-number") for name in names]
+            at = {name: values[place] for name, values in here.columns.items()}
+            foreseen = predicted_in_words(*map(at.get, ("predicted", "predicted_variance", "label")))
+            values = [(foreseen if name == "predicted" else _short(at[name]), "bal-number") for name in names]
             inputs = [] if found.inputs.x is None else [(numbers(found.inputs.x, row), "", pictures[place])]
             lines.append([str(place + 1), (str(row), "bal-number"), *values, *inputs])
         return header, lines

@@ -7,9 +7,10 @@ from bal.pages import rewrite, write
 from bal.sweep.studies import Group
 from bal.watching.curves import CALIBRATION, Curve, Row, baseline_of, curve, metrics_of, rows
 from bal.watching.folder import Folder
-from bal.watching.page.charts import curves_chart, difference_chart, times_chart
+from bal.watching.page.charts import curves_chart, difference_chart, reliability_chart, times_chart
 from bal.watching.page.elements import Chart, Lines, Table
 from bal.watching.page.view import Select
+from bal.watching.reliability import Reliability, reliability, so_far
 from bal.watching.times import times
 
 NOTHING = (
@@ -17,6 +18,16 @@ NOTHING = (
     "under People."
 )
 FEW = 10
+FORESEEN = (
+    "Of every pick: how sure the model that asked was of its likeliest class, and whether that was answered; all "
+    "rounds and seeds together. On the diagonal it is as often right as it is sure. Picks are no random sample: a "
+    "query that asks where the model is unsure finds it worse than it is on new rows. Only those of random stand for "
+    "the pool."
+)
+NONE = (
+    "No class probabilities of picks are on record: answers are numbers or sets, there are more than 100 classes, or "
+    "the records are of an earlier version."
+)
 
 
 class Curves(NamedTuple):
@@ -120,8 +131,15 @@ def caution(found: Curves) -> str:
     return " ".join(parts) if told else "Nothing to compare yet."
 
 
+class Calibration(NamedTuple):
+    """What the part on calibration shows: curves by metric and strategy, and reliability by strategy."""
+
+    curves: dict[str, dict[str, Curve]]
+    picks: dict[str, Reliability]
+
+
 class CalibrationPart:
-    """Whether probabilities can be believed: the metrics that tell of it."""
+    """Whether probabilities can be believed: the metrics that tell of it, and whether answers were foreseen."""
 
     def __init__(self, view: Any):
         self.chosen = view.chosen
@@ -130,18 +148,32 @@ class CalibrationPart:
             self.words = write("p", "", "bal-note")
             self.place = write("div", classes="watch-pair")
         self.charts: dict[str, Chart] = {}
+        with write("section", classes="bal-card", aria_labelledby="reliability"):
+            write("h2", "Reliability of picks", id="reliability")
+            self.reliability = Chart("reliability")
+            self.table = Table("Picks by confidence, and how many of them were foreseen")
 
-    def compute(self, folder: Folder, group: Group | None) -> dict[str, dict[str, Curve]]:
-        """Curves by metric and strategy."""
-        del folder
+    def compute(self, folder: Folder, group: Group | None) -> Calibration:
+        """Curves by metric and strategy, and the picks of all rounds and seeds in bins."""
         if group is None:
-            return {}
+            return Calibration({}, {})
         names = [name for name in CALIBRATION if name in metrics_of(group)]
         found = {name: {key: curve(run, name) for key, run in group.runs.items()} for name in names}
-        return {name: {key: one for key, one in of.items() if one is not None} for name, of in found.items()}
+        curves = {name: {key: one for key, one in of.items() if one is not None} for name, of in found.items()}
+        return Calibration(curves, {name: reliability(told) for name, told in folder.judged(group).items()})
 
-    def draw(self, found: dict[str, dict[str, Curve]]) -> None:
-        """A chart a metric."""
+    def draw(self, told: Calibration) -> None:
+        """A chart a metric, and one of all picks."""
+        self._draw_curves(told.curves)
+        sums = {name: so_far(one) for name, one in told.picks.items()}
+        ends = ", ".join(
+            f"{name} {right:.0%} of {number}, {sure:.0%} sure" for name, (number, sure, right) in sums.items()
+        )
+        options = reliability_chart(told.picks, self.chosen.scheme) if told.picks else None
+        self.reliability.draw(options, f"Share of foreseen answers over confidence; {ends}", FORESEEN if ends else NONE)
+        self.table.draw(*bins(told.picks))
+
+    def _draw_curves(self, found: dict[str, dict[str, Curve]]) -> None:
         text = "Lower is better in all of them; the expected calibration error (ece) alone says nothing of accuracy."
         none = f"None of {', '.join(CALIBRATION)} was measured; bal.evaluation.classification measures three of them."
         rewrite(self.words, text if found else none)
@@ -153,6 +185,18 @@ class CalibrationPart:
             ends = ", ".join(f"{key} {told.mean[-1]:.3g}" for key, told in curves.items())
             options = curves_chart(curves, self.chosen.scheme)
             self.charts[name].draw(options, f"Curves of {name} over labels, last values: {ends}", name)
+
+
+def bins(found: dict[str, Reliability]) -> tuple[list[str], list[list[Any]]]:
+    """Header and rows of the table: bins that hold a pick of any strategy."""
+    size = max((len(one.number) for one in found.values()), default=0)
+    cell = lambda one, b: f"{one.right[b]:.0%} of {one.number[b]}" if one.number[b] else ""
+    held = [b for b in range(size) if any(one.number[b] for one in found.values())]
+    rows = [
+        [f"{b / size:.0%} to {(b + 1) / size:.0%}"] + [(cell(one, b), "bal-number") for one in found.values()]
+        for b in held
+    ]
+    return ["confidence", *found], rows
 
 
 class TimePart:
