@@ -25,6 +25,9 @@ class Features(NamedTuple):
     ids: tuple[Any, ...]
     manifest: Manifest
 
+    def __repr__(self) -> str:
+        return f"Features({self.x!r}, of {self.manifest.source.name})"
+
 
 def open_features(folder: str | Path, *, check: bool = True) -> Features:
     """The features in a folder that `cache_features` or ``bal features`` has filled, mapped into memory.

@@ -70,6 +70,7 @@ def test_what_comes_back_is_what_was_computed(made):
     np.testing.assert_array_equal(features.x, vectors(WORDS))
     assert features.ids == tuple(f"w{number}" for number in range(10))
     assert features.manifest.source == SOURCE
+    assert repr(features) == "Features(ShardedRows(float32 [10, 3], 3 files), of letters)"
     assert (features.manifest.shape, features.manifest.dtype) == ((10, 3), "float32")
     names = {"features-00000.safetensors", "features-00001.safetensors", "features-00002.safetensors"}
     assert {file.name for file in made.iterdir()} == {*names, "manifest.json", "ids.json", "lock"}
