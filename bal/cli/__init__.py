@@ -1,4 +1,4 @@
-"""The command `bal`: run, sweep, status, report, replay, export, label, watch. ``bal --help`` says more."""
+"""The command `bal`: run, sweep, status, report, replay, export, label, watch, features."""
 
 import os
 import sys

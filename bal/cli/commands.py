@@ -205,6 +205,37 @@ class Watch:
     """Open the page in a browser, where there is a screen."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """Features of texts or pictures by a pretrained encoder: computed once, kept in a folder.
+
+    Stopped, the same command goes on. bal.features.open_features reads the folder. Texts need tokenizers and
+    safetensors: pip install 'bal-jax[text]'.
+
+    bal features minilm messages.csv --column text --out cache/messages
+
+    bal features efficientnet-lite0 pictures/ --out cache/pictures
+    """
+
+    encoder: Annotated[Positional[str], arg(metavar="ENCODER")]
+    """minilm, efficientnet-lite0, a folder with a checkpoint of BERT, DistilBERT or RoBERTa; to try things tiny-text or
+    tiny-image, whose weights are random."""
+    source: Annotated[Positional[str], arg(metavar="SOURCE")]
+    """A .csv file, a .txt file with a text a line, a folder of pictures, or sms_spam, mnist or fashion_mnist."""
+    out: Path
+    """Folder of the features."""
+    column: str | None = None
+    """Column of texts of a .csv file."""
+    id: str | None = None
+    """Column with the names of rows; their numbers by default."""
+    size: int = 224
+    """Pixels of a side that pictures are brought to; 112 take a quarter of the time."""
+    truncate: int | None = None
+    """Tokens that are kept of a longer text; one longer than the model is refused by default."""
+    download: bool = False
+    """Fetch the model from Hugging Face if it is nowhere else."""
+
+
 COMMANDS: dict[str, tuple[type, str]] = {
     "run": (Run, "one cell: a function of a module, with its settings"),
     "sweep": (Sweep, "many cells, with several processes or machines"),
@@ -214,4 +245,5 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "export": (Export, "all records as one table: .csv or .parquet; labels as .csv or .json"),
     "label": (Label, "label rows by hand in a browser while a model chooses them"),
     "watch": (Watch, "a page in the browser on a folder of records, while it grows"),
+    "features": (Features, "features of texts or pictures by a pretrained encoder, kept in a folder"),
 }

@@ -45,6 +45,10 @@ def _doer(command: Any) -> Callable[[Any, Console], int]:
         from bal.cli import watching
 
         return watching.watch
+    if isinstance(command, commands.Features):
+        from bal.cli import features
+
+        return features.features
     from bal.cli import exporting
 
     return exporting.export

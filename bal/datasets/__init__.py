@@ -16,7 +16,14 @@ from bal.datasets.start import start_set
 from bal.datasets.table import Table, encode, read_table, split_table
 from bal.datasets.tagged import TaggedDataset, TaggedSentences, ud_ewt, wnut17
 from bal.datasets.two_bells import two_bells
-from bal.datasets.unlabeled import Pictures, picture_features, read_pictures, text_features
+from bal.datasets.unlabeled import (
+    Pictures,
+    picture_features,
+    picture_files,
+    picture_pixels,
+    read_pictures,
+    text_features,
+)
 from bal.datasets.variants import noisy_inputs, noisy_labels, repeated
 
 __all__ = [
@@ -38,6 +45,8 @@ __all__ = [
     "noisy_inputs",
     "noisy_labels",
     "picture_features",
+    "picture_files",
+    "picture_pixels",
     "read_pictures",
     "read_table",
     "repeated",

@@ -77,18 +77,48 @@ def read_pictures(folder: str | Path) -> Pictures:
     Raises:
       ValueError: no folder, no picture in it, or a file that cannot be read, by its name.
     """
-    from PIL import Image  # comes with matplotlib
+    folder, files = Path(folder), picture_files(folder)
+    pixels = _brought_to(files, SIDE, "BOX")
+    return Pictures(tuple(file.relative_to(folder).as_posix() for file in files), pixels)
 
+
+def picture_files(folder: str | Path) -> list[Path]:
+    """All pictures in a folder and the folders in it, sorted by name; what is no picture by its name is passed over.
+
+    Raises:
+      ValueError: no folder, or no picture in it.
+
+    >>> picture_files("no/such/folder")
+    Traceback (most recent call last):
+    ValueError: expected a folder of pictures, but there is no folder 'no/such/folder'
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"expected a folder of pictures, but there is no folder {str(folder)!r}")
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PICTURES and file.is_file())
     if not files:
         raise ValueError(f"expected pictures in {folder}, files ending in {', '.join(PICTURES)}, got none")
-    pixels = np.zeros((len(files), SIDE, SIDE, 3), np.uint8)
+    return files
+
+
+def picture_pixels(files: Sequence[Path], size: int) -> UInt8[np.ndarray, "n S S 3"]:
+    """Pictures in RGB, brought to ``size x size`` pixels by bilinear interpolation, smoothed where they are larger.
+
+    Use it when an encoder is to see them: batches of equal shape, a few files at a time.
+
+    Raises:
+      ValueError: a file that cannot be read, by its name.
+    """
+    return _brought_to(files, size, "BILINEAR")
+
+
+def _brought_to(files: Sequence[Path], size: int, how: str) -> UInt8[np.ndarray, "n S S 3"]:
+    from PIL import Image  # comes with matplotlib
+
+    pixels = np.zeros((len(files), size, size, 3), np.uint8)
     for number, file in enumerate(files):
-        pixels[number] = np.asarray(opened(file).resize((SIDE, SIDE), Image.Resampling.BOX))
-    return Pictures(tuple(file.relative_to(folder).as_posix() for file in files), pixels)
+        pixels[number] = np.asarray(opened(file).resize((size, size), Image.Resampling[how]))
+    return pixels
 
 
 def opened(file: Path, longest: int | None = None):
