@@ -48,13 +48,13 @@ def start_rows(y: np.ndarray, size: int, seed: int) -> np.ndarray:
 
 def recorded(config: Any) -> dict[str, Any]:
     """Options that name a record: all but what to print, where to keep it, and how many strategies and seeds to run."""
-    others = ("strategies", "seeds", "target", "runs", "figures", "fresh")
+    others = ("strategies", "seeds", "target", "cache", "runs", "figures", "fresh")
     return {name: value for name, value in asdict(config).items() if name not in others}
 
 
 def picture(config: Any, name: str) -> Path:
     """Where to draw: ``<name>.png``, or with six digits that stand for options which are not the defaults."""
-    others = ("runs", "figures", "fresh")
+    others = ("cache", "runs", "figures", "fresh")
     changed = {field.name: getattr(config, field.name) for field in fields(config) if field.name not in others}
     changed = {name: value for name, value in changed.items() if value != getattr(type(config), name)}
     return config.figures / (f"{name}-{identity(changed)[:6]}.png" if changed else f"{name}.png")

@@ -47,6 +47,7 @@ STUDIES = {
     " --kernel rbf",
     "posteriors.py": "--data digits vowel --learners network --strategies random bald --seeds 2 --rounds 1"
     " --batch-size 2 --pool-size 99 --test-size 30 --hidden 8 --steps 99",
+    "pretrained.py": "--scale smoke --data digits --learners dropout --strategies random epig",
     "pairs.py": "--strategies random past-aware --seeds 2 --rounds 2 --batch-size 3 --items 20 --features 3 --draws 2",
 }
 """Every study, with the options of a run of seconds; each has a test below."""
@@ -251,6 +252,10 @@ NONSENSE = [
     ("gp_regression.py", "--targets 0"),
     ("gp_regression.py", "--steps 0"),
     ("gp_regression.py", "--rounds 500"),
+    ("pretrained.py", "--rounds 500"),
+    ("pretrained.py", "--components 2000"),
+    ("pretrained.py", "--hidden 0"),
+    ("pretrained.py", "--weight-decay -1"),
     ("posteriors.py", "--data digits --rounds 500"),
     ("posteriors.py", "--data digits --start-size 9999"),
     ("posteriors.py", "--pool-size 0"),
