@@ -42,6 +42,7 @@ LIMITS = {
     "reliability": 17,
     "gaussian-processes": 6,
     "methods": 2,
+    "pretrained": 10,
 }
 """Lines of the program under one heading, imports included; ``python around`` is what a reader has or wants to see."""
 
@@ -70,10 +71,11 @@ SLOW = {
     "own-acquisition",
     "reliability",
     "gaussian-processes",
+    "pretrained",
 }
 """A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
 two; runs to their stop; a thousand trainings; a crowd; a solver; other
-libraries; a campaign; checks."""
+libraries; encoders; a campaign; checks."""
 
 NEEDS = {"bridges": ("modAL", "skactiveml", "datasets", "safetensors")}
 """What a page wants installed beyond the tests' own libraries."""
