@@ -35,6 +35,7 @@ from paper_figures import (
     regression_kernels,
     repeated_mnist,
     stochastic_batches,
+    tagging,
     target_shift,
     two_bells,
 )
@@ -61,6 +62,7 @@ SMOKE = {
     "regression_kernels.py": ["--scale", "smoke"],
     "repeated_mnist.py": ["--scale", "smoke"],
     "stochastic_batches.py": ["--scale", "smoke"],
+    "tagging.py": ["--scale", "smoke"],
     "target_shift.py": ["--scale", "smoke"],
     "two_bells.py": ["--scale", "smoke", "--seeds", "3"],
 }
@@ -87,6 +89,7 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "repeated_mnist": (repeated_mnist.Sizes(2, 1, 40, 40, 4, 5, (4, 8), 50, 10), False),
     "stochastic_batches": (stochastic_batches.Sizes(2, (("random", 10), ("power-bald", 10)), 10, repeated_mnist.Sizes(
         2, 1, 40, 40, 4, 5, (4, 8), 50, 10), stochastic_batches.Timing(50, 4, 50, (2, 3))), False),
+    "tagging": (tagging.Sizes(("WNUT-17",), ("random", "BALD, last layer"), 2, 1, 60, 10, 8, 2, 5, False), False),
     "target_shift": (target_shift.Sizes(("redundant",), 2, 1, 8, 4), False),
     "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
 }  # fmt: skip
@@ -107,6 +110,7 @@ SLOW = (
     "regression_kernels",
     "repeated_mnist",
     "stochastic_batches",
+    "tagging",
     "target_shift",
     "two_bells",
 )
@@ -121,7 +125,7 @@ DEVIATES = {  # without MNIST the picture is not called after it
     "repeated_mnist": "repeated_digits_mlp_smoke",
     "stochastic_batches": "stochastic_batches_digits_smoke",
 }
-STAND_IN = {"acs_fw", "bayesian_or_deterministic", "mc_dropout_mnist", "neuronal", *DEVIATES}
+STAND_IN = {"acs_fw", "bayesian_or_deterministic", "mc_dropout_mnist", "neuronal", "tagging", *DEVIATES}
 
 
 def test_every_figure_has_a_smoke_test():

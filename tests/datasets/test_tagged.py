@@ -68,7 +68,7 @@ def test_what_was_not_published(tmp_path, changes, says):
 
 def test_a_file_of_another_kind(tmp_path, monkeypatch):
     (tmp_path / "tiny.json.gz").write_bytes(b"no gzip")
-    with pytest.raises(CorruptDataError, match="not a readable json.gz file"):
+    with pytest.raises(CorruptDataError, match=r"not a readable json\.gz file"):
         tagged._load("tiny", TINY, tmp_path / "tiny.json.gz")
     monkeypatch.setenv("BAL_DATA", str(tmp_path))
     with pytest.raises(CorruptDataError, match="has SHA-256"):
