@@ -20,6 +20,7 @@ from bal.evaluation.plots import save
 from experiments.common import ON_RECORD
 from paper_figures import (
     acs_fw,
+    asvp,
     bald_estimator,
     batch_sizes,
     batchbald_saturation,
@@ -47,6 +48,7 @@ ROOT = Path(__file__).parent.parent
 SMOKE = {
     "acs_fw.py": ["--scale", "smoke"],
     "active_testing.py": ["--scale", "smoke"],
+    "asvp.py": ["--scale", "smoke"],
     "bald_estimator.py": ["--scale", "smoke"],
     "batch_sizes.py": ["--scale", "smoke"],
     "batchbald_saturation.py": ["--scale", "smoke"],
@@ -70,6 +72,7 @@ DIGIT_CENTERS = CENTERS._replace(init=lambda key, data: jnp.zeros((10, 64)))
 TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
     "acs_fw": (acs_fw.Sizes(2, 1, 60, 30, 5, 1), False),
     "active_testing": (20, False),
+    "asvp": (asvp.Sizes(2, asvp.Plan(24, 20, 6, 3, 2, 2, 2), asvp.Plan(20, 16, 4, 3, 2, 2, 1), (2, 1, 4), True), False),
     "bald_estimator": (bald_estimator.Sizes(3, (1, 10), 200, 32), True),  # the sizes of test_bald_estimator.py
     "batch_sizes": (batch_sizes.Sizes(2, (("random", 5), ("bald", 1)), 5, 0.1, repeated_mnist.Sizes(
         0, 0, 200, 40, 4, 5, (4, 8), 50, 10)), False),
@@ -96,6 +99,7 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
 SLOW = (
     "acs_fw",
     "active_testing",
+    "asvp",
     "batch_sizes",
     "batchbald_saturation",
     "bayesian_gp",
@@ -125,7 +129,7 @@ DEVIATES = {  # without MNIST the picture is not called after it
     "repeated_mnist": "repeated_digits_mlp_smoke",
     "stochastic_batches": "stochastic_batches_digits_smoke",
 }
-STAND_IN = {"acs_fw", "bayesian_or_deterministic", "mc_dropout_mnist", "neuronal", "tagging", *DEVIATES}
+STAND_IN = {"acs_fw", "asvp", "bayesian_or_deterministic", "mc_dropout_mnist", "neuronal", "tagging", *DEVIATES}
 
 
 def test_every_figure_has_a_smoke_test():
