@@ -115,7 +115,8 @@ def load(name: Sets, config: Config, console: Console) -> Encoded:
 def raw_inputs(encoded: Encoded) -> np.ndarray:
     """Pixels, or which of the 1,000 most frequent words a text has."""
     if encoded.raw.dtype.kind == "U":
-        return CountVectorizer(max_features=1_000, binary=True).fit_transform(encoded.raw).toarray().astype(np.float32)
+        present: Any = CountVectorizer(max_features=1_000, binary=True).fit_transform(encoded.raw)
+        return present.toarray().astype(np.float32)
     return encoded.raw.reshape(len(encoded.raw), -1)
 
 
@@ -151,7 +152,7 @@ def learner_of(name: Name, num_classes: int, config: Config) -> Learner:
     }.get(name, lambda: mc_dropout(mlp((config.hidden,), num_classes, dropout=0.25), draws, **trained))()
 
 
-def queries(num_targets: int) -> dict[Strategy, Query]:
+def queries(num_targets: int) -> dict[str, Query]:
     """Every strategy by name."""
     return {
         "random": strategies.random(),

@@ -57,23 +57,25 @@ def table(name: str, found: Found) -> Table:
 
 def verdicts(results: dict[str, Found]) -> Table:
     """Each claim on each set and head: the difference, its p-value after Holm's correction over all, and a word."""
-    rows = [
-        (name, head, claim, difference(claim, head, found))
+    asked = [
+        (claim, name, head)
         for claim in CLAIMS
         for name, found in results.items()
         for head in found
         if head != END_TO_END
     ]
-    told = [row for row in rows if row[3] is not None]
-    adjusted = holm(np.array([one.p_value for *_, one in told])) if told else []
-    tight = {"show_edge": False, "pad_edge": False, "collapse_padding": True}
-    made = Table(title="arXiv:2404.17249: head by EPIG is better than", box=SIMPLE_HEAD, **tight)
+    judged = [(row, difference(row[0], row[2], results[row[1]])) for row in asked]
+    told = [(row, one) for row, one in judged if one is not None]
+    adjusted = holm(np.array([one.p_value for _, one in told])) if told else []
+    made = Table(title="arXiv:2404.17249: head by EPIG is better than", box=SIMPLE_HEAD)
+    made.show_edge = made.pad_edge = False
+    made.collapse_padding = True
     for column in ("than", "set", "head", "area x 100", "Holm p", "verdict"):
         made.add_column(column, justify="right" if column in ("area x 100", "Holm p") else "left", no_wrap=True)
-    for (name, head, claim, one), p in zip(told, adjusted):
+    for ((claim, name, head), one), p in zip(told, adjusted):
         made.add_row(claim.words, name, head, _short(one), f"{p:.3f}", word(one.mean, p))
-    if len(told) < len(rows):
-        made.caption = f"{len(rows) - len(told)} not judged: one seed, or a learner or strategy was left out"
+    if len(told) < len(asked):
+        made.caption = f"{len(asked) - len(told)} not judged: one seed, or a learner or strategy was left out"
     return made
 
 

@@ -81,5 +81,5 @@ def _digest(rows: np.ndarray) -> str:
     """SHA-256 of all bytes, a part at a time."""
     seen, flat = hashlib.sha256(), rows.reshape(-1).view(np.uint8)
     for start in range(0, len(flat), _AT_ONCE):
-        seen.update(flat[start : start + _AT_ONCE])
+        seen.update(flat[start : start + _AT_ONCE].data)
     return seen.hexdigest()
