@@ -51,6 +51,7 @@ SLOW = {
     "annotators",
     "bilevel",
     "bridges",
+    "errors",
     "laboratory",
     "label-files",
     "learned-selection",
@@ -75,7 +76,7 @@ SLOW = {
 }
 """A process and its proposals; models scored operation by operation; two studies to compile, of twelve programs and of
 two; runs to their stop; a thousand trainings; a crowd; a solver; other
-libraries; encoders; a campaign; checks."""
+libraries; encoders; a campaign; checks; sentences that tests/test_doors.py holds."""
 
 NEEDS = {"bridges": ("modAL", "skactiveml", "datasets", "safetensors")}
 """What a page wants installed beyond the tests' own libraries."""

@@ -76,8 +76,10 @@ def test_in_a_compiled_run_and_on_its_record(seeds):
         np.testing.assert_array_equal([event["info"]["predicted"] for event in events[1:]], log.info["predicted"][seed])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", [None, host()], ids=["compiled", "host"])
 def test_round_by_round(over):
+    """By default tests/test_loop.py compares what every driver predicted with what the compiled run did."""
     events = []
     log = run_eager(KEY, TASK, SETUP._replace(over=over), on_round=events.append)
     held_to_hand(events)

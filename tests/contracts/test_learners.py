@@ -40,11 +40,20 @@ SLOW = {
     *("bayesian_softmax: factored", "ensemble: bootstrap", "ensemble: convolutions", "ensemble: gaussian"),
     *("ensemble: mixture density", "gp_regression: mixture", "laplace: kfac", "mc_dropout: flax", "mc_dropout: linen"),
     *("mcmc", "mile"),
-    *("batch_ensemble", "ensemble: flax", "gp_classification_draws", "swag", "vbll_regression"),
+    *(
+        "batch_ensemble",
+        "ensemble: flax",
+        "epinet",
+        "gp_classification_draws",
+        "neural_linear",
+        "swag",
+        "vbll_regression",
+    ),
 }
 """The sampler of `from_numpyro`, on a longer program; variants of other rows, or with default tests of their own: the
 weights of `batch_ensemble` are shared as in `masksembles`, `swag` is trained by the steps of `snapshot`, the draws of
-`gp_classification_draws` are made as in `gp_regression_draws`, and a head is a head."""
+`gp_classification_draws` are made as in `gp_regression_draws`; `epinet` is trained by the steps of `ensemble`, and
+`neural_linear` is the heads of other rows on such a network."""
 
 
 def marked(names, slow):

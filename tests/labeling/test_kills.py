@@ -2,14 +2,14 @@
 
 import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from desks import LABELING, TRUTH, label_some
+from started import Server
 
 from bal.labeling import Desk
 from bal.records import answers, open_record
@@ -18,17 +18,19 @@ HERE = Path(__file__).parent
 PATHS = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
 
-def kill_after(folder: Path, num_said: int, wait: float) -> list[str]:
+def kill_after(server: Server, folder: Path, num_said: int, wait: float) -> list[str]:
     """Let a process label until it has said so much, wait, and kill it; what it said."""
-    command = [sys.executable, str(HERE / "killed.py"), str(folder)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(PATHS)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        said = [process.stdout.readline() for _ in range(1 + num_said)]
-        time.sleep(wait)
-        process.kill()
-        said += process.stdout.readlines()
-    assert process.returncode == -9
-    return [line for line in said if line.endswith("\n")][1:]
+    process = server.start([HERE / "killed.py", folder], HERE, PYTHONPATH=os.pathsep.join(PATHS))
+    out, err = process.output
+    end = time.monotonic() + 120
+    while out.read_text().count("\n") < 1 + num_said:
+        assert time.monotonic() < end, err.read_text()
+        time.sleep(0.001)
+    time.sleep(wait)
+    os.kill(process.pid, signal.SIGKILL)
+    done = process.wait()
+    assert done.returncode == -9, done.stderr
+    return [line for line in done.stdout.splitlines(keepends=True) if line.endswith("\n")][1:]
 
 
 def check(folder: Path, said: list[str]) -> int:
@@ -59,13 +61,13 @@ def check(folder: Path, said: list[str]) -> int:
 @pytest.mark.parametrize(
     ("kills", "seed"), [(1, 0), pytest.param(30, 1, marks=pytest.mark.slow)], ids=["one", "thirty"]
 )
-def test_killed_at_any_moment_it_goes_on(tmp_path, kills, seed):
+def test_killed_at_any_moment_it_goes_on(server, tmp_path, kills, seed):
     chance, said, labels = random.Random(seed), [], 0
     for number in range(kills):
         folder = tmp_path / f"{number // 3}"
         if number % 3 == 0:
             said, labels = [], 0
-        said += kill_after(folder, chance.randint(2, 9), chance.random() * 0.02)
+        said += kill_after(server, folder, chance.randint(2, 9), chance.random() * 0.02)
         after = check(folder, said)
         assert after >= labels
         labels = after
