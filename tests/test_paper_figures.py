@@ -28,6 +28,7 @@ from paper_figures import (
     budget_phase,
     claims,
     common,
+    few_samples,
     gp_toys,
     how_many_seeds,
     label_complexity,
@@ -55,6 +56,7 @@ SMOKE = {
     "bayesian_gp.py": ["--scale", "smoke"],
     "bayesian_or_deterministic.py": ["--scale", "smoke"],
     "budget_phase.py": ["--scale", "smoke"],
+    "few_samples.py": ["--scale", "smoke"],
     "gp_placement.py": ["--scale", "smoke"],
     "gp_toys.py": ["--scale", "smoke"],
     "how_many_seeds.py": ["--scale", "smoke"],
@@ -80,6 +82,8 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "bayesian_gp": (bayesian_gp.Sizes(("Higdon1d",), 2, 1, 20, 10, 4, 16, ("random", "QB-MGP", "B-ALM")), True),
     "bayesian_or_deterministic": (mc_dropout_mnist.Sizes(2, 1, 200, 30, 0, 8, 0.1, 3, 5, 16, 20), False),
     "budget_phase": (budget_phase.Sizes(2, 1, 60, 2), False),
+    "few_samples": (few_samples.Sizes(2, False, few_samples.Spam(24, 12, 8, 8, 8, 2, 2), few_samples.Words(
+        30, 8, 1, 4, 1, 2, 6, (2, 2, 2, 2), (5, 1), 2)), False),
     "gp_toys": (gp_toys.Sizes(2, 1, 40, 20), True),
     "gp_placement": (100, True),  # the number of test_gp_placement.py, whose program is compiled already
     "how_many_seeds": (how_many_seeds.Sizes(("random", "margin"), 6, 2, DIGIT_CENTERS), False),
@@ -105,6 +109,7 @@ SLOW = (
     "bayesian_gp",
     "bayesian_or_deterministic",
     "budget_phase",
+    "few_samples",
     "gp_placement",  # what it computes is tested in tests/test_gp_placement.py, how a figure is made by bald_estimator
     "gp_toys",
     "how_many_seeds",
@@ -129,7 +134,16 @@ DEVIATES = {  # without MNIST the picture is not called after it
     "repeated_mnist": "repeated_digits_mlp_smoke",
     "stochastic_batches": "stochastic_batches_digits_smoke",
 }
-STAND_IN = {"acs_fw", "asvp", "bayesian_or_deterministic", "mc_dropout_mnist", "neuronal", "tagging", *DEVIATES}
+STAND_IN = {
+    "acs_fw",
+    "asvp",
+    "bayesian_or_deterministic",
+    "few_samples",
+    "mc_dropout_mnist",
+    "neuronal",
+    "tagging",
+    *DEVIATES,
+}
 
 
 def test_every_figure_has_a_smoke_test():

@@ -152,7 +152,7 @@ def test_sizes_without_a_library():
         llama_config({}, "a file")
 
 
-PATTERN = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
+PATTERN = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[^\W\d_]+| ?\d+| ?(?:[^\s\w]|_)+|\s+(?!\S)|\s+")
 
 
 def slowly(text, numbers, ranks, letters):
@@ -213,7 +213,7 @@ def real():
 
 @pytest.mark.models
 def test_smollm2_in_float64(real):
-    """The tensors as they lie in the file; halves turned as neighbors would say something else."""
+    """The tensors as they lie in the file, neighbors turned together."""
     gguf = pytest.importorskip("gguf")
     from bal.backbones.finding import find
     from bal.backbones.language import SMOLLM2
@@ -224,8 +224,8 @@ def test_smollm2_in_float64(real):
     found = jax.jit(real.module.apply)(real.variables, jnp.array([tokens]), jnp.ones((1, len(tokens)), bool))[0]
     expected = slow.logits(params, tokens, real.module.config, neighbors=True)
     np.testing.assert_allclose(found, expected, atol=2e-3)
-    loss = lambda scores: -slow.log_softmax(np.asarray(scores, float))[np.arange(len(tokens) - 1), tokens[1:]].mean()
-    assert loss(found) < 3.3 < 3.6 < loss(slow.logits(params, tokens, real.module.config, neighbors=False))
+    told = slow.log_softmax(np.asarray(found, float))[np.arange(len(tokens) - 1), tokens[1:]]
+    assert -told.mean() < 3.3  # 3.26; 3.72 where rows are not put back to halves
 
 
 @pytest.mark.models
