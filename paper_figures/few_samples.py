@@ -48,9 +48,9 @@ from paper_figures.few_samples_judged import (
     along_windows,
     better_written,
     checked,
+    mostly_chance,
     no_feature,
     shares,
-    mostly_chance,
 )
 from paper_figures.figure import Figure, launch
 

@@ -52,15 +52,15 @@ def no_feature(found: dict) -> Judged:
 def mostly_chance(found: dict) -> Judged:
     """Whether the choice of rows makes less than half of the variance; beside it the raw share that was published."""
     scores = np.asarray(found["crossed"]["log_prob"], float).reshape(found["sizes"].words.levels)
-    raw = variance_components(scores.reshape(len(scores), -1), ["subset"])["residual"]
-    parts = shares(found)
-    told_of = ", ".join(
-        f"{name} {parts[name].share:.2f} [{parts[name].low:.2f}, {parts[name].high:.2f}]" for name in FACTORS
+    subset, rest = variance_components(scores.reshape(len(scores), -1), ["subset"]).values()
+    others = ", ".join(f"{name} {one.share:.2f} [{one.low:.2f}, {one.high:.2f}]" for name, one in shares(found).items())
+    said = (
+        f"{subset.share:.2f} [{subset.low:.2f}, {subset.high:.2f}]; raw share within subsets {rest.raw_share:.2f}, of "
+        f"noise {rest.null_share:.2f}; crossed: {others}"
     )
-    said = f"{told_of}; raw share within subsets {raw.raw_share:.2f}, of noise {raw.null_share:.2f}"
     if len(scores) < 10:
         return said, None
-    return said, True if parts["subset"].high < 0.5 else False if parts["subset"].low > 0.5 else None
+    return said, True if subset.high < 0.5 else False if subset.low > 0.5 else None
 
 
 def shares(found: dict) -> dict[str, Any]:
