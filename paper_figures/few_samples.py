@@ -4,10 +4,10 @@
 
 *Spam*: MiniLM with (IA)³ in its last block and a head, an ensemble of 3, on messages cut to 16 tokens: 100 random
 labels, then 200 and 200 more by margin, by BALD, by TypiClust or at random; paired seeds. *Words*: SmolLM2 with (IA)³
-in its last 3 blocks writes numbers below 1,000 in words, after five passes over 100 answers. Trainings on 100 random
+in its last 3 blocks writes numbers below 1,000 in words, after four passes over 100 answers. Trainings on 100 random
 subsets: do confidence or entropy of the model before training, variety of words, or spread of the subset go with the
 score, at a constant number of tokens? Ten subsets, two orders, two starts and two dropout streams, crossed: where does
-the variance come from? Seven windows of the pool from the least to the most confident, three trainings each. The score
+the variance come from? Seven windows of the pool from the least to the most confident, two trainings each. The score
 is the mean log probability of the tokens of 200 answers that no pool holds; greedy writing is exact where each of them
 is the most likely.
 
@@ -87,7 +87,7 @@ class Sizes(NamedTuple):
 SIZES = {
     "smoke": Sizes(2, False, Spam(40, 20, 8, 8, 8, 2, 3), Words(60, 12, 1, 6, 1, 3, 8, (2, 2, 2, 2), (5, 1), 2)),
     "cpu": Sizes(
-        10, True, Spam(800, 400, 16, 100, 200, 3, 50), Words(1000, 200, 3, 100, 5, 10, 100, (10, 2, 2, 2), (7, 3), 40)
+        10, True, Spam(800, 400, 16, 100, 200, 3, 40), Words(1000, 200, 3, 100, 4, 10, 100, (10, 2, 2, 2), (7, 2), 40)
     ),
 }
 
@@ -107,7 +107,7 @@ def messages(real: bool, length: int) -> tuple[Any, TokenStates, Int[np.ndarray,
     tokens, mask = tokenize(encoder, texts, length=length, truncate=length)
     parts = np.array_split(np.arange(len(texts)), max(1, len(texts) // 500))
     hidden = [np.asarray(token_states(encoder, tokens[part], mask[part], 0, top.start), np.float16) for part in parts]
-    return top, TokenStates(np.concatenate(hidden), mask), y
+    return top, TokenStates(jnp.asarray(np.concatenate(hidden)), jnp.asarray(mask)), y
 
 
 def of_seed(sizes: Sizes, seed: int) -> Task:
@@ -115,7 +115,7 @@ def of_seed(sizes: Sizes, seed: int) -> Task:
     spam = sizes.spam
     _, states, y = messages(sizes.real, spam.tokens)
     order = np.random.default_rng(seed).permutation(len(y))
-    take = lambda rows: TokenStates(*(jnp.asarray(leaf[rows]) for leaf in states))
+    take = lambda rows: TokenStates(*(leaf[rows] for leaf in states))
     test, pool = order[: spam.num_test], order[spam.num_test :][: spam.num_pool]
     return Task(make_pool(take(pool)), jnp.asarray(y[pool]), (take(test), jnp.asarray(y[test])))
 
@@ -163,22 +163,21 @@ def draw(found: dict[str, Any], config: Config) -> None:
         labels = sizes.spam.start + sizes.spam.batch * np.arange(3)
         for name, values in found["spam"].items():
             draw_curve(left, labels, values, name, styles[name], (0, 1))
-        left.set(xlabel="labels", ylabel="test accuracy", title="spam: MiniLM with (IA)³")
+        left.set(xlabel="labels", ylabel="test accuracy", title="spam")
         check = checked(found)
         places = np.arange(len(check.features))
         middle.barh(places, [one.rho for one in check.features.values()], color="gray")
         for sign in (-1, 1):
             middle.axvline(sign * check.critical, color="black", linewidth=0.8, linestyle="dashed")
             middle.axvline(sign * check.detectable, color="black", linewidth=0.8, linestyle="dotted")
-        middle.set(yticks=places, yticklabels=list(check.features), xlim=(-1, 1), xlabel="rank correlation with score")
+        middle.set(yticks=places, yticklabels=list(check.features), xlim=(-1, 1), xlabel="correlation with score")
         middle.set(title=f"words: {check.num_subsets} subsets of {sizes.words.subset}")
-        parts = shares(found)
+        parts = {name: part for name, part in shares(found).items() if " x " not in name}
         for place, part in enumerate(parts.values()):
             right.plot([part.low, part.high], [place, place], color="black", linewidth=1)
             right.plot([part.share], [place], "o", color="black", markersize=4)
         right.set(yticks=np.arange(len(parts)), yticklabels=list(parts), xlim=(0, 1), xlabel="share of variance")
-        right.tick_params("y", labelsize=5)
-        right.set(title="words: where variance comes from")
+        right.set(title="words: its sources")
         note = "dashed: told from noise; dotted: found with chance .8"
         legend((left, middle, right), 4, f"{band_title(found['spam'])}; {note}".replace("\n", " "))
 

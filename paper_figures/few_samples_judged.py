@@ -53,7 +53,8 @@ def mostly_chance(found: dict) -> Judged:
     """Whether the choice of rows makes less than half of the variance; beside it the raw share that was published."""
     scores = np.asarray(found["crossed"]["log_prob"], float).reshape(found["sizes"].words.levels)
     subset, rest = variance_components(scores.reshape(len(scores), -1), ["subset"]).values()
-    others = ", ".join(f"{name} {one.share:.2f} [{one.low:.2f}, {one.high:.2f}]" for name, one in shares(found).items())
+    parts = {name: part for name, part in shares(found).items() if " x " not in name}
+    others = ", ".join(f"{name} {one.share:.2f} [{one.low:.2f}, {one.high:.2f}]" for name, one in parts.items())
     said = (
         f"{subset.share:.2f} [{subset.low:.2f}, {subset.high:.2f}]; raw share within subsets {rest.raw_share:.2f}, of "
         f"noise {rest.null_share:.2f}; crossed: {others}"
@@ -73,7 +74,7 @@ def along_windows(found: dict) -> Judged:
     """Rank correlation of window number and mean score of its trainings."""
     count, repeats = found["sizes"].words.windows
     values, tokens = (found["windows"][name].reshape(count, repeats).mean(1) for name in ("log_prob", "tokens"))
-    rho, p = scipy.stats.spearmanr(np.arange(count), values)
+    rho, p = map(float, scipy.stats.spearmanr(np.arange(count), values))  # type: ignore[arg-type]
     length = scipy.stats.spearmanr(np.arange(count), tokens)[0] if np.ptp(tokens) else 0.0
     said = f"rho {rho:+.2f} (p {p:.3f}), scores {values[0]:.3f} to {values[-1]:.3f}, rho with tokens {length:+.2f}"
     if count < 7:

@@ -79,8 +79,8 @@ def test_share_of_the_subset(between, holds):
 
 @pytest.mark.parametrize(("slope", "holds"), [(-1.0, True), (1.0, False), (0.0, None)])
 def test_windows(slope, holds):
-    place = np.repeat(np.arange(7.0), 3)
-    noise = np.repeat([0.1, -0.1, 0.3, -0.4, 0.2, 0.0, -0.1], 3)
+    place = np.repeat(np.arange(7.0), 2)
+    noise = np.repeat([0.1, -0.1, 0.3, -0.4, 0.2, 0.0, -0.1], 2)
     part = {"log_prob": slope * place + noise, "tokens": place}
     assert few_samples_judged.along_windows(study(windows=part))[1] is holds
 
@@ -91,15 +91,15 @@ def test_trainings():
     lm, numbers = tiny_language_model(jax.random.key(0)), np.arange(1, 40)
     ready = prepare(lm, numbers, 9, 1)
     found = jax.jit(lambda ones, rows: measured(ready, ones, rows))(ready.ones, ready.test)
-    asked, said = zip(*((prompt_of(number), f" {in_words(number)}\n") for number in numbers[:9]), strict=True)
+    asked, said = zip(*((prompt_of(number), f" {in_words(number)}\n") for number in numbers[:9].tolist()), strict=True)
     rows = answered(lm, asked, said)
     vocabulary = {
         token
-        for one in lm.tokenizer.encode_batch([f" {in_words(number)}\n" for number in numbers])
+        for one in lm.tokenizer.encode_batch([f" {in_words(number)}\n" for number in numbers.tolist()])
         for token in one.ids
     }
     whole = log_probabilities(lm, asked, [[text] for text in said])
-    logits = lm.module.apply(lm.variables, jnp.asarray(rows.tokens), jnp.asarray(rows.mask))
+    logits: Any = lm.module.apply(lm.variables, jnp.asarray(rows.tokens), jnp.asarray(rows.mask))
     every = np.asarray(jax.nn.log_softmax(logits))
     for row in range(9):
         count = whole.mask[row, 0].sum()

@@ -23,11 +23,11 @@ class Answered(NamedTuple):
     at: the token behind which answer token a is expected; targets: that answer token; counts: True = there is one.
     """
 
-    tokens: Int[Array, "n T"]
-    mask: Bool[Array, "n T"]
-    at: Int[Array, "n A"]
-    targets: Int[Array, "n A"]
-    counts: Bool[Array, "n A"]
+    tokens: Int[Array | np.ndarray, "n T"]
+    mask: Bool[Array | np.ndarray, "n T"]
+    at: Int[Array | np.ndarray, "n A"]
+    targets: Int[Array | np.ndarray, "n A"]
+    counts: Bool[Array | np.ndarray, "n A"]
 
 
 class TokenLogProbs(NamedTuple):
@@ -65,18 +65,15 @@ def answered(
     whole, most = tuple(-(-size // STEP) * STEP for size in wanted) if shape is None else shape
     if whole < wanted[0] or most < wanted[1]:
         raise ValueError(f"expected at most {whole} tokens, {most} of them of an answer, got {wanted}; ask for more")
-    n = len(asked)
-    made = Answered(
-        np.zeros((n, whole), np.int32), np.zeros((n, whole), bool), *(np.zeros((n, most), np.int32) for _ in range(2)),
-        np.zeros((n, most), bool),
-    )  # fmt: skip
+    tokens, at, targets = (np.zeros((len(asked), size), np.int32) for size in (whole, most, most))
+    mask, counts = (np.zeros((len(asked), size), bool) for size in (whole, most))
     for row, (a, b) in enumerate(zip(asked, said, strict=True)):
-        made.tokens[row, : len(a) + len(b)] = [*a, *b]
-        made.mask[row, : len(a) + len(b)] = True
-        made.at[row, : len(b)] = np.arange(len(b)) + len(a) - 1
-        made.targets[row, : len(b)] = b
-        made.counts[row, : len(b)] = True
-    return made
+        tokens[row, : len(a) + len(b)] = [*a, *b]
+        mask[row, : len(a) + len(b)] = True
+        at[row, : len(b)] = np.arange(len(b)) + len(a) - 1
+        targets[row, : len(b)] = b
+        counts[row, : len(b)] = True
+    return Answered(tokens, mask, at, targets, counts)
 
 
 def answer_log_probs(
