@@ -212,7 +212,8 @@ def main(config: Config) -> None:
         results[name] = study_of(name, encoded, config, console)
         console.print(table(name, results[name]))
     if results:
-        console.print(verdicts(results))
+        if any(learner != "end-to-end" for learner in config.learners):
+            console.print(verdicts(results))
         path = picture(config, "pretrained")
         drawn(path, results)
         console.print(f"picture: {path}", soft_wrap=True)

@@ -1,8 +1,12 @@
 """Features in a folder: what is written, what is computed again, what is refused; other readers of the format."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -116,6 +120,36 @@ def test_one_that_was_stopped_goes_on(tmp_path, stop_at):
     kept = {WORDS[0]: 0, WORDS[3]: 0, WORDS[6]: 4}[stop_at]
     assert rest.seen == WORDS[kept:]
     assert not list((tmp_path / "features").glob(".*"))
+
+
+KILLED = """
+import sys, time
+from test_feature_cache import cached, vectors
+
+def slowly(words):
+    time.sleep(0.3)
+    return vectors(words)
+
+cached(sys.argv[1], slowly)
+"""
+
+
+@pytest.mark.slow
+def test_one_that_was_killed_goes_on(tmp_path):
+    folder, here = tmp_path / "features", Path(__file__).parent
+    paths = os.pathsep.join(map(str, (here, here.parent.parent)))
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], env={**os.environ, "PYTHONPATH": paths})
+    while not (folder / "features-00000.safetensors").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    with pytest.raises(RecordLockedError):
+        cached(folder)
+    process.kill()
+    process.wait()
+    rest = Encoder()
+    np.testing.assert_array_equal(cached(folder, rest).x, vectors(WORDS))
+    assert WORDS[0] not in rest.seen
+    assert WORDS[-1] in rest.seen
 
 
 @pytest.mark.parametrize(
