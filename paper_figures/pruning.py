@@ -288,7 +288,7 @@ def draw(found: Found, config: Config) -> None:
             ratio = errors[1.0].mean(0) / envelope(errors).mean(0)
             panels[-1].plot(flops / flops[0], ratio, label=title, color="gray", linestyle=line)
         panels[0].set(ylabel="test error")
-        panels[-1].set(xscale="log", xlabel="operations over the least", ylabel="ratio", title="all / envelope")
+        panels[-1].set(xscale="log", xlabel="relative operations", ylabel="ratio", title="all / envelope")
         legend(panels, 3, band_title({str(keep): values for keep, values in found.digits.items()}).replace("\n", " "))
 
 

@@ -55,7 +55,7 @@ SMALL = {
     "whole_loop.py": "--seeds 2 --devices 2 --rounds 1 --steps 2 --matrix 64",
     "active.py": "--repetitions 20 --seeds 2 --rounds 3 --splits 1 --labels 2",
     "acquisition.py": "--rows 200 --draws 3 --classes 3 --repetitions 1",
-    "backbones.py": "--tiny --sentences 2 --tokens 5 --messages 20 --matrix 32 --repeats 1",
+    "backbones.py": "--tiny --sentences 2 --tokens 5 --messages 20 --images 1 --matrix 32 --repeats 1",
     "batch.py": "--parts scaling --methods k_center --steps 1 2",
     "batch_diversity.py": "--num-rows 300 --num-features 4 --num-labeled 9 --batch-size 3 --num-shortlist 50"
     " --rounds 1",

