@@ -17,6 +17,7 @@ from bal.learners.settings import check_count
 from bal.loop.checks import check_keys, check_record
 from bal.loop.clock import peak_memory
 from bal.loop.compiled import Log, run
+from bal.loop.constants import large_arrays, with_arrays
 from bal.loop.devices import warn_of_one_device
 from bal.loop.doors import check_task, seed_axes, warn_of_oddities
 from bal.loop.events import known_of, num_draws_of
@@ -97,9 +98,10 @@ class OneSeed:
     setup: Setup
     dtypes: Any = None
 
-    def __call__(self, key: Array, task: Task) -> Log:
-        """What the seed of this key does."""
-        return run(key, task if self.dtypes is None else stored_as(self.dtypes, task), self.setup)
+    def __call__(self, key: Array, task: Task, arrays: tuple = ()) -> Log:
+        """What the seed of this key does; with `arrays` in place of the large ones that the set-up holds."""
+        setup = with_arrays(self.setup, large_arrays(self.setup), arrays) if arrays else self.setup
+        return run(key, task if self.dtypes is None else stored_as(self.dtypes, task), setup)
 
 
 class OverSeeds(NamedTuple):
@@ -185,8 +187,8 @@ def run_seeds(
             "run_eager for each seed"
         )
     asked, per_seed = callable(task.oracle), seed_axes(axes, task)
-    one = OneSeed(setup, check_traced(task, setup, axes) if asked else None)
-    num_draws, logs, own, mapped = None, [], [], over_seeds(one, (keys, task), (0, axes), mesh)
+    one, arrays = OneSeed(setup, check_traced(task, setup, axes) if asked else None), large_arrays(setup)
+    num_draws, logs, own, mapped = None, [], [], over_seeds(one, (keys, task, arrays), (0, axes, None), mesh)
     if record is not None:
         own = identities(keys, task, setup, per_seed)
         skip = num_finished(record, own, setup.num_rounds)

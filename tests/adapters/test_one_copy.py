@@ -1,0 +1,50 @@
+"""Frozen weights are arguments of what `run_seeds` compiles: no program, seed or member has a copy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from problem import CENTERS, TASK
+
+from bal import strategies
+from bal.loop import constants, run_seeds, seed_keys
+from bal.loop.seeds import OneSeed, over_seeds
+from bal.method import method
+from bal.typing import Setup
+
+
+@method
+def shifted(learner, table):
+    """The same learner; adds what is zero, read from a large table."""
+    predict = lambda state, x: learner.predict(state, x) + 0.0 * table["big"][0, 0]
+    return learner._replace(predict=predict)
+
+
+def test_large_arrays_of_methods_are_told_and_replaced():
+    big = jnp.ones((512, 512))
+    inner = shifted(CENTERS, {"big": big, "small": jnp.ones(3)})
+    learner = shifted(inner, {"big": big})
+    setup = Setup(learner, strategies.random(), 2, 1, num_initial=4)
+    assert constants.large_arrays(setup) == (big,)
+    other = jnp.zeros((512, 512))
+    again = constants.with_arrays(setup, (big,), (other,))
+    assert again.query == setup.query
+    assert again.learner == shifted(shifted(CENTERS, {"big": other, "small": jnp.ones(3)}), {"big": other})
+    assert constants.with_arrays(setup.learner.predict, (big,), (other,)) == again.learner.predict
+    assert constants.large_arrays(setup.query) == ()
+
+
+def test_a_compiled_run_takes_them_as_arguments_and_picks_the_same(monkeypatch):
+    monkeypatch.setattr(constants, "LARGE", 2**12)
+    big = jax.random.normal(jax.random.key(0), (64, 64))
+    setup = Setup(shifted(CENTERS, {"big": big}), strategies.margin(), 2, 1, num_initial=4)
+    keys, arrays = seed_keys(0, 2), constants.large_arrays(setup)
+
+    def program(arrays):
+        mapped = over_seeds(OneSeed(setup), (keys, TASK, arrays), (0, None, None))
+        return mapped.fn.lower(mapped.shared, mapped.per_seed).as_text()
+
+    assert len(program(())) - len(program(arrays)) > 2 * big.nbytes  # in hexadecimal digits
+    found = run_seeds(keys, TASK, setup).log
+    plain = run_seeds(keys, TASK, setup._replace(learner=CENTERS)).log
+    np.testing.assert_array_equal(found.indices, plain.indices)
+    np.testing.assert_array_equal(found.start, plain.start)
