@@ -20,6 +20,7 @@ from bal.evaluation.plots import save
 from experiments.common import ON_RECORD
 from paper_figures import (
     acs_fw,
+    adapters,
     asvp,
     bald_estimator,
     batch_sizes,
@@ -50,6 +51,7 @@ ROOT = Path(__file__).parent.parent
 SMOKE = {
     "acs_fw.py": ["--scale", "smoke"],
     "active_testing.py": ["--scale", "smoke"],
+    "adapters.py": ["--scale", "smoke"],
     "asvp.py": ["--scale", "smoke"],
     "bald_estimator.py": ["--scale", "smoke"],
     "batch_sizes.py": ["--scale", "smoke"],
@@ -76,6 +78,7 @@ DIGIT_CENTERS = CENTERS._replace(init=lambda key, data: jnp.zeros((10, 64)))
 TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whether in float64
     "acs_fw": (acs_fw.Sizes(2, 1, 60, 30, 5, 1), False),
     "active_testing": (20, False),
+    "adapters": (adapters.SIZES["smoke"], False),
     "asvp": (asvp.Sizes(2, asvp.Plan(24, 20, 6, 3, 2, 2, 2), asvp.Plan(20, 16, 4, 3, 2, 2, 1), (2, 1, 4), True), False),
     "bald_estimator": (bald_estimator.Sizes(3, (1, 10), 200, 32), True),  # the sizes of test_bald_estimator.py
     "batch_sizes": (batch_sizes.Sizes(2, (("random", 5), ("bald", 1)), 5, 0.1, repeated_mnist.Sizes(
@@ -106,6 +109,7 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
 SLOW = (
     "acs_fw",
     "active_testing",
+    "adapters",
     "asvp",
     "batch_sizes",
     "batchbald_saturation",
@@ -140,6 +144,7 @@ DEVIATES = {  # without MNIST the picture is not called after it
 }
 STAND_IN = {
     "acs_fw",
+    "adapters",
     "asvp",
     "bayesian_or_deterministic",
     "few_samples",

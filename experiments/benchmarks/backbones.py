@@ -12,6 +12,9 @@ second only. Then messages of SMS spam in batches of like length: expected below
 
 vision: EfficientNet-Lite0 on batches of 8 images of 112 pixels. Expected: at least 40 images a second, which a plain
 loop over its layers does. Then one depthwise convolution as a sum of shifted products, and as XLA has it.
+
+adapters: eight members of (IA)³ in the last block beside one, from tokens to predictions, the blocks below run once.
+Expected: at most three times the time of one; a member holds some kilobytes, and of what is frozen there is one copy.
 """
 
 import importlib.util
@@ -27,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
+from bal.adapters import TokenStates, adapted, adapter_ensemble, ia3, upper
 from bal.backbones import (
     TextEncoder,
     count_flops,
@@ -41,6 +45,8 @@ from bal.backbones.efficientnet import depthwise
 from bal.backbones.sentences import batches
 from bal.backbones.tokens import token_rows
 from bal.datasets import MissingDataError, sms_spam
+from bal.loop.constants import large_arrays, with_arrays
+from bal.typing import Data
 from experiments.benchmarks.timing import Program, at_least, compiled, least_seconds, start, table
 
 
@@ -48,7 +54,7 @@ from experiments.benchmarks.timing import Program, at_least, compiled, least_sec
 class Config:
     """Sizes of the benchmark."""
 
-    parts: tuple[str, ...] = ("text", "vision")
+    parts: tuple[str, ...] = ("text", "vision", "adapters")
     """What is measured."""
     tiny: bool = False
     """Random weights of tiny networks, to see that everything runs."""
@@ -171,7 +177,41 @@ def vision(config: Config, console: Console) -> None:
         console.print(f"images a second, {dtype}: {config.images / seconds[f'forward {dtype}']:.0f} (at least 40)")
 
 
-PARTS: dict[str, Callable[[Config, Console], None]] = {"text": text, "vision": vision}
+def adapters(config: Config, console: Console) -> None:
+    """Ensembles of (IA)³ in the last block: from tokens to predictions of all members, and what is held."""
+    encoder = tiny_text_encoder(jax.random.key(0)) if config.tiny else minilm()
+    module: Any = encoder.module
+    top, shape = upper(encoder, 1), (config.sentences, config.tokens)
+    tokens = jnp.asarray(np.random.default_rng(0).integers(3, module.config.vocabulary, shape, np.int32))
+    mask = jnp.ones(shape, bool)
+    network, size = adapted(top, 2, ia3()), lambda tree: sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+    programs, held = {}, {}
+    for num_members in (1, 8):
+        learner = adapter_ensemble(network, num_members)
+        arrays = large_arrays(learner)
+
+        def call(arrays: Any, variables: Any, state: Any, learner: Any = learner, old: Any = arrays) -> Any:
+            hidden = module.apply(variables, tokens, method="embed")
+            hidden = module.apply(variables, hidden, mask, 0, top.start, method="blocks")
+            return with_arrays(learner, old, arrays).predict(state, TokenStates(hidden, mask))
+
+        rows = TokenStates(jnp.zeros((1, config.tokens, module.config.width)), mask[:1])
+        state = learner.init(jax.random.key(0), Data(rows, jnp.zeros(1, jnp.int32), jnp.ones(1)))
+        name = f"{num_members} member{'s' * (num_members > 1)}"
+        programs[name] = compiled(call, arrays, encoder.variables, state)
+        held[name] = size(state)
+    seconds = least_seconds(programs, config.repeats)
+    rows = table("(IA)³, last block", "ms", "KB of members", "MB temporary", title=f"{encoder.source.name}, {shape}")
+    for name, spent in seconds.items():
+        own, temporary = held[name] / 2**10, programs[name].megabytes
+        rows.add_row(name, f"{spent * 1e3:.1f}", f"{own:.1f}", f"{temporary:.1f}")
+    console.print(rows)
+    frozen = size(encoder.variables) / 2**20, size(top.params) / 2**20
+    console.print(f"frozen, one copy: {frozen[0]:.1f} MB, of which the last block has {frozen[1]:.1f}")
+    console.print(f"8 members / one: {seconds['8 members'] / seconds['1 member']:.2f} (at most 3)")
+
+
+PARTS: dict[str, Callable[[Config, Console], None]] = {"text": text, "vision": vision, "adapters": adapters}
 
 
 def main(config: Config) -> None:
