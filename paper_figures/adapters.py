@@ -232,19 +232,17 @@ def claims(config: Config, sizes: Sizes) -> list[Claim]:
 def draw(found: Found, config: Config) -> None:
     """Accuracy, NLL and ECE by arm at either number of labels; accuracy by loss."""
     names = list(found.learned)
-    styles, place = strategy_styles(names), np.arange(len(names))
-    stand_in = f", {found.stand_in}" if found.stand_in else ""
+    styles, stand_in = strategy_styles(names), f"; {found.stand_in}" if found.stand_in else ""
     with picture(config.figures, f"adapters_{config.scale}", 4, 1.3) as panels:
         for axis, metric in zip(panels, ("accuracy", "nll", "ece")):
             for name in names:
                 values = found.curves.metrics[metric][name]
                 spread = values.std(0, ddof=1) / np.sqrt(len(values))
-                color = styles[name].get("color")
                 label = f"{name} ({found.learned[name]:,})"
-                axis.errorbar(found.curves.labels, values.mean(0), spread, color=color, marker="o", label=label)
+                axis.errorbar(found.curves.labels, values.mean(0), spread, label=label, **styles[name])
             axis.set(xlabel="labels", ylabel=f"test {'NLL / nat' if metric == 'nll' else metric.replace('ece', 'ECE')}")
             axis.set_xscale("log", base=2)
-        panels[0].set_title(f"SMS spam{stand_in}", fontsize="small")
+        panels[0].set_title("SMS spam")
         place = ["before", *LOSSES]
         for number, name in enumerate(place):
             values = found.losses[name]
@@ -252,7 +250,7 @@ def draw(found: Found, config: Config) -> None:
             panels[3].plot(number, values.mean(), "_", color="black", markersize=14)
         panels[3].set_xticks(range(len(place)), [name.replace(" + ", "\n+ ") for name in place], fontsize="x-small")
         panels[3].set(ylabel="test accuracy", title="answers ranked")
-        legend(panels[:1], 5, "arm (numbers that a member learns), mean and standard error")
+        legend(panels[:1], 5, f"arm (numbers that a member learns), mean and standard error{stand_in}")
 
 
 def work(sizes: Sizes) -> float:

@@ -9,9 +9,8 @@ def ia3_size(num_encoder_layers: int, num_decoder_layers: int, key: int, value: 
 
     Use it before anything is loaded; `count_parameters` counts what there is.
 
-    Example:
-      >>> ia3_size(24, 24, 4096, 4096, 10240)  # T5-XXL
-      1081344
+    >>> ia3_size(24, 24, 4096, 4096, 10240)  # T5-XXL
+    1081344
 
     Liu et al. 2022, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning".
     """
@@ -23,9 +22,8 @@ def inference_flops(num_parameters: float | int, num_tokens: float | int, decode
 
     Use it to compare recipes; attention is left out, and caching of the prompt's states.
 
-    Example:
-      >>> f"{inference_flops(11e9, 103):.2e}", f"{inference_flops(175e9, 41 * 98 + 103, decoder_only=True):.2e}"
-      ('1.13e+12', '1.44e+15')
+    >>> f"{inference_flops(11e9, 103):.2e}", f"{inference_flops(175e9, 41 * 98 + 103, decoder_only=True):.2e}"
+    ('1.13e+12', '1.44e+15')
 
     Kaplan et al. 2020, "Scaling Laws for Neural Language Models".
     """
@@ -39,9 +37,8 @@ def training_flops(
 
     Use it to compare recipes. Where only adapters above a frozen part are trained, it is an upper bound.
 
-    Example:
-      >>> f"{training_flops(11e9, 1000, 8, 103):.1e}"
-      '2.7e+16'
+    >>> f"{training_flops(11e9, 1000, 8, 103):.1e}"
+    '2.7e+16'
 
     Liu et al. 2022.
     """

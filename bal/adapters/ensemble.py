@@ -60,15 +60,14 @@ def adapter_ensemble(
       ValueError: a setting out of range.
       TypeError: a setting of the wrong kind.
 
-    Example:
-      >>> from bal.adapters import TokenStates, adapted, ia3, upper
-      >>> from bal.backbones import tiny_text_encoder
-      >>> net = adapted(upper(tiny_text_encoder(jax.random.key(0)), last=1), 2, ia3())
-      >>> learner = adapter_ensemble(net, num_members=3, num_steps=5)
-      >>> x = TokenStates(jnp.ones((4, 5, 16)), jnp.ones((4, 5), bool))
-      >>> data, key = Data(x, jnp.array([0, 1, 0, 1]), jnp.ones(4)), jax.random.key(0)
-      >>> jax.eval_shape(lambda: learner.predict(learner.fit(key, learner.init(key, data), data), x)).shape
-      (4, 3, 2)
+    >>> from bal.adapters import TokenStates, adapted, ia3, upper
+    >>> from bal.backbones import tiny_text_encoder
+    >>> net = adapted(upper(tiny_text_encoder(jax.random.key(0)), last=1), 2, ia3())
+    >>> learner = adapter_ensemble(net, num_members=3, num_steps=5)
+    >>> x = TokenStates(jnp.ones((4, 5, 16)), jnp.ones((4, 5), bool))
+    >>> data, key = Data(x, jnp.array([0, 1, 0, 1]), jnp.ones(4)), jax.random.key(0)
+    >>> jax.eval_shape(lambda: learner.predict(learner.fit(key, learner.init(key, data), data), x)).shape
+    (4, 3, 2)
 
     Liu et al. 2022 for (IA)³; Lakshminarayanan, Pritzel and Blundell 2017 for ensembles.
     """

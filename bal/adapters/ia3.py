@@ -24,9 +24,8 @@ def ia3() -> Adapter:
 
     Use it when labels are few: a block has ``d_k + d_v + d_ff`` numbers to learn, and so has a member of an ensemble.
 
-    Example:
-      >>> ia3()
-      ia3()
+    >>> ia3()
+    ia3()
     """
 
     def init(key: PRNGKey, places: tuple[Place, ...], params: PyTree) -> PyTree:
@@ -48,10 +47,9 @@ def init_ia3(places: tuple[Place, ...]) -> PyTree:
 
     Raises ValueError where there is none of them.
 
-    Example:
-      >>> from bal.adapters.places import Place
-      >>> init_ia3((Place(("query",), False, 2, 2), Place(("key",), False, 2, 2)))
-      {'ia3': {'key': {'scale': Array([1., 1.], dtype=float32)}}}
+    >>> from bal.adapters.places import Place
+    >>> init_ia3((Place(("query",), False, 2, 2), Place(("key",), False, 2, 2)))
+    {'ia3': {'key': {'scale': Array([1., 1.], dtype=float32)}}}
     """
     entries = {(*place.path, "scale"): jnp.ones(place.outputs) for place in places if is_scaled(place)}
     if not entries:
@@ -75,12 +73,11 @@ def merge_ia3(params: PyTree, collections: PyTree, places: tuple[Place, ...]) ->
     Raises:
       ValueError: entries for layers that are not among the places.
 
-    Example:
-      >>> from bal.adapters.places import Place
-      >>> places = (Place(("key",), False, 2, 2),)
-      >>> merge_ia3({"key": {"kernel": jnp.eye(2)}}, {"ia3": {"key": {"scale": jnp.array([2.0, 3.0])}}}, places)
-      {'key': {'kernel': Array([[2., 0.],
-             [0., 3.]], dtype=float32)}}
+    >>> from bal.adapters.places import Place
+    >>> places = (Place(("key",), False, 2, 2),)
+    >>> merge_ia3({"key": {"kernel": jnp.eye(2)}}, {"ia3": {"key": {"scale": jnp.array([2.0, 3.0])}}}, places)
+    {'key': {'kernel': Array([[2., 0.],
+           [0., 3.]], dtype=float32)}}
     """
     merged = dict(flat(params))
     order = [place.path for place in places]

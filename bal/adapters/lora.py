@@ -31,9 +31,8 @@ def lora(rank: int = 8, targets: tuple[str, ...] = ("query", "value")) -> Adapte
     Raises:
       ValueError: a rank below 1.
 
-    Example:
-      >>> lora(4)
-      lora(rank=4, targets=('query', 'value'))
+    >>> lora(4)
+    lora(rank=4, targets=('query', 'value'))
     """
     check_count("rank", rank)
 
@@ -59,11 +58,10 @@ def init_lora(
 
     Raises ValueError where no layer has such a name.
 
-    Example:
-      >>> from bal.adapters.places import Place
-      >>> entries = init_lora(jax.random.key(0), (Place(("query",), False, 4, 3),), rank=2, alpha=16)["lora"]["query"]
-      >>> entries["a"].shape, entries["b"].shape, float(entries["scale"])
-      ((4, 2), (2, 3), 8.0)
+    >>> from bal.adapters.places import Place
+    >>> entries = init_lora(jax.random.key(0), (Place(("query",), False, 4, 3),), rank=2, alpha=16)["lora"]["query"]
+    >>> entries["a"].shape, entries["b"].shape, float(entries["scale"])
+    ((4, 2), (2, 3), 8.0)
     """
     chosen = [place for place in places if not place.scales and place.path[-1] in targets]
     if not chosen:
@@ -85,10 +83,9 @@ def merge_lora(params: PyTree, collections: PyTree) -> PyTree:
 
     Raises ValueError for entries of a layer that the network does not have.
 
-    Example:
-      >>> entries = {"a": jnp.ones((2, 1)), "b": jnp.ones((1, 2)), "scale": jnp.float32(0.5)}
-      >>> merge_lora({"query": {"kernel": jnp.eye(2)}}, {"lora": {"query": entries}})["query"]["kernel"].tolist()
-      [[1.5, 0.5], [0.5, 1.5]]
+    >>> entries = {"a": jnp.ones((2, 1)), "b": jnp.ones((1, 2)), "scale": jnp.float32(0.5)}
+    >>> merge_lora({"query": {"kernel": jnp.eye(2)}}, {"lora": {"query": entries}})["query"]["kernel"].tolist()
+    [[1.5, 0.5], [0.5, 1.5]]
     """
     merged, entries = dict(flat(params)), flat(collections["lora"])
     for layer in {path[:-1] for path in entries}:
@@ -108,13 +105,12 @@ def draw_lora(key: PRNGKey, collections: PyTree, sigma: Any) -> PyTree:
 
     Use it when draws of weights are wanted around an adapter that was trained as a point; `tfb` finds `sigma`.
 
-    Example:
-      >>> entries = {"a": jnp.zeros((2, 1)), "b": jnp.full((1, 1), 4.0), "scale": jnp.float32(1.0)}
-      >>> drawn = draw_lora(jax.random.key(0), {"lora": {"query": entries}}, 0.5)["lora"]["query"]
-      >>> move = (drawn["a"] @ drawn["b"])[:, 0] / 0.5  # E, whatever B is
-      >>> doubled = draw_lora(jax.random.key(0), {"lora": {"query": entries | {"b": 2 * entries["b"]}}}, 0.5)
-      >>> bool(jnp.allclose((doubled["lora"]["query"]["a"] @ (2 * entries["b"]))[:, 0] / 0.5, move))
-      True
+    >>> entries = {"a": jnp.zeros((2, 1)), "b": jnp.full((1, 1), 4.0), "scale": jnp.float32(1.0)}
+    >>> drawn = draw_lora(jax.random.key(0), {"lora": {"query": entries}}, 0.5)["lora"]["query"]
+    >>> move = (drawn["a"] @ drawn["b"])[:, 0] / 0.5  # E, whatever B is
+    >>> doubled = draw_lora(jax.random.key(0), {"lora": {"query": entries | {"b": 2 * entries["b"]}}}, 0.5)
+    >>> bool(jnp.allclose((doubled["lora"]["query"]["a"] @ (2 * entries["b"]))[:, 0] / 0.5, move))
+    True
 
     Shi, Wang, Han, Zhang and Wang 2025, "Training-Free Bayesianization for Low-Rank Adapters of Large Language Models".
     """

@@ -62,11 +62,10 @@ def upper(backbone: TextEncoder | LanguageModel, last: int = 2) -> Upper:
     Raises:
       ValueError: fewer blocks than `last`, or a network without layers that take adapters.
 
-    Example:
-      >>> from bal.backbones import tiny_text_encoder
-      >>> top = upper(tiny_text_encoder(jax.random.key(0)), last=1)
-      >>> top.start, top.stop, list(top.params)
-      (1, 2, ['layers_1'])
+    >>> from bal.backbones import tiny_text_encoder
+    >>> top = upper(tiny_text_encoder(jax.random.key(0)), last=1)
+    >>> top.start, top.stop, list(top.params)
+    (1, 2, ['layers_1'])
     """
     check_count("last", last)
     places = places_of(backbone.module, backbone.variables, last)
@@ -84,9 +83,8 @@ def full() -> Adapter:
 
     Use it as the expensive end of a comparison.
 
-    Example:
-      >>> full()
-      full()
+    >>> full()
+    full()
     """
     return Adapter(lambda key, places, params: {"params": params})
 
@@ -97,9 +95,8 @@ def head_only() -> Adapter:
 
     Use it as the cheap end of a comparison.
 
-    Example:
-      >>> head_only()
-      head_only()
+    >>> head_only()
+    head_only()
     """
     return Adapter(lambda key, places, params: {})
 
@@ -122,14 +119,13 @@ def adapted(top: Upper, num_outputs: int, adapter: Adapter, *, dropout: float = 
     Raises:
       ValueError: a size below 1 or a rate outside [0, 1); when traced, rows of another width than the blocks.
 
-    Example:
-      >>> from bal.adapters import ia3, upper
-      >>> from bal.backbones import tiny_text_encoder
-      >>> net = adapted(upper(tiny_text_encoder(jax.random.key(0)), last=1), 2, ia3())
-      >>> x = TokenStates(jnp.ones((3, 4, 16)), jnp.ones((3, 4), bool))
-      >>> outputs, features = jax.eval_shape(lambda: net.apply(net.init(jax.random.key(0), x), x))
-      >>> outputs.shape, features.shape
-      ((3, 2), (3, 16))
+    >>> from bal.adapters import ia3, upper
+    >>> from bal.backbones import tiny_text_encoder
+    >>> net = adapted(upper(tiny_text_encoder(jax.random.key(0)), last=1), 2, ia3())
+    >>> x = TokenStates(jnp.ones((3, 4, 16)), jnp.ones((3, 4), bool))
+    >>> outputs, features = jax.eval_shape(lambda: net.apply(net.init(jax.random.key(0), x), x))
+    >>> outputs.shape, features.shape
+    ((3, 2), (3, 16))
     """
     check_count("num_outputs", num_outputs)
     check_rate(dropout)

@@ -60,11 +60,10 @@ def places_of(module: linen.Module, variables: PyTree, last: int | None = None) 
     Raises:
       ValueError: no layer that takes an adapter, or fewer blocks than `last`.
 
-    Example:
-      >>> from bal.backbones import tiny_text_encoder
-      >>> encoder = tiny_text_encoder(jax.random.key(0))
-      >>> [".".join(place.path) for place in places_of(encoder.module, encoder.variables, last=1)][:3]
-      ['layers_1.attention.query', 'layers_1.attention.key', 'layers_1.attention.value']
+    >>> from bal.backbones import tiny_text_encoder
+    >>> encoder = tiny_text_encoder(jax.random.key(0))
+    >>> [".".join(place.path) for place in places_of(encoder.module, encoder.variables, last=1)][:3]
+    ['layers_1.attention.query', 'layers_1.attention.key', 'layers_1.attention.value']
     """
     seen: dict[Path, Place] = {}
 
@@ -95,9 +94,8 @@ def count_parameters(collections: PyTree) -> int:
 
     Use it to say what an adapter costs.
 
-    Example:
-      >>> count_parameters({"ia3": {"key": {"scale": jnp.ones(4)}}})
-      4
+    >>> count_parameters({"ia3": {"key": {"scale": jnp.ones(4)}}})
+    4
     """
     return sum(leaf.size for leaf in jax.tree.leaves(collections))
 

@@ -75,15 +75,14 @@ def tfb(
       ValueError: a setting out of range, an adapter without draws, or when traced a network without an adapter.
       TypeError: a setting of the wrong kind.
 
-    Example:
-      >>> from bal.adapters import TokenStates, adapted, lora, upper
-      >>> from bal.backbones import tiny_text_encoder
-      >>> net = adapted(upper(tiny_text_encoder(jax.random.key(0)), last=1), 2, lora(2))
-      >>> learner = tfb(net, lora(2), num_draws=3, num_steps=5)
-      >>> x = TokenStates(jnp.ones((4, 5, 16)), jnp.ones((4, 5), bool))
-      >>> data, key = Data(x, jnp.array([0, 1, 0, 1]), jnp.ones(4)), jax.random.key(0)
-      >>> jax.eval_shape(lambda: learner.predict(learner.fit(key, learner.init(key, data), data), x)).shape
-      (4, 3, 2)
+    >>> from bal.adapters import TokenStates, adapted, lora, upper
+    >>> from bal.backbones import tiny_text_encoder
+    >>> net = adapted(upper(tiny_text_encoder(jax.random.key(0)), last=1), 2, lora(2))
+    >>> learner = tfb(net, lora(2), num_draws=3, num_steps=5)
+    >>> x = TokenStates(jnp.ones((4, 5, 16)), jnp.ones((4, 5), bool))
+    >>> data, key = Data(x, jnp.array([0, 1, 0, 1]), jnp.ones(4)), jax.random.key(0)
+    >>> jax.eval_shape(lambda: learner.predict(learner.fit(key, learner.init(key, data), data), x)).shape
+    (4, 3, 2)
 
     Shi, Wang, Han, Zhang and Wang 2025, "Training-Free Bayesianization for Low-Rank Adapters of Large Language Models".
     """

@@ -21,9 +21,8 @@ def beta(log_probs: Float[Array, "n C T"], mask: Bool[Array, "n C T"]) -> Float[
 
     Use it to rank answers of different lengths; the highest is the prediction (`rank`).
 
-    Example:
-      >>> beta(jnp.array([[[-1.0, -3.0], [-1.0, 0.0]]]), jnp.array([[[True, True], [True, False]]])).tolist()
-      [[-2.0, -1.0]]
+    >>> beta(jnp.array([[[-1.0, -3.0], [-1.0, 0.0]]]), jnp.array([[[True, True], [True, False]]])).tolist()
+    [[-2.0, -1.0]]
     """
     return _sum(log_probs, mask) / jnp.maximum(mask.sum(-1), 1)
 
@@ -33,9 +32,8 @@ def rank(log_probs: Float[Array, "n C T"], mask: Bool[Array, "n C T"]) -> Float[
 
     Use it to make predictions ``[n, 1, C]`` of a language model.
 
-    Example:
-      >>> rank(jnp.array([[[-1.0], [-1.0]]]), jnp.ones((1, 2, 1), bool)).shape
-      (1, 2)
+    >>> rank(jnp.array([[[-1.0], [-1.0]]]), jnp.ones((1, 2, 1), bool)).shape
+    (1, 2)
     """
     return jax.nn.log_softmax(beta(log_probs, mask), -1)
 
@@ -45,9 +43,8 @@ def lm_loss(log_probs: Float[Array, "n C T"], mask: Bool[Array, "n C T"], y: Int
 
     Use it alone as the plain fine-tuning of a language model.
 
-    Example:
-      >>> lm_loss(jnp.array([[[-1.0], [-2.0]]]), jnp.ones((1, 2, 1), bool), jnp.array([1])).tolist()
-      [2.0]
+    >>> lm_loss(jnp.array([[[-1.0], [-2.0]]]), jnp.ones((1, 2, 1), bool), jnp.array([1])).tolist()
+    [2.0]
     """
     return -jnp.take_along_axis(beta(log_probs, mask), y[:, None], 1)[:, 0]
 
@@ -64,10 +61,9 @@ def unlikelihood_loss(
       log_probs, mask, y: tokens of all answers, and which answer is right.
       epsilon: added to ``1 - p``; `OFFICIAL_EPSILON` in the published code, 0 in the paper.
 
-    Example:
-      >>> halves = jnp.full((1, 2, 3), jnp.log(0.5))
-      >>> unlikelihood_loss(halves, jnp.ones((1, 2, 3), bool), jnp.array([0])).round(4).tolist()
-      [0.6930999755859375]
+    >>> halves = jnp.full((1, 2, 3), jnp.log(0.5))
+    >>> unlikelihood_loss(halves, jnp.ones((1, 2, 3), bool), jnp.array([0])).round(4).tolist()
+    [0.6930999755859375]
     """
     wrong = mask & jnp.broadcast_to(_wrong(mask, y)[..., None], mask.shape)
     safe = jnp.where(wrong, log_probs, -1.0)
@@ -85,9 +81,8 @@ def length_normalized_loss(
 
     Use it to train what `rank` predicts.
 
-    Example:
-      >>> length_normalized_loss(jnp.zeros((1, 4, 2)), jnp.ones((1, 4, 2), bool), jnp.array([2])).round(4).tolist()
-      [1.386299967765808]
+    >>> length_normalized_loss(jnp.zeros((1, 4, 2)), jnp.ones((1, 4, 2), bool), jnp.array([2])).round(4).tolist()
+    [1.386299967765808]
     """
     return -jnp.take_along_axis(rank(log_probs, mask), y[:, None], 1)[:, 0]
 
@@ -110,10 +105,9 @@ def tfew_loss(
       unlikelihood, length_normalized: with or without these terms.
       epsilon: of `unlikelihood_loss`.
 
-    Example:
-      >>> tokens, mask, y = jnp.full((1, 2, 1), jnp.log(0.5)), jnp.ones((1, 2, 1), bool), jnp.array([0])
-      >>> round(float(tfew_loss(tokens, mask, y)[0] / jnp.log(2)), 3)
-      3.0
+    >>> tokens, mask, y = jnp.full((1, 2, 1), jnp.log(0.5)), jnp.ones((1, 2, 1), bool), jnp.array([0])
+    >>> round(float(tfew_loss(tokens, mask, y)[0] / jnp.log(2)), 3)
+    3.0
     """
     total = lm_loss(log_probs, mask, y)
     if unlikelihood:
@@ -128,10 +122,9 @@ def tfew_optimizer(num_steps: int = 1000, learning_rate: float = 3e-3) -> optax.
 
     Use it with minibatches of 8 and no tuning, as published; the clipping is the official code's.
 
-    Example:
-      >>> moments = jax.eval_shape(tfew_optimizer(10).init, {"scale": jnp.ones(3)})
-      >>> len(jax.tree.leaves(moments)) > 0
-      True
+    >>> moments = jax.eval_shape(tfew_optimizer(10).init, {"scale": jnp.ones(3)})
+    >>> len(jax.tree.leaves(moments)) > 0
+    True
     """
     warm = max(1, round(0.06 * num_steps))
     schedule = optax.join_schedules(

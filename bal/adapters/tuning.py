@@ -21,16 +21,15 @@ def only(optimizer: optax.GradientTransformation, *collections: str) -> optax.Gr
       optimizer: of what moves.
       collections: names of what moves.
 
-    Example:
-      >>> import jax.numpy as jnp
-      >>> variables = {"params": jnp.ones(1000), "ia3": jnp.ones(3)}
-      >>> rule = only(optax.adam(0.1), "ia3")
-      >>> moments = rule.init(variables)
-      >>> sum(leaf.size for leaf in jax.tree.leaves(moments))
-      7
-      >>> updates, _ = rule.update(variables, moments, variables)
-      >>> float(abs(updates["params"]).max())
-      0.0
+    >>> import jax.numpy as jnp
+    >>> variables = {"params": jnp.ones(1000), "ia3": jnp.ones(3)}
+    >>> rule = only(optax.adam(0.1), "ia3")
+    >>> moments = rule.init(variables)
+    >>> sum(leaf.size for leaf in jax.tree.leaves(moments))
+    7
+    >>> updates, _ = rule.update(variables, moments, variables)
+    >>> float(abs(updates["params"]).max())
+    0.0
     """
 
     def labels(variables: PyTree) -> PyTree:
@@ -75,15 +74,14 @@ def tune(
     Raises:
       ValueError: a collection both trained and frozen; a loss that is not one number a row.
 
-    Example:
-      >>> import jax.numpy as jnp
-      >>> loss = lambda variables, x, y, key: (x * variables["params"] * variables["ia3"] - y) ** 2
-      >>> data = Data(jnp.ones(4), jnp.full(4, 6.0), jnp.ones(4))
-      >>> fit = jax.jit(lambda params: tune(
-      ...     loss, optax.sgd(0.05), jax.random.key(0), {"ia3": jnp.ones(())}, {"params": params}, data, 40, 4
-      ... ))
-      >>> round(float(fit(jnp.float32(2.0))["ia3"]), 3)
-      3.0
+    >>> import jax.numpy as jnp
+    >>> loss = lambda variables, x, y, key: (x * variables["params"] * variables["ia3"] - y) ** 2
+    >>> data = Data(jnp.ones(4), jnp.full(4, 6.0), jnp.ones(4))
+    >>> fit = jax.jit(lambda params: tune(
+    ...     loss, optax.sgd(0.05), jax.random.key(0), {"ia3": jnp.ones(())}, {"params": params}, data, 40, 4
+    ... ))
+    >>> round(float(fit(jnp.float32(2.0))["ia3"]), 3)
+    3.0
     """
     both = trained.keys() & frozen.keys()
     if both:

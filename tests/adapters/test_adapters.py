@@ -30,6 +30,7 @@ from bal.adapters import (
     rank,
     tfb,
     tfew_loss,
+    tfew_optimizer,
     training_flops,
     tune,
     unlikelihood_loss,
@@ -38,6 +39,7 @@ from bal.adapters import (
 from bal.adapters.tfew import OFFICIAL_EPSILON
 from bal.backbones import Source, TextEncoder
 from bal.backbones.bert import Bert, BertConfig
+from bal.learners import ensemble
 from bal.testing import check_learner
 from bal.typing import Data
 
@@ -125,16 +127,23 @@ def test_losses_of_t_few_against_their_definition():
         row_ul.append(-sum(np.log(1 - np.exp(log_probs[n, c, t])) for c, t in wrong) / len(wrong))
         row_ln.append(-np.log(np.exp(means[y[n]]) / np.exp(means).sum()))
         scores.append(means)
-    np.testing.assert_allclose(beta(*given[:2]), scores, rtol=1e-5)
-    np.testing.assert_allclose(lm_loss(*given), row_lm, rtol=1e-5)
-    np.testing.assert_allclose(unlikelihood_loss(*given), row_ul, rtol=1e-4)
-    np.testing.assert_allclose(length_normalized_loss(*given), row_ln, rtol=1e-5)
-    np.testing.assert_allclose(tfew_loss(*given), np.sum([row_lm, row_ul, row_ln], 0), rtol=1e-4)
-    np.testing.assert_allclose(tfew_loss(*given, unlikelihood=False), np.add(row_lm, row_ln), rtol=1e-5)
-    np.testing.assert_allclose(tfew_loss(*given, unlikelihood=False, length_normalized=False), row_lm, rtol=1e-5)
-    np.testing.assert_array_equal(rank(*given[:2]).argmax(1), np.argmax(scores, 1))
-    assert (unlikelihood_loss(*given, OFFICIAL_EPSILON) < unlikelihood_loss(*given)).all()
-    slopes = jax.grad(lambda p: tfew_loss(p, *given[1:]).sum())(given[0])
+
+    @jax.jit
+    def every(p, mask, y):
+        given = p, mask, y
+        plain = {"unlikelihood": False, "length_normalized": False}
+        slopes = jax.grad(lambda p: tfew_loss(p, mask, y).sum())(p)
+        parts = lm_loss(*given), unlikelihood_loss(*given), length_normalized_loss(*given)
+        sums = tfew_loss(*given), tfew_loss(*given, unlikelihood=False), tfew_loss(*given, **plain)
+        return beta(p, mask), rank(p, mask), parts, sums, unlikelihood_loss(*given, OFFICIAL_EPSILON), slopes
+
+    means, ranked, parts, sums, damped, slopes = every(*given)
+    np.testing.assert_allclose(means, scores, rtol=1e-5)
+    np.testing.assert_array_equal(ranked.argmax(1), np.argmax(scores, 1))
+    np.testing.assert_allclose(parts, [row_lm, row_ul, row_ln], rtol=1e-4)
+    whole = np.sum([row_lm, row_ul, row_ln], 0)
+    np.testing.assert_allclose(sums, [whole, np.add(row_lm, row_ln), row_lm], rtol=1e-4)
+    assert (damped < parts[1]).all()
     assert np.isfinite(slopes).all()
     assert not np.asarray(slopes)[~mask].any()
 
@@ -147,6 +156,7 @@ def test_equal_answers_cost_the_logarithm_of_their_number(num_wrong):
     np.testing.assert_allclose(loss, np.log(num_wrong + 1), rtol=1e-6)
 
 
+@pytest.mark.slow  # its docstring says it of one direction
 def test_draws_of_lora_are_isotropic_in_what_b_reaches():
     a, b = np.float32(RNG.normal(size=(3, 2))), np.float32(RNG.normal(size=(2, 5)))
     drawn = jax.vmap(lambda key: draw_lora(key, {"lora": {"key": {"a": jnp.asarray(a), "b": jnp.asarray(b)}}}, 0.3))(
@@ -210,6 +220,7 @@ def test_an_ensemble_of_adapters_keeps_the_contract_of_learners():
     check_learner(learner, data=data)
 
 
+@pytest.mark.slow  # the search itself is in the docstring of `largest_within`
 def test_a_bayesian_adapter_keeps_to_its_tolerance():
     adapter = lora(2)
     learner = tfb(adapted(TOP, 2, adapter), adapter, 3, tolerance=0.02, max_sigma=4.0, num_steps=40,
@@ -224,6 +235,29 @@ def test_a_bayesian_adapter_keeps_to_its_tolerance():
     np.testing.assert_allclose(state.drawn_loss, (weight * each).sum() / weight.sum(), rtol=1e-4)
     with pytest.raises(ValueError, match=r"has no `draw`; use lora\(...\) or ia3\(\)"):
         tfb(adapted(TOP, 2, full()), full(), 3)
+
+
+@pytest.mark.slow  # the contract does not ask for it
+def test_members_mapped_together_are_those_of_an_ensemble_one_after_the_other():
+    net, data = adapted(TOP, 2, lora(2)), states_data()
+    settings = {"optimizer": optax.adam(0.01), "num_steps": 20, "minibatch_size": 8, "bootstrap": True}
+    found = []
+    for learner in (adapter_ensemble(net, 3, **settings), ensemble(net, 3, **settings)):
+        fit = jax.jit(lambda key, learner=learner: learner.fit(key, learner.init(key, data), data))
+        found.append(jax.jit(learner.predict)(fit(KEY), data.x))
+    np.testing.assert_allclose(*found, atol=1e-4)
+
+
+def test_the_recipe_warms_up_and_decays():
+    rule, params = tfew_optimizer(20), {"scale": jnp.ones(4)}
+
+    def step(moments, _):
+        updates, moments = rule.update({"scale": jnp.full(4, 0.1)}, moments, params)
+        return moments, jnp.abs(updates["scale"]).max()
+
+    sizes = np.asarray(jax.jit(lambda: jax.lax.scan(step, rule.init(params), None, 20)[1])())
+    assert sizes[0] == 0  # the first step of the warm-up
+    np.testing.assert_allclose(sizes[2:] / sizes[1], 1 - np.arange(1, 19) / 19, rtol=1e-3)  # 6 % of 20 is one step
 
 
 @pytest.mark.slow  # what the ensemble promises by default
