@@ -37,7 +37,7 @@ def choices(lm: LanguageModel, texts: list[str], start: int) -> Choices:
     rows = answered(lm, asked, [*ANSWERS] * len(texts))
 
     @jax.jit
-    def below(params: PyTree, tokens: Array, mask: Array) -> Array:
+    def below(params: PyTree, tokens: Array, mask: Array) -> Any:
         hidden = lm.module.apply({"params": params}, tokens, method="embed")
         return lm.module.apply({"params": params}, hidden, mask, 0, start, method="blocks")
 
@@ -53,7 +53,7 @@ def answer_scores(top: Upper, variables: PyTree, x: Choices) -> Float[Array, "n 
     """``log p`` of every token of every answer."""
     flat = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])
     rows: Answered = jax.tree.map(flat, x.rows)
-    hidden = flat(x.hidden).astype(jnp.float32)
+    hidden: Any = flat(x.hidden).astype(jnp.float32)
     hidden = top.module.apply(variables, hidden, rows.mask, top.start, top.stop, method="blocks")
     scores = answer_log_probs(top.module, variables, hidden, rows)
     return scores.reshape(*x.hidden.shape[:2], -1)

@@ -140,13 +140,14 @@ def adapted(top: Upper, num_outputs: int, adapter: Adapter, *, dropout: float = 
 
     def apply(params: PyTree, x: TokenStates, key: Any = None, shared: bool = True) -> tuple[Array, Array]:
         _check_rows(x, width)
-        module, streams = top.module, None
+        module: Any = top.module
+        streams = None
         if key is not None and dropout:
             module, streams = module.clone(rate=dropout, shared=shared), {"dropout": key}
         own = dict(params["adapter"])
         absent = {path: jax.ShapeDtypeStruct(shape, jnp.float32) for path, shape in top.absent}
         variables = {"params": nested(absent) | own.pop("params", top.params)} | own
-        hidden = x.hidden.astype(jnp.float32)
+        hidden: Any = x.hidden.astype(jnp.float32)
         hidden = module.apply(variables, hidden, x.mask, top.start, top.stop, method="blocks", rngs=streams)
         features = mean_of_tokens(hidden, x.mask)
         kernel, bias = params["head"]["kernel"], params["head"]["bias"]
