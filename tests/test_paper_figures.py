@@ -102,7 +102,7 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
     "repeated_mnist": (repeated_mnist.Sizes(2, 1, 40, 40, 4, 5, (4, 8), 50, 10), False),
     "stochastic_batches": (stochastic_batches.Sizes(2, (("random", 10), ("power-bald", 10)), 10, repeated_mnist.Sizes(
         2, 1, 40, 40, 4, 5, (4, 8), 50, 10), stochastic_batches.Timing(50, 4, 50, (2, 3))), False),
-    "tagging": (tagging.Sizes(("WNUT-17",), ("random", "BALD, last layer"), 2, 1, 60, 10, 8, 2, 5, False), False),
+    "tagging": (tagging.Sizes(("WNUT-17",), ("random", "BALD, last layer"), 2, 1, 60, 10, 8, 2, 5, False, 2, 1), False),
     "target_shift": (target_shift.Sizes(("redundant",), 2, 1, 8, 4), False),
     "two_bells": (two_bells.Sizes((40,), 2, 1, 4, 20), True),
 }  # fmt: skip

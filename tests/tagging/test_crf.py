@@ -77,6 +77,7 @@ def test_equals_enumeration(problem, computed):
     np.testing.assert_allclose(found["grads"][1].moves, counts, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_score_counts_its_moves(problem):
     emissions, chain = problem
     tags = np.array([[0, 2, 1, 1], [1, 1, PADDED, PADDED], [2, PADDED, PADDED, PADDED]])
@@ -102,6 +103,7 @@ def test_padding_changes_nothing(problem, computed):
     np.testing.assert_allclose(computed(emissions)["marginals"][~MASK], -np.log(C), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_without_moves_words_are_independent(problem):
     emissions, chain = problem
     none = jax.tree.map(jnp.zeros_like, chain)

@@ -37,6 +37,7 @@ def test_sets_have_the_probabilities_of_their_determinants():
     assert (np.abs(shares - p) < 4 * error + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_sets_of_one_size_have_the_probabilities_given_it():
     likelihood, draw = kernel(4), np.random.default_rng(2)
     every, p = law(likelihood)

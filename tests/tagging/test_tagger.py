@@ -67,7 +67,7 @@ def test_draws_are_the_layer_under_each_mask(drawn):
     assert (found.mask == x.mask).all()
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["words", "chain"])
+@pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["words", "chain"])
 def fitted(request):
     learner = tagger(C, K, rate=0.2, chained=request.param, num_steps=40, minibatch_size=4)
     fit = jax.jit(lambda key, data: learner.fit(key, learner.init(key, data), data))
@@ -96,6 +96,7 @@ def test_what_has_no_weight_or_is_no_word_teaches_nothing(fitted):
     assert (found.log_best is None) == (state.head.chain is None)
 
 
+@pytest.mark.slow
 def test_tags_that_follow_from_states_are_learned(fitted):
     _, fit, predict = fitted
     x = sentences()
@@ -122,6 +123,7 @@ def runs():
     return run_seeds(seed_keys(0, 2), task, setup).log, cost, budget, y
 
 
+@pytest.mark.slow
 def test_every_round_spends_its_budget_and_no_more_than_its_last_sentence(runs):
     log, cost, budget, y = runs
     for seed in range(2):
@@ -134,6 +136,7 @@ def test_every_round_spends_its_budget_and_no_more_than_its_last_sentence(runs):
     np.testing.assert_allclose(np.asarray(log.info["spent"]).min(), budget, atol=T)
 
 
+@pytest.mark.slow
 def test_the_successor_is_measured(runs):
     log = runs[0]
     assert set(log.metrics) == {"accuracy", "f1"}

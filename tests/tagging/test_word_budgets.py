@@ -38,6 +38,7 @@ def test_rows_that_are_not_there_cost_nothing():
     assert found.info["spent"] == 14
 
 
+@pytest.mark.slow
 def test_probabilities_of_random_picks_end_with_the_budget():
     found = until_spent(random_uniform, 6.0)(jax.random.key(0), candidates(), 6)
     whole = random_uniform(jax.random.key(0), candidates(), 6)

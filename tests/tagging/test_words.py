@@ -30,12 +30,14 @@ def test_a_word_has_the_state_of_its_first_piece(encoder, plain):
     assert (plain.states[~plain.mask] == 0).all()
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing(encoder, plain):
     alone = encoded(encoder, SENTENCES[1:2], 7, dtype=np.float32)
     assert alone.states.shape == (1, 7, 16)
     np.testing.assert_allclose(alone.states[0, :2], plain.states[1, :2], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_draws_share_their_masks_over_sentences_and_stop_where_asked(encoder, plain):
     key = jax.random.key(1)
     some = encoded(encoder, SENTENCES, dtype=np.float32, draws=key, num_draws=2, rate=0.3)
