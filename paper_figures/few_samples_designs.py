@@ -48,6 +48,7 @@ def subset_features(
     answers, counts = ready.pool.answers, np.asarray(ready.pool.answers.counts)
     weight = np.asarray(answers.mask)[..., None] / np.asarray(answers.mask).sum(1)[:, None, None]
     states = (np.asarray(ready.pool.hidden) * weight).sum(1)
+    states = (states - states.mean(0)) / (states.std(0) + 1e-9)  # a few units of the first token are large beyond all
     targets = np.where(counts, np.asarray(answers.targets), -1)
     return {
         "confidence": subset_means(before["log_prob"], subsets),
