@@ -97,7 +97,12 @@ def run_words(config: Options, real: bool, words: Words) -> dict[str, dict[str, 
         adapter = tuned(ready, jnp.asarray(drawn(1)[0]), Keys(*(key[0] for key in one)), words.epochs, words.minibatch)
         asked, found = numbers[: words.written].tolist(), {}
         for name, more in (("before", {}), ("after", {"ia3": adapter})):
-            texts = generate(lm._replace(variables=lm.variables | more), [*map(prompt_of, asked)], 10, stop="\n")
+            model_of, prompts, among = (
+                lm._replace(variables=lm.variables | more),
+                [*map(prompt_of, asked)],
+                ready.vocabulary,
+            )
+            texts = generate(model_of, prompts, 10, stop="\n", among=among.tolist())
             found[name] = np.array([chrf(text, in_words(number)) for text, number in zip(texts, asked, strict=True)])
         return found
 

@@ -57,7 +57,7 @@ class Rows(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """module: of the last blocks, with the answers' tokens for a vocabulary; params: its own; ones: no adapter yet."""
+    """module: of the last blocks, with the answers' tokens as `vocabulary`; params: its own; ones: no adapter."""
 
     module: Any
     params: PyTree
@@ -65,6 +65,7 @@ class Prepared(NamedTuple):
     start: int
     pool: Rows
     test: Rows
+    vocabulary: Any = None
 
 
 def prepare(lm: LanguageModel, numbers: Int[np.ndarray, "n"], num_test: int, last: int) -> Prepared:
@@ -89,7 +90,8 @@ def prepare(lm: LanguageModel, numbers: Int[np.ndarray, "n"], num_test: int, las
     pool, test = (
         jax.tree.map(lambda leaf, part=part: leaf[part], rows) for part in (slice(num_test, None), slice(num_test))
     )
-    return Prepared(module, params, init_ia3(places_of(lm.module, lm.variables, last))["ia3"], start, pool, test)
+    ones = init_ia3(places_of(lm.module, lm.variables, last))["ia3"]
+    return Prepared(module, params, ones, start, pool, test, vocabulary)
 
 
 def _below(module: Any, start: int, variables: PyTree, tokens: Array, mask: Array) -> Array:

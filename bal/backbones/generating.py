@@ -41,6 +41,7 @@ def generate(
     temperature: float = 0.0,
     key: PRNGKey | None = None,
     stop: str = END,
+    among: Sequence[int] | None = None,
     batch_size: int = 32,
 ) -> list[str]:
     """Continuations: the most likely token each time, or one drawn from ``softmax(logits / temperature)``.
@@ -56,6 +57,7 @@ def generate(
       temperature: 0 = greedy.
       key: of the draws.
       stop: the text of the token that ends a continuation, and is not part of it.
+      among: numbers of the tokens that may be written, the stop besides; None = all.
       batch_size: prompts that are continued together.
 
     Raises:
@@ -80,6 +82,7 @@ def generate(
         raise ValueError("expected prompts, got an empty one; begin with a word, or with chat()")
     length = -(-max(map(len, rows)) // STEP) * STEP
     check_length(lm, max(map(len, rows)) + num_tokens)
+    allowed = None if among is None else np.isin(np.arange(lm.module.config.vocabulary), [*among, ends[0]])
     batch_size, found = min(batch_size, len(rows)), []
     for begin in range(0, len(rows), batch_size):
         part = rows[begin : begin + batch_size]
@@ -93,7 +96,8 @@ def generate(
         lengths = np.array([len(row) for row in part], np.int32)
         found += np.asarray(
             continued(
-                lm.module, lm.variables, keys, tokens, lengths, temperature, ends[0], num_tokens, temperature == 0
+                *(lm.module, lm.variables, keys, tokens, lengths, temperature, ends[0], num_tokens, temperature == 0),
+                allowed,
             )
         ).tolist()[: len(rows) - begin]
     return [lm.tokenizer.decode(row[: row.index(ends[0])] if ends[0] in row else row) for row in found]
@@ -110,6 +114,7 @@ def continued(
     stop: Any,
     num_tokens: int,
     greedy: bool,
+    allowed: Bool[Array | np.ndarray, "V"] | None = None,
 ) -> Int[Array, "n S"]:
     """The S tokens behind each row of `tokens`, of which `lengths` count; `stop` from the first one on."""
     n, length = tokens.shape
@@ -125,6 +130,8 @@ def continued(
     def write(carry: tuple) -> tuple:
         step, last, kept, done, written = carry
         logits = module.apply(variables, last, method="logits")
+        if allowed is not None:
+            logits = jnp.where(jnp.asarray(allowed)[None], logits, -jnp.inf)
         if greedy:
             chosen = jnp.argmax(logits, -1)
         else:

@@ -50,6 +50,15 @@ def test_drawn_as_without_keeping_and_whatever_is_beside_it():
     assert again[0] == texts[0]
 
 
+def test_tokens_to_choose_among():
+    some = sorted({token for tokens in TOKENS for token in tokens})
+    texts = generate(LM, PROMPTS, num_tokens=6, among=some)
+    for tokens, text in zip(TOKENS, texts, strict=True):
+        first = logits(tokens)[[0, *some]].argmax()
+        assert LM.tokenizer.decode([[0, *some][first]]) == text[:1]
+        assert set(text) <= set("".join(PROMPTS))
+
+
 def test_nothing_is_written_behind_the_stop():
     lengths = np.array(list(map(len, TOKENS)), np.int32)
     padded = np.zeros((2, 16), np.int32)
