@@ -58,7 +58,7 @@ def read_config(path: Path) -> BertConfig:
     """The sizes that a config.json tells.
 
     Raises:
-      ValueError: it is not there, no JSON, lacks a size, or is of another architecture.
+      ValueError: it is not there, no JSON, lacks a size or has an odd one, or is of another architecture.
     """
     if not path.is_file():
         raise ValueError(f"expected config.json beside the weights, as {path}; it tells the sizes: fetch it with them")
@@ -69,11 +69,14 @@ def read_config(path: Path) -> BertConfig:
         raise ValueError(f"{path} is not a readable config.json ({error}); fetch it again") from None
     activation = said.get("activation" if family == "distilbert" else "hidden_act", "gelu")
     kind = said.get("position_embedding_type", "absolute")
-    if family not in FAMILIES or activation not in ACTIVATIONS or kind != "absolute":
-        odd = family if family not in FAMILIES else activation if activation not in ACTIVATIONS else kind
+    checks = {"model_type": (family, family in FAMILIES), "activation": (activation, activation in ACTIVATIONS)}
+    checks |= {"position_embedding_type": (kind, kind == "absolute")}
+    checks |= {"is_decoder": (said.get("is_decoder", False), not said.get("is_decoder"))}
+    odd = next((f"{name} {value!r}" for name, (value, is_good) in checks.items() if not is_good), None)
+    if odd:
         raise ValueError(
-            f"expected a checkpoint of {', '.join(FAMILIES)} with absolute positions and gelu or relu, but {path} says "
-            f"{odd!r}; take one of these architectures"
+            f"expected an encoder of {', '.join(FAMILIES)} with absolute positions and gelu or relu, but {path} says "
+            f"{odd}; take one of these architectures"
         )
     names = ("dim", "n_layers", "n_heads", "hidden_dim")
     if family != "distilbert":
@@ -84,6 +87,12 @@ def read_config(path: Path) -> BertConfig:
     if lacking:
         raise ValueError(f"{path} does not say {lacking[0]!r}, a whole number; fetch it again")
     width, num_layers, num_heads, feed = (said[name] for name in names)
+    types, epsilon = said.get("type_vocab_size", 2), said.get("layer_norm_eps", 1e-12)
+    if num_heads < 1 or width % num_heads or not isinstance(types, int) or not isinstance(epsilon, int | float):
+        raise ValueError(
+            f"expected heads that share {width} units evenly, and numbers of types and in norms, but {path} says "
+            f"{num_heads}, {types!r} and {epsilon!r}; fetch it again"
+        )
     return BertConfig(
         said["vocab_size"],
         width,
@@ -92,8 +101,8 @@ def read_config(path: Path) -> BertConfig:
         feed,
         said["max_position_embeddings"],
         FAMILIES[family],
-        0 if family == "distilbert" else said.get("type_vocab_size", 2),
-        said.get("layer_norm_eps", 1e-12),
+        0 if family == "distilbert" else types,
+        epsilon,
         ACTIVATIONS[activation],  # type: ignore[arg-type]
     )
 
@@ -103,13 +112,19 @@ def read_variables(path: Path, config: BertConfig) -> PyTree:
 
     Raises:
       CorruptDataError: a file that cannot be read.
-      ValueError: another architecture; an array that is not there, or has another shape.
+      ValueError: another architecture or number of layers; an array that is not there, or has another shape.
     """
     tensors = Tensors(path, plain)
     if "embeddings.word_embeddings.weight" not in tensors:
         raise ValueError(
             f"expected a checkpoint of BERT, DistilBERT or RoBERTa, but {path} holds tensors such as "
             f"{min(tensors.places.values(), default='')!r}; take one of these architectures"
+        )
+    more = sorted(name for name in tensors.places if name.startswith(f"encoder.layer.{config.num_layers}."))
+    if more:
+        raise ValueError(
+            f"expected {config.num_layers} layers in {path}, as config.json says, but it also has {more[0]!r}; take "
+            "both files from the same model"
         )
     c, tables = config, "embeddings.{}_embeddings.weight"
     params: dict[str, Any] = {

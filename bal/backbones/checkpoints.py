@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from bal.backbones.libraries import library
@@ -41,14 +42,20 @@ class Tensors:
         """An array of this shape.
 
         Raises:
-          ValueError: the file lacks it, or has it in another shape.
+          ValueError: the file lacks it, or has it in another shape, or as integers, which are packed weights.
         """
         if self.shape(name) != shape:
             raise ValueError(
                 f"expected tensor {self._place(name)!r} of {self.path} to have shape {list(shape)}, as config.json "
                 f"says, but it has {list(self.shape(name))}; take both files from the same model"
             )
-        return np.asarray(self.file.get_tensor(self._place(name)), np.float32)
+        held = self.file.get_tensor(self._place(name))
+        if not jnp.issubdtype(held.dtype, jnp.floating):
+            raise ValueError(
+                f"expected tensor {self._place(name)!r} of {self.path} in floating point, got {held.dtype}; packed "
+                "weights are not unpacked here: take the model in float16 or float32"
+            )
+        return np.asarray(held, np.float32)
 
     def _place(self, name: str) -> str:
         if name not in self.places:

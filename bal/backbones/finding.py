@@ -58,7 +58,7 @@ def find(known: Known, path: str | Path | None = None, download: bool = False) -
         if not path.is_file():
             raise MissingDataError(
                 f"expected a folder with {first}, or that file, of {known.name}, but there is no {path}; "
-                "correct the path, or leave it out to use an installed copy"
+                f"correct the path{', or leave it out to use an installed copy' if known.package else ''}"
             )
         return Found(path, f"file {path.name}", sha256(path))
     for place, revision in _places(known, first):

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Shaped
 from bal.backbones.bert import Bert, embedded, layered
 from bal.backbones.nouns import TextEncoder
 from bal.backbones.tokens import Tokens, padded, token_rows
+from bal.learners.settings import check_count
 
 
 def sentence_features(
@@ -40,6 +41,7 @@ def sentence_features(
 
     Reimers and Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks".
     """
+    check_count("batch_tokens", batch_tokens)
     rows = token_rows(encoder, sentences, truncate)
     features = np.zeros((len(rows), encoder.module.config.width), np.float32)  # type: ignore[attr-defined]
     waiting: list[tuple[np.ndarray, Array]] = []

@@ -43,6 +43,7 @@ def minilm(path: str | Path | None = None, download: bool = False, dtype: Any = 
       MissingDataError: it is nowhere; the message says what to do.
       CorruptDataError: a file that is not the published one, or cannot be read.
       ValueError: a path to another architecture.
+      TypeError: a dtype that is no floating point.
       ImportError: safetensors or tokenizers is not installed.
 
     Wang et al. 2020, "MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained
@@ -63,17 +64,25 @@ def bert_encoder(path: str | Path, dtype: Any = jnp.float32) -> TextEncoder:
     Raises:
       MissingDataError: no such file.
       CorruptDataError: a file that cannot be read.
-      ValueError: another architecture, a missing tensor, or a tokenizer that does not fit.
+      ValueError: another architecture or number of layers, a tensor that is missing or packed, a tokenizer that does
+        not fit.
+      TypeError: a dtype that is no floating point.
       ImportError: safetensors or tokenizers is not installed.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # a link stays one: its neighbors are beside it, not beside what it points to
     known = Known(path.name if path.is_dir() else path.parent.name, {"model.safetensors": ""}, "", "")
     return _encoder(known.name, find(known, path), dtype)
 
 
 def _encoder(name: str, found: Found, dtype: Any) -> TextEncoder:
+    dtype = jnp.dtype(dtype)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"expected products in floating point, as jnp.float32 or jnp.bfloat16, got {dtype}")
     config = read_config(found.path.with_name("config.json"))
     tokenizer = open_tokenizer(found.path.with_name("tokenizer.json"), config.vocabulary)
     variables = jax.tree.map(jnp.asarray, read_variables(found.path, config))
-    source = Source(name, found.revision, found.sha256, "tokenizer.json of the model; states averaged over tokens")
+    read = "tokenizer.json of the model; states averaged over tokens"
+    if dtype != jnp.float32:
+        read += f"; products in {dtype}"  # so that a folder of features is of one kind
+    source = Source(name, found.revision, found.sha256, read)
     return TextEncoder(Bert(config, dtype), variables, tokenizer, source)

@@ -57,14 +57,17 @@ def token_rows(encoder: TextEncoder, sentences: Sequence | np.ndarray, truncate:
         such a sentence is an error.
 
     Raises:
-      TypeError: one string, or what is no string.
+      TypeError: one string, what is no string, or an encoder of something else.
       ValueError: a sentence with more tokens than the model has positions for.
     """
+    if not isinstance(encoder, TextEncoder):
+        raise TypeError(f"expected an encoder of text, as minilm() returns, got {type(encoder).__name__}; take one")
+    sentences = sentences if isinstance(sentences, str) else list(sentences)
     if isinstance(sentences, str) or not all(isinstance(one, str) for one in sentences):
         odd = sentences if isinstance(sentences, str) else next(one for one in sentences if not isinstance(one, str))
         raise TypeError(f"expected a list of sentences, each a string, got {odd!r}; put strings into a list")
     longest = encoder.module.config.longest  # type: ignore[attr-defined]
-    if truncate is not None and not 2 <= truncate <= longest:
+    if truncate is not None and not (isinstance(truncate, int | np.integer) and 2 <= truncate <= longest):
         raise ValueError(f"expected truncate from 2 to {longest}, the most tokens of this model, got {truncate}")
     rows = [list(one.ids) for one in encoder.tokenizer.encode_batch([str(one) for one in sentences])]
     for number, row in enumerate(rows):

@@ -56,6 +56,22 @@ def test_half_precision_in_the_file_is_single_in_memory(tmp_path, dtype):
     assert (np.asarray(words) == PARAMS["words"].astype(dtype).astype(np.float32)).all()
 
 
+def test_products_in_bfloat16_are_told_by_the_manifest(tmp_path):
+    """Else a folder of features that was begun in float32 would go on in bfloat16."""
+    folder = save(tmp_path / "mine", arrays(PARAMS, *PLAIN), SAID)
+    single, half = (bert_encoder(folder, dtype=dtype).source for dtype in (jnp.float32, jnp.bfloat16))
+    assert half == single._replace(preprocessing=f"{single.preprocessing}; products in bfloat16")
+    with pytest.raises(TypeError, match=r"expected products in floating point, as .*, got int"):
+        bert_encoder(folder, dtype=int)
+
+
+def test_a_folder_has_its_name_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(save(tmp_path / "mine", arrays(PARAMS, *PLAIN), SAID))
+    assert bert_encoder(".").source.name == bert_encoder("model.safetensors").source.name == "mine"
+    with pytest.raises(MissingDataError, match=r"there is no .*; correct the path$"):
+        bert_encoder("elsewhere")
+
+
 def broken(path, found=None, said=None, num_words=50):
     return save(path, found or arrays(PARAMS, *PLAIN), said or SAID, num_words)
 
@@ -72,16 +88,27 @@ LAST = "encoder.layer.1.output.dense.weight"
     [
         (
             {"said": SAID | {"model_type": "gpt2"}},
-            r"of bert, distilbert, roberta, .*config.json says 'gpt2'; take one of",
+            r"of bert, distilbert, roberta, .*config.json says model_type 'gpt2'; take one of",
         ),
-        ({"said": SAID | {"hidden_act": "silu"}}, r"gelu or relu, but .* says 'silu'"),
-        ({"said": SAID | {"position_embedding_type": "relative_key"}}, r"absolute positions .* says 'relative_key'"),
+        ({"said": SAID | {"hidden_act": "silu"}}, r"gelu or relu, but .* says activation 'silu'"),
+        (
+            {"said": SAID | {"position_embedding_type": "relative_key"}},
+            r"absolute positions .* says position_embedding_type 'relative_key'",
+        ),
         ({"said": {"model_type": "bert", "vocab_size": 50}}, r"config.json does not say 'max_position_embeddings'"),
         ({"found": {"h.0.attn": np.zeros(3)}}, r"model.safetensors holds tensors such as 'h.0.attn'; take one of"),
         (
             {"found": without(LAST)},
             rf"model.safetensors lacks tensor '{LAST}'; it is no whole checkpoint: save or fetch",
         ),
+        (
+            {"found": without(LAST) | {LAST: np.zeros((16, 32), np.int8)}},
+            r"in floating point, got int8; packed weights",
+        ),
+        ({"said": SAID | {"num_hidden_layers": 1}}, r"expected 1 layers in .*, but it also has 'encoder.layer.1.att"),
+        ({"said": SAID | {"num_attention_heads": 3}}, r"expected heads that share 16 units .* says 3, 2 and 1e-12"),
+        ({"said": SAID | {"type_vocab_size": "2"}}, r"and numbers of types and in norms, but .* says 2, '2' and 1e-12"),
+        ({"said": SAID | {"is_decoder": True}}, r"expected an encoder of .*config.json says is_decoder True"),
         (
             {"said": SAID | {"intermediate_size": 31}},
             r"expected tensor 'encoder.layer.0.intermediate.dense.weight' of .*model.safetensors to have shape "

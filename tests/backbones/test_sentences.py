@@ -1,11 +1,13 @@
 """Features of sentences are those of each alone, whatever the batch, and nothing is cut off in silence."""
 
+import inspect
+
 import jax
 import numpy as np
 import pytest
 from backbones.bert_oracle import states
 
-from bal.backbones import sentence_features, tiny_text_encoder, tokenize
+from bal.backbones import ImageEncoder, sentence_features, tiny_text_encoder, tokenize
 from bal.backbones.sentences import batches, bucket
 from bal.backbones.tokens import padded, token_rows
 
@@ -79,6 +81,22 @@ def test_a_sentence_longer_than_the_model():
 def test_what_is_no_sentence(sentences, settings, error, words):
     with pytest.raises(error, match=words):
         tokenize(ENCODER, sentences, **settings)
+
+
+def test_sentences_that_come_one_by_one_are_not_lost():
+    """A generator can be read once."""
+    once = inspect.unwrap(token_rows)  # past the types that tests check
+    assert once(ENCODER, (text for text in TEXTS)) == token_rows(ENCODER, TEXTS)
+
+
+def test_settings_and_encoders_that_cannot_be_meant():
+    with pytest.raises(ValueError, match="batch_tokens must be at least 1, got 0"):
+        sentence_features(ENCODER, TEXTS, batch_tokens=0)
+    images = ImageEncoder(ENCODER.module, {}, 32, ENCODER.source)
+    with pytest.raises(TypeError, match=r"expected an encoder of text, as minilm\(\) returns, got ImageEncoder"):
+        inspect.unwrap(token_rows)(images, TEXTS)
+    with pytest.raises(ValueError, match=r"expected truncate from 2 to 512, the most tokens of this model, got 2\.5"):
+        inspect.unwrap(token_rows)(ENCODER, TEXTS, truncate=2.5)
 
 
 def test_rows_of_one_shape():
