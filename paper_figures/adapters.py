@@ -232,7 +232,7 @@ def claims(config: Config, sizes: Sizes) -> list[Claim]:
 def draw(found: Found, config: Config) -> None:
     """Accuracy, NLL and ECE by arm at either number of labels; accuracy by loss."""
     names = list(found.learned)
-    styles, stand_in = strategy_styles(names), f"; {found.stand_in}" if found.stand_in else ""
+    styles, stand_in = strategy_styles(names), f"\n{found.stand_in}" if found.stand_in else ""
     with picture(config.figures, f"adapters_{config.scale}", 4, 1.3) as panels:
         for axis, metric in zip(panels, ("accuracy", "nll", "ece")):
             for name in names:
@@ -249,8 +249,8 @@ def draw(found: Found, config: Config) -> None:
             panels[3].plot(np.full(len(values), number), values, "o", color="gray", alpha=0.4)
             panels[3].plot(number, values.mean(), "_", color="black", markersize=14)
         panels[3].set_xticks(range(len(place)), [name.replace(" + ", "\n+ ") for name in place], fontsize="x-small")
-        panels[3].set(ylabel="test accuracy", title="answers ranked")
-        legend(panels[:1], 5, f"arm (numbers that a member learns), mean and standard error{stand_in}")
+        panels[3].set(ylabel="test accuracy", title="ranking")
+        legend(panels[:1], 5, f"arm (numbers a member learns), mean ± standard error{stand_in}")
 
 
 def work(sizes: Sizes) -> float:
