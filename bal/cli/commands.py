@@ -228,12 +228,13 @@ class Features:
     """Column of texts of a .csv file."""
     id: str | None = None
     """Column with the names of rows; their numbers by default."""
-    size: int = 224
-    """Pixels of a side that pictures are brought to; 112 take a quarter of the time."""
+    size: int | None = None
+    """Pixels of a side that pictures are brought to by efficientnet-lite0: 224 by default; 112 take a quarter of the
+    time."""
     truncate: int | None = None
     """Tokens that are kept of a longer text; one longer than the model is refused by default."""
     download: bool = False
-    """Fetch the model from Hugging Face if it is nowhere else."""
+    """Fetch minilm or efficientnet-lite0 from Hugging Face if it is nowhere else."""
 
 
 COMMANDS: dict[str, tuple[type, str]] = {

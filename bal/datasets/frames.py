@@ -15,7 +15,7 @@ MISSING = {"", "?", "na", "n/a", "nan", "null", "none"}
 def columns_of(x: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Columns by name as they come, and what the rows are called."""
     if isinstance(x, str | Path):
-        columns = _read_csv(Path(x))
+        columns = {name: _parsed(texts) for name, texts in texts_of(Path(x)).items()}
     elif isinstance(x, Mapping):
         columns = {str(name): _plain(column) for name, column in x.items()}
     elif hasattr(x, "columns"):
@@ -37,12 +37,19 @@ def columns_of(x: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return columns, np.arange(num_rows) if index is None or callable(index) else np.asarray(index)
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
-    """Texts with None where missing; numbers where every text of a column is one."""
+def texts_of(path: Path) -> dict[str, list[str]]:
+    """Columns of a CSV file as they are written, but for blanks around a text: "007" stays that, and "none" is a word.
+
+    Raises:
+      ValueError: no such file, one that is no CSV in UTF-8, or whose rows do not fit its header.
+    """
     if not path.is_file():
         raise ValueError(f"expected the path of a CSV file, but there is no file {str(path)!r}")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if line]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path.name} cannot be read as CSV in UTF-8 ({error}); save it as that") from None
     if len(lines) < 2:
         raise ValueError(f"expected a header and at least one line below it in {path.name}, got {len(lines)} lines")
     header, *rows = [name.strip() for name in lines[0]], *lines[1:]
@@ -54,10 +61,11 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
             )
     if len(set(header)) != len(header):
         raise ValueError(f"expected columns of different names in {path.name}, got {header}; rename one")
-    return {name: _parsed([text.strip() for text in column]) for name, column in zip(header, zip(*rows))}
+    return {name: [text.strip() for text in column] for name, column in zip(header, zip(*rows))}
 
 
 def _parsed(texts: list[str]) -> np.ndarray:
+    """Texts with None where missing; numbers where every text of a column is one."""
     values = [None if text.lower() in MISSING else text for text in texts]
     for number in () if any("_" in text for text in texts) else (int, float):  # python reads 1_2 as 12
         try:

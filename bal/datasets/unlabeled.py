@@ -122,10 +122,10 @@ def _brought_to(files: Sequence[Path], size: int, how: str) -> UInt8[np.ndarray,
 
 
 def opened(file: Path, longest: int | None = None):
-    """A picture in RGB, no side of it longer than `longest`.
+    """A picture in RGB, no side of it longer than `longest`; of 16 bits a level, the upper 8.
 
     Raises:
-      ValueError: a file that is no picture, or one of more than 50 million pixels.
+      ValueError: a file that is no picture, one of more than 50 million pixels, or of levels without a known white.
     """
     from PIL import Image, ImageOps
 
@@ -133,7 +133,14 @@ def opened(file: Path, longest: int | None = None):
         with Image.open(file) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{picture.width} by {picture.height} pixels are too many")
-            found = ImageOps.exif_transpose(picture).convert("RGB")
+            found = ImageOps.exif_transpose(picture)
+            if found.mode.startswith("I;16") or (found.mode == "I" and picture.format == "PNG"):
+                found = Image.fromarray(
+                    (np.asarray(found) >> 8).astype(np.uint8)
+                )  # convert makes white of all above 255
+            elif found.mode in ("I", "F"):
+                raise ValueError("its levels have 32 bits, and nothing tells which of them is white")
+            found = found.convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{file.name} cannot be read as a picture ({error}); mend it or take it away") from None
     if longest is not None:

@@ -55,7 +55,8 @@ def cache_features(
       The features, mapped into memory.
 
     Raises:
-      ValueError: no items, ids that do not fit, features that are not one finite vector an item, a folder of others.
+      ValueError: no items, ids that do not fit, features that are not one finite vector an item, a folder of others, a
+        file in its place.
       RecordLockedError: another process is filling the folder.
       CorruptDataError: a file that is damaged, by its name.
 
@@ -71,13 +72,17 @@ def cache_features(
     check_count("batch_size", batch_size)
     check_count("rows_per_shard", rows_per_shard)
     folder, num = Path(folder), len(items)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"expected a folder for the features, but {folder} is a file; choose another name")
+    if not num:
+        raise ValueError("expected items to encode, got none; look where they are read")
     names: list = list(range(num)) if ids is None else list(ids)
     names = [name.item() if isinstance(name, np.integer) else name for name in names]
     if any(not isinstance(name, str | int) for name in names):
         raise ValueError(f"expected ids that are texts or whole numbers, got {names[:3]}; use str")
-    if not num or len(names) != num or len(set(names)) != num:
+    if len(names) != num or len(set(names)) != num:
         raise ValueError(
-            f"expected items and an id of its own for each, got {num} items and {len(names)} ids, {len(set(names))} of "
+            f"expected an id of its own for each item, got {num} items and {len(names)} ids, {len(set(names))} of "
             "them different; leave ids out for numbers"
         )
     ids_sha256 = hashlib.sha256(ids_written(names)).hexdigest()

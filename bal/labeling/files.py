@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bal import strategies
-from bal.datasets.frames import columns_of
+from bal.datasets.frames import columns_of, texts_of
 from bal.datasets.table import encode, read_table
 from bal.datasets.unlabeled import opened, picture_features, read_pictures, text_features
 from bal.labeling.nouns import Labeling, Number
@@ -95,10 +95,11 @@ def _of_table(file: Path, text_column: str | None, columns: Sequence[str], id_co
     unknown = next((name for name in named if name not in held), None)
     if unknown is not None:
         raise ValueError(f"{file.name} has no column {unknown!r}; it has {', '.join(held)}")
-    ids = None if id_column is None else [str(value) for value in held[id_column]]
+    written = texts_of(file)
+    ids = None if id_column is None else written[id_column]
     text_column = text_column or (None if columns else _longest(held, id_column))
     if text_column is not None:
-        texts = ["" if value is None else str(value) for value in held[text_column]]
+        texts = written[text_column]
         return text_features(texts), lambda row: text(texts[row]), ids, f"texts in {text_column!r}"
     seen = [name for name in columns or held if name != id_column]
     some = read_table({name: held[name] for name in seen}, np.arange(len(held[seen[0]]), dtype=float), kind="real")

@@ -20,6 +20,10 @@ def typed(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     (tmp_path / "some.csv").write_text('name,text\nx,a red fox\ny,"blue skies, above"\nz,a red dog\n')
+    (tmp_path / "long.csv").write_text(f"name,text\n007,{'word ' * 510}\n08,{'word ' * 600}\n")
+    (tmp_path / "latin.csv").write_bytes(b"text\ncaf\xe9\n")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    (tmp_path / "none.txt").write_text("\n\n")
     (tmp_path / "some.txt").write_text("\n".join(TEXTS[:2]) + "\n\n" + TEXTS[2] + "\n")
 
     def run(*words):
@@ -66,6 +70,23 @@ def test_texts_of_a_table_and_of_a_list(typed, monkeypatch):
     assert "cut to 4 tokens" in errors
 
 
+def test_texts_and_names_are_those_that_are_written(typed, monkeypatch):
+    """No number is read into them, no word is taken for a missing one, and an empty text is told."""
+    seen = []
+    monkeypatch.setattr(backbones, "sentence_features", lambda *args, **kw: seen.extend(args[1]) or counts(*args))
+    Path("odd.csv").write_text("\ufeffname,text\n007,1.50\n08,none\n9,\n", encoding="utf-8")
+    code, text, _ = typed("tiny-text", "odd.csv", "--column", "text", "--id", "name", "--out", "cache/a")
+    assert (code, seen) == (0, ["1.50", "none", ""])
+    assert "1 of 3 texts are empty; they all have the features of an empty text" in text
+    assert open_features("cache/a").ids == ("007", "08", "9")
+    seen.clear()
+    Path("odd.txt").write_text("\ufeffone\u2028line\n\ntwo\n", encoding="utf-8")
+    code, text, _ = typed("tiny-text", "odd.txt", "--out", "cache/b")
+    assert (code, seen, "empty" in text) == (0, ["one\u2028line", "two"], False)
+    code, _, errors = typed("tiny-text", "odd.txt", "--out", "odd.csv")
+    assert (code, "odd.csv is a file; choose another name" in errors) == (2, True)
+
+
 def test_a_folder_of_pictures(typed, monkeypatch):
     monkeypatch.setattr(backbones, "image_features", means)
     pictures(Path("pictures"))
@@ -78,6 +99,8 @@ def test_a_folder_of_pictures(typed, monkeypatch):
     ]
     np.testing.assert_array_equal(found.x, np.concatenate(shrunk))
     assert found.manifest.source.preprocessing.startswith("files by Pillow, smoothed; bilinear to 32 x 32")
+    code, _, errors = typed("tiny-image", "pictures", "--truncate", 9, "--out", "other")
+    assert (code, "--truncate is for texts, but tiny-image has no use for it; leave it out" in errors) == (2, True)
     (Path("pictures") / "bad.png").write_bytes(b"no picture")
     code, _, errors = typed("tiny-image", "pictures", "--out", "other")
     assert code == 2
@@ -110,7 +133,7 @@ def test_tiny_encoders_as_they_are(typed):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("tiny-text some.csv", "--column names a column of some.csv, one of name, text, got None"),
+        ("tiny-text some.csv", "some.csv has columns name, text; say by --column which holds the texts"),
         ("tiny-text some.csv --column body", "--column names a column of some.csv, one of name, text, got body"),
         ("tiny-text some.csv --column text --id number", "--id names a column of some.csv"),
         ("tiny-text some.txt --column text", "--column and --id are for .csv files, but some.txt is none"),
@@ -122,6 +145,13 @@ def test_tiny_encoders_as_they_are(typed):
         ),
         ("bert some.txt", "or a folder with a checkpoint, got 'bert'"),
         ("minilm sms_spam", "sms_spam.json.gz was not found"),
+        ("tiny-text some.txt --size 64", "--size is for efficientnet-lite0, but tiny-text has no use for it; leave it"),
+        ("tiny-text some.txt --download", "--download is for minilm and efficientnet-lite0, but tiny-text has no use"),
+        ("tiny-text latin.csv", "latin.csv cannot be read as CSV in UTF-8"),
+        ("tiny-text latin.txt", "latin.txt cannot be read as text in UTF-8"),
+        ("tiny-text long.csv --column text", "text 1 has 602 tokens, but tiny BERT with random weights takes at most"),
+        ("tiny-text long.csv --column text --id name", "text '08' has 602 tokens"),
+        ("tiny-text none.txt", "expected items to encode, got none"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(words, message, typed, monkeypatch):

@@ -244,7 +244,7 @@ def test_what_is_no_row_of_features_is_refused(tmp_path, encode, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"items": []}, "got 0 items"),
+        ({"items": []}, "expected items to encode, got none"),
         ({"ids": [1, 2]}, "10 items and 2 ids"),
         ({"ids": [1] * 10}, "1 of them different"),
         ({"ids": [Path("a")] * 10}, "ids that are texts or whole numbers"),

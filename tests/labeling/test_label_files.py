@@ -263,6 +263,10 @@ def test_straight_from_a_table(tmp_path):
     for other, match in ((tmp_path / "no.csv", "no file"), (tmp_path / "a.pdf", "a .csv file, a folder of pictures")):
         with pytest.raises(ValueError, match=match):
             from_files(other, classes=["a", "b"])
+    file.write_text("id,body\n007,none of them\n08,1.50\n9,none\n")
+    found = from_files(file, classes=["a", "b"], id_column="id", text_column="body")
+    assert found.labeling.ids == ["007", "08", "9"]
+    assert [found.labeling.render(row).content for row in (1, 2)] == ["1.50", "none"]
     file.write_text("size,kind\n1,x\n")
     with pytest.raises(ValueError, match="expected at least 2 rows to label, got 1 in"):
         from_files(file, classes=["a", "b"])
@@ -280,6 +284,12 @@ def test_straight_from_a_folder(tmp_path):
     first = found.labeling.x[:, 0] * np.sign(found.labeling.x[4, 0] - found.labeling.x[0, 0])
     assert (np.diff(first) > 0).all()  # by brightness
     assert max(opened_picture(tmp_path / "in" / "1.png", 30).size) == 30
+    Image.fromarray(np.array([[0, 300, 65535]], np.uint16)).save(tmp_path / "16.png")
+    assert np.asarray(opened_picture(tmp_path / "16.png"))[0].tolist() == [[0] * 3, [1] * 3, [255] * 3]
+    Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / "in" / "7.tif")
+    with pytest.raises(ValueError, match=r"7.tif cannot be read as a picture \(its levels have 32 bits"):
+        from_files(tmp_path, classes=["dark", "light"])
+    (tmp_path / "in" / "7.tif").unlink()
     (tmp_path / "in" / "7.jpg").write_bytes(b"nonsense")
     with pytest.raises(ValueError, match=r"7.jpg cannot be read as a picture"):
         from_files(tmp_path, classes=["dark", "light"])
