@@ -30,12 +30,16 @@ def beta(log_probs: Float[Array, "n C T"], mask: Bool[Array, "n C T"]) -> Float[
 def rank(log_probs: Float[Array, "n C T"], mask: Bool[Array, "n C T"]) -> Float[Array, "n C"]:
     """Rank classification as log probabilities: ``log softmax_c β(x, y_c)``.
 
+    An answer without a token, where a prompt has fewer than C, is none: ``-inf``; all are alike in a row without any.
+
     Use it to make predictions ``[n, 1, C]`` of a language model.
 
     >>> rank(jnp.array([[[-1.0], [-1.0]]]), jnp.ones((1, 2, 1), bool)).shape
     (1, 2)
     """
-    return jax.nn.log_softmax(beta(log_probs, mask), -1)
+    there = mask.any(-1)
+    there = there | ~there.any(-1, keepdims=True)
+    return jax.nn.log_softmax(jnp.where(there, beta(log_probs, mask), -jnp.inf), -1)
 
 
 def lm_loss(log_probs: Float[Array, "n C T"], mask: Bool[Array, "n C T"], y: Int[Array, "n"]) -> Float[Array, "n"]:

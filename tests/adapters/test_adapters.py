@@ -148,6 +148,20 @@ def test_losses_of_t_few_against_their_definition():
     assert not np.asarray(slopes)[~mask].any()
 
 
+def test_an_answer_that_is_not_there_is_no_answer():
+    tokens, mask = jnp.full((2, 3, 2), -0.7), jnp.asarray([[[True, True], [True, False], [False, False]]] * 2)
+    tokens, mask, y = (
+        tokens.at[0, 2].set(0.0),
+        mask.at[1].set(False),
+        jnp.array([0, 0]),
+    )  # as log_probabilities fills it
+    np.testing.assert_allclose(np.exp(rank(tokens, mask)), [[0.5, 0.5, 0.0], [1 / 3] * 3], rtol=1e-6)
+    np.testing.assert_allclose(length_normalized_loss(tokens, mask, y), np.log([2, 3]), rtol=1e-6)
+    slopes = jax.grad(lambda tokens: tfew_loss(tokens, mask, y).sum())(tokens)
+    assert np.isfinite(slopes).all()
+    assert not np.asarray(slopes)[~np.asarray(mask)].any()
+
+
 @pytest.mark.parametrize("num_wrong", [1, 4])
 def test_equal_answers_cost_the_logarithm_of_their_number(num_wrong):
     tokens = jnp.full((2, num_wrong + 1, 3), -0.7)
