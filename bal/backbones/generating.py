@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Int
 from bal.backbones.llama import empty_cache
 from bal.backbones.nouns import LanguageModel
 from bal.backbones.scoring import STEP, check_length
+from bal.learners.settings import check_count
 from bal.typing import PRNGKey, PyTree
 
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
@@ -62,7 +63,7 @@ def generate(
 
     Raises:
       ValueError: an empty prompt, one that is longer than the model with its continuation, a stop of several tokens, a
-        temperature without a key or below 0.
+        temperature without a key or below 0, `among` of no token of the model, a number of tokens or rows below 1.
 
     >>> from bal.backbones import tiny_language_model
     >>> lm = tiny_language_model(jax.random.key(0))
@@ -74,6 +75,11 @@ def generate(
             "expected a list of prompts and a temperature of at least 0, with a key where it is positive, got "
             f"{type(prompts).__name__} of {len(prompts)}, {temperature} and {'no' if key is None else 'a'} key"
         )
+    check_count("num_tokens", num_tokens)
+    check_count("batch_size", batch_size)
+    vocabulary = lm.module.config.vocabulary
+    if among is not None and (not len(among) or not all(0 <= token < vocabulary for token in among)):
+        raise ValueError(f"expected tokens to write among, numbers from 0 to {vocabulary - 1}, got {list(among)[:8]}")
     ends = lm.tokenizer.encode_batch([stop])[0].ids
     if len(ends) != 1:
         raise ValueError(f"expected a stop of one token, got {stop!r} of {len(ends)}; use {END!r} or a line break")
@@ -82,7 +88,7 @@ def generate(
         raise ValueError("expected prompts, got an empty one; begin with a word, or with chat()")
     length = -(-max(map(len, rows)) // STEP) * STEP
     check_length(lm, max(map(len, rows)) + num_tokens)
-    allowed = None if among is None else np.isin(np.arange(lm.module.config.vocabulary), [*among, ends[0]])
+    allowed = None if among is None else np.isin(np.arange(vocabulary), [*among, ends[0]])
     batch_size, found = min(batch_size, len(rows)), []
     for begin in range(0, len(rows), batch_size):
         part = rows[begin : begin + batch_size]

@@ -54,10 +54,13 @@ def answered(
       shape: T and A; None = as needed, rounded up.
 
     Raises:
-      ValueError: an empty prompt or answer, or more tokens than the model or the shape has places.
+      ValueError: no prompt, an empty prompt or answer, or more tokens than the model or the shape has places.
+      TypeError: a string in place of a list.
     """
+    if isinstance(prompts, str) or isinstance(answers, str):
+        raise TypeError("expected lists of prompts and answers, got a string; put it into a list")
     asked, said = (_tokens(lm, texts, what) for texts, what in ((prompts, "prompt"), (answers, "answer")))
-    if len(asked) != len(said):
+    if not asked or len(asked) != len(said):
         raise ValueError(f"expected one answer a prompt, got {len(asked)} prompts and {len(said)} answers")
     length = max(len(a) + len(b) for a, b in zip(asked, said, strict=True))
     check_length(lm, length)
@@ -102,6 +105,7 @@ def log_probabilities(
 
     Raises:
       ValueError: texts that are empty or longer than the model, another number of prompts than of lists of answers.
+      TypeError: a string in place of a list.
 
     >>> from bal.backbones import tiny_language_model
     >>> found = log_probabilities(tiny_language_model(jax.random.key(0)), ["one and one is"], [[" two", " three"]])
@@ -110,7 +114,9 @@ def log_probabilities(
 
     Liu et al. 2022, "Few-Shot Parameter-Efficient Fine-Tuning is Better and Cheaper than In-Context Learning".
     """
-    if len(prompts) != len(answers) or not all(answers):
+    if isinstance(prompts, str) or any(isinstance(choices, str) for choices in (answers, *answers)):
+        raise TypeError('expected a list of prompts and for each a list of answers, as [[" yes", " no"]], got a string')
+    if not prompts or len(prompts) != len(answers) or not all(answers):
         raise ValueError(f"expected some answers for each of {len(prompts)} prompts, got lists for {len(answers)}")
     pairs = [(row, choice) for row, choices in enumerate(answers) for choice in range(len(choices))]
     rows = answered(lm, [prompts[row] for row, _ in pairs], [answers[row][choice] for row, choice in pairs])

@@ -83,6 +83,10 @@ def test_nothing_is_written_behind_the_stop():
         ({"prompts": [""]}, "an empty one"),
         ({"prompts": ["a"], "temperature": 1.0}, "no key"),
         ({"prompts": ["a"], "temperature": -1.0}, "at least 0"),
+        ({"prompts": ["a"], "among": []}, r"numbers from 0 to \d+, got \[\]"),
+        ({"prompts": ["a"], "among": [2, 10**6]}, r"numbers from 0 to \d+, got \[2, 1000000\]"),
+        ({"prompts": ["a"], "num_tokens": 0}, "num_tokens must be at least 1"),
+        ({"prompts": ["a"], "batch_size": 0}, "batch_size must be at least 1"),
         ({"prompts": ["a"], "stop": "end"}, "a stop of one token, got 'end' of 3"),
         (
             {"prompts": ["a" * 2040], "num_tokens": 10},

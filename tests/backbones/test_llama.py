@@ -170,6 +170,10 @@ def test_answers_in_a_program_of_ones_own():
         (["a"], [[""]], "empty answer"),
         (["a"], [[]], "some answers for each of 1 prompts"),
         (["a"], [["b"], ["c"]], "lists for 2"),
+        ([], [], "each of 0 prompts"),
+        ("ab", [["c"], ["d"]], "got a string"),
+        (["a", "b"], [" yes", " no"], "got a string"),
+        (["a"], "b", "got a string"),
         (
             ["a" * 2000],
             [["b" * 100]],
@@ -178,7 +182,7 @@ def test_answers_in_a_program_of_ones_own():
     ],
 )
 def test_answers_refused(prompts, answers, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((TypeError, ValueError), match=said):
         log_probabilities(LM, prompts, answers)
 
 
@@ -187,3 +191,5 @@ def test_answers_that_do_not_fit_a_shape():
         answered(LM, ["a"], ["bc"], (8, 1))
     with pytest.raises(ValueError, match="one answer a prompt"):
         answered(LM, ["a"], ["b", "c"])
+    with pytest.raises(TypeError, match="got a string; put it into a list"):
+        answered(LM, "ab", ["c", "d"])
