@@ -58,7 +58,9 @@ def evidence(features: Values, targets: Values) -> Evidence:
     sigma, squared = (singular**2)[:, None], (left.T @ targets) ** 2
     total = (targets**2).sum(0)
     outside = np.maximum(total - squared.sum(0), 0.0) if n > len(sigma) else np.zeros(targets.shape[1])
-    unit = max(sigma.mean(), np.finfo(float).tiny)
+    if sigma.mean() < RANGE * np.finfo(float).tiny:  # features of nothing: what is left is noise
+        sigma = np.zeros_like(sigma)
+    unit = sigma.mean() or 1.0
     ratio = np.full(targets.shape[1], unit)
     for _ in range(NUM_STEPS):
         alpha, beta = _precisions(sigma, squared, outside, ratio, n)

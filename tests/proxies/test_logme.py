@@ -86,6 +86,17 @@ def test_features_that_are_the_classes_score_above_random_ones():
     assert exact > logme(shaky, y) > logme(random, y) + 0.5
 
 
+@pytest.mark.parametrize("shape", [(6, 3), (4, 9)])
+def test_features_of_nothing_leave_the_noise(shape):
+    y = np.arange(shape[0]) % 2
+    expected = (
+        -(1 + np.log(2 * np.pi * 0.5)) / 2
+    )  # a normal of mean 0 whose variance is the mean square of one-hot rows
+    for features in (np.zeros(shape), 1e-160 * RANDOM.normal(size=shape)):
+        with np.errstate(divide="raise", invalid="raise"):
+            assert logme(features, y) == pytest.approx(expected, abs=1e-9)
+
+
 def test_it_is_the_mean_over_classes_that_occur():
     features, y = RANDOM.normal(size=(30, 5)), np.arange(30) % 3
     each = [evidence(features, (y == c).astype(float)[:, None]).value[0] for c in range(3)]
