@@ -97,6 +97,8 @@ def read(app, page: str, source: list[str]) -> None:
     if page == "index":
         for heading, rows in contents(text).items():
             text += "\n".join(["", "```{toctree}", ":hidden:", f":caption: {heading}", "", *rows, "```", ""])
+    if page == "figures":
+        text += "\n```{toctree}\n:hidden:\n:glob:\n\nfigures/*\n```\n"
     source[0] = text
 
 

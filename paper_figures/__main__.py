@@ -1,9 +1,9 @@
-"""The gallery: docs/figures.md, made of what every figure said of itself at scale cpu.
+"""The gallery: docs/figures.md and a page a figure, made of what every figure said of itself at scale cpu.
 
     python -m paper_figures
 
 Pictures and outcomes that lie in the folder of figures are taken up into docs/figures/ if their run ended well; then
-the page is written anew from all that lies there. Nothing on it is written by hand.
+the pages are written anew from all that lies there. Nothing on them is written by hand.
 """
 
 import ast
@@ -26,7 +26,10 @@ HEAD = """# Paper figures
 Published results, each one command, each claim with a verdict: {total}. What a claim says, the published value, and
 how it is judged were fixed before the run; what is not reproduced stays here and says so. Pictures are those of scale
 `cpu`, minutes on two cores, and captions say how that departs from the paper. Numbers in brackets are 95 % intervals of
-the mean over seeds. This page is made by `python -m paper_figures` from `docs/figures/`.
+the mean over seeds. These pages are made by `python -m paper_figures` from `docs/figures/`.
+
+| picture | figure | claims |
+|---|---|---|
 """
 
 TAIL = """
@@ -87,8 +90,15 @@ def caption(text: str) -> str:
     )
 
 
-def section(name: str, told: dict[str, Any]) -> str:
-    """Picture, caption, claims and how it was made."""
+def row(name: str, told: dict[str, Any]) -> str:
+    """A row of the gallery: picture and title, which lead to the page of the figure, and how many claims held."""
+    title, link = cell(told["title"]), f"figures/{name}.md"
+    held = tally([claim["verdict"] for claim in told["claims"]])
+    return f"| [![{title}](figures/{name}.png)]({link}) | [{title}]({link}) | {held} |\n"
+
+
+def page(name: str, told: dict[str, Any]) -> str:
+    """The page of a figure: picture, caption, claims and how it was made."""
     rows = [
         f"| {cell(one['statement'])} | {cell(one['published'])} ({cell(one['source'])}) | {cell(one['ours'])} | "
         f"{cell(one['judged by'])} | **{one['verdict']}** |"
@@ -100,25 +110,29 @@ def section(name: str, told: dict[str, Any]) -> str:
     where = f"{told['cores']} cores at a load of {told['load']:g}"
     made = f"`{told['command']}`: {minutes} on {where}. Data: {told['data']}. {source}."
     return (
-        f"\n## {told['title']}\n\n![{told['title']}](figures/{name}.png)\n\n{caption(told['caption'])}\n\n{table}\n\n"
-        f"{made}\n"
+        f"# {told['title']}\n\n![{told['title']}]({name}.png)\n\n{caption(told['caption'])}\n\n{table}\n\n{made}\n\n"
+        "[All figures](../figures.md)\n"
     )
 
 
-def page(found: dict[str, dict[str, Any]], all_figures: dict[str, str]) -> str:
-    """The whole page, from outcomes by name and the figures that there are."""
+def pages(found: dict[str, dict[str, Any]], all_figures: dict[str, str]) -> dict[str, str]:
+    """All pages by their path, from outcomes by name and the figures that there are."""
     total = tally([claim["verdict"] for told in found.values() for claim in told["claims"]]) or "none was run yet"
     missing = sorted(set(all_figures) - {told["name"] for told in found.values()})
     rows = [f"| `python -m paper_figures.{name} --scale cpu` | {cell(all_figures[name])} |" for name in missing]
     tail = TAIL + "\n".join(rows) + "\n" if rows else ""
-    return HEAD.format(total=total) + "".join(section(name, told) for name, told in found.items()) + tail
+    gallery = HEAD.format(total=total) + "".join(row(name, told) for name, told in found.items()) + tail
+    return {"figures.md": gallery} | {f"figures/{name}.md": page(name, told) for name, told in found.items()}
 
 
 def main(config: Config) -> None:
-    """Take up what is new, and write the page."""
-    taken, target = take_up(config.figures), GALLERY.parent / "figures.md"
-    target.write_text(page(outcomes(), figures()))
-    said = f"taken up: {', '.join(taken) or f'nothing in {config.figures}'}; page: {target}"
+    """Take up what is new, and write the pages."""
+    taken, docs = take_up(config.figures), GALLERY.parent
+    for stale in GALLERY.glob("*.md"):
+        stale.unlink()
+    for path, text in pages(outcomes(), figures()).items():
+        (docs / path).write_text(text)
+    said = f"taken up: {', '.join(taken) or f'nothing in {config.figures}'}; pages: {docs / 'figures.md'} and {GALLERY}"
     Console().print(said, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from bal.records import RecordLockedError, open_record
 from paper_figures import cell
-from paper_figures.__main__ import caption, figures, outcomes, page, take_up
+from paper_figures.__main__ import caption, figures, outcomes, pages, take_up
 from paper_figures.claims import Claim, exceeds, judge, told, touches
 from paper_figures.common import Options, on_record, picture, undisturbed
 from paper_figures.figure import GALLERY, Figure, built, command, cost, perform
@@ -43,8 +43,10 @@ DEMO = Figure(
 )  # fmt: skip
 
 
-def test_the_page_is_made_of_what_lies_there():
-    assert (GALLERY.parent / "figures.md").read_text() == page(outcomes(), figures()), "run: python -m paper_figures"
+def test_the_pages_are_made_of_what_lies_there():
+    docs = GALLERY.parent
+    written = {str(path.relative_to(docs)): path.read_text() for path in (docs / "figures.md", *GALLERY.glob("*.md"))}
+    assert written == pages(outcomes(), figures()), "run: python -m paper_figures"
 
 
 def test_every_outcome_has_its_picture_and_is_small():
@@ -73,12 +75,16 @@ def test_a_figure_writes_down_what_came_of_it_and_the_gallery_takes_it_up(tmp_pa
     assert [claim["verdict"] for claim in found["demo"]["claims"]] == [
         "reproduced", "not reproduced", "not testable at this scale"
     ]  # fmt: skip
-    text = page(found, {"demo": "A demo.", "another": "Another one."})
-    assert "1 reproduced, 1 not reproduced, 1 not testable at this scale" in text
+    found_pages = pages(found, {"demo": "A demo.", "another": "Another one."})
+    assert list(found_pages) == ["figures.md", "figures/demo.md"]
+    gallery, text = found_pages.values()
+    told_of_it = "1 reproduced, 1 not reproduced, 1 not testable at this scale"
+    assert f"a verdict: {told_of_it}." in gallery.replace("\n", " ")
+    assert f"| [![A demo](figures/demo.png)](figures/demo.md) | [A demo](figures/demo.md) | {told_of_it} |" in gallery
+    assert "| `python -m paper_figures.another --scale cpu` | Another one. |" in gallery
     assert "| it is \\| above | 1 &lt; 2 (theory) | 2.500 [0.446, 4.554] |" in text
     assert "`python -m paper_figures.demo --scale cpu`: " in text
-    assert "![A demo](figures/demo.png)\n\nWhat `it` shows.\n\n| claim" in text
-    assert "| `python -m paper_figures.another --scale cpu` | Another one. |" in text
+    assert text.startswith("# A demo\n\n![A demo](demo.png)\n\nWhat `it` shows.\n\n| claim")
 
 
 def test_seconds_are_those_of_the_longest_run(tmp_path):
