@@ -5,8 +5,9 @@ A constant is copied into each program that is compiled, and the compiler looks 
 those that somebody holds are the only copy, however many programs, seeds and members read them.
 """
 
+import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -33,6 +34,23 @@ def with_arrays(value: Any, old: tuple[jax.Array, ...], new: tuple[Any, ...]) ->
     return _replaced(value, dict(zip(map(id, old), new, strict=True))) if old else value
 
 
+def jitted(part: Callable[[Any], Callable], held: Any, static_argnums: tuple[int, ...] = ()) -> Callable:
+    """``part(held)``, compiled; large arrays among `held`, which is made of methods, are arguments of the program.
+
+    >>> jitted(lambda numbers: lambda x: x + numbers[0], (1.0, 2.0))(2.0).item()
+    3.0
+    """
+    arrays = large_arrays(held)
+    if not arrays:
+        return jax.jit(part(held), static_argnums=static_argnums)
+
+    def with_held(new: tuple, *args: Any) -> Any:
+        return part(with_arrays(held, arrays, new))(*args)
+
+    program = jax.jit(with_held, static_argnums=tuple(1 + number for number in static_argnums))
+    return lambda *args: program(arrays, *args)
+
+
 def _call_of(value: Any) -> Made | None:
     return value.made if isinstance(value, Method) else made_by(value) if isinstance(value, tuple) else None
 
@@ -49,6 +67,8 @@ def _walk(value: Any) -> Iterator[jax.Array]:
             yield from _walk(part)
     elif isinstance(value, dict):
         yield from _walk(tuple(value.values()))
+    elif _is_data(value):
+        yield from _walk(_fields(value))
 
 
 def _replaced(value: Any, places: dict[int, Any]) -> Any:
@@ -63,8 +83,18 @@ def _replaced(value: Any, places: dict[int, Any]) -> Any:
         return places[id(value)]
     if isinstance(value, dict):
         return {name: _replaced(part, places) for name, part in value.items()}
+    if _is_data(value):
+        return dataclasses.replace(value, **_replaced(_fields(value), places))
     parts = [_replaced(part, places) for part in value]
     return value._make(parts) if hasattr(value, "_make") else type(value)(parts)  # type: ignore[attr-defined]
+
+
+def _is_data(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def _made_again(made: Made, settings: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ function, and runs that must survive being killed.
 
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from bal.loop.checkpoint import pack, rebuild
 from bal.loop.checks import check_key, check_predictions, check_record
 from bal.loop.clock import Clock, call, peak_memory, timed
 from bal.loop.compiled import Log
+from bal.loop.constants import jitted
 from bal.loop.doors import CHECKED_ROWS, check_answers, check_metrics, check_task, predicted, warn_of_oddities
 from bal.loop.events import check_measured, events_log, known_of, num_draws_of, round_event
 from bal.loop.identity import check_recorded, run_identity, same_run
@@ -141,25 +142,28 @@ def run_eager(
 def run_parts(learner: Learner, query: Query, evaluate: Callable, over: Over) -> Parts:
     """The pieces of a run; kept, so that a second run or ask with the same settings compiles nothing."""
 
-    def fit_part(key: PRNGKey, pool: Pool, labeled: Labeled, state: PyTree) -> PyTree:
-        return fit(key, learner, pool, labeled, state)
+    def fitting(learner: Learner) -> Callable:
+        return lambda key, pool, labeled, state: fit(key, learner, pool, labeled, state)
 
-    def evaluate_part(state: PyTree, test: PyTree) -> Any:
-        return evaluate(Posterior(state, learner), test)
+    def evaluating(held: tuple[Learner, Callable]) -> Callable:
+        return lambda state, test: held[1](Posterior(state, held[0]), test)
 
-    def acquire_part(key: PRNGKey, pool: Pool, carry: Carry, batch_size: int) -> tuple[Selection, PyTree]:
-        return acquire(key, Setup(learner, query, batch_size, 1, over=mapped), pool, carry)
+    def acquiring(held: tuple[Learner, Query]) -> Callable:
+        def acquire_part(key: PRNGKey, pool: Pool, carry: Carry, batch_size: int) -> tuple[Selection, PyTree]:
+            return acquire(key, Setup(held[0], held[1], batch_size, 1, over=mapped), pool, carry)
+
+        return acquire_part
 
     mapped = over if over.place == "device" else Over(timed("predict", over.map), over.place)
-
     if over.place == "host":
-        return Parts(learner.init, fit_part, evaluate_part, acquire_part)
-    init, evaluate_part = jax.jit(learner.init), jax.jit(evaluate_part)
+        parts = fitting(learner), evaluating((learner, evaluate)), acquiring((learner, query))
+        return Parts(learner.init, *parts)
+    init = jitted(lambda learner: learner.init, learner)
+    evaluate_part = jitted(evaluating, (learner, evaluate))
     if over.place == "device":
-        return Parts(init, jax.jit(fit_part), evaluate_part, jax.jit(acquire_part, static_argnums=3))
-    compiled = learner._replace(fit=jax.jit(learner.fit))  # the pool stays outside of the compiled pieces
-    streamed_fit = lambda key, pool, labeled, state: fit(key, compiled, pool, labeled, state)
-    return Parts(init, streamed_fit, evaluate_part, acquire_part)
+        return Parts(init, jitted(fitting, learner), evaluate_part, jitted(acquiring, (learner, query), (3,)))
+    outside = learner._replace(fit=jitted(lambda learner: learner.fit, learner))  # the pool is no part of the program
+    return Parts(init, fitting(outside), evaluate_part, acquiring((learner, query)))
 
 
 def nothing(posterior: Posterior, test: PyTree) -> dict[str, Array]:

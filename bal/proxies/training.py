@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bal.loop.constants import jitted
 from bal.loop.round import FIT, INIT, fold, given_start, measure
 from bal.pool.labeled import answer, empty_log, training_set
 from bal.pool.over import num_rows
@@ -55,7 +56,9 @@ def fitted(key: PRNGKey, learner: Learner, data: Data) -> PyTree:
 @lru_cache(maxsize=16)
 def compiled(learner: Learner) -> tuple[Callable, Callable]:
     """`init` and `fit`, compiled where they can be; kept, so that all seeds share them."""
-    return (learner.init, learner.fit) if learner.host else (jax.jit(learner.init), jax.jit(learner.fit))
+    if learner.host:
+        return learner.init, learner.fit
+    return jitted(lambda learner: learner.init, learner), jitted(lambda own: own.fit, learner)
 
 
 def first_state(key: PRNGKey, target: Learner, pool: Pool) -> PyTree:
@@ -72,5 +75,5 @@ def measured(setup: Setup, posterior: Posterior, test: PyTree) -> dict[str, Any]
 
 @lru_cache(maxsize=16)
 def _measuring(setup: Setup, learner: Learner) -> Callable:
-    ask = lambda state, test: measure(setup, Posterior(state, learner), test)
-    return ask if learner.host else jax.jit(ask)
+    asking = lambda held: lambda state, test: measure(held[0], Posterior(state, held[1]), test)
+    return asking((setup, learner)) if learner.host else jitted(asking, (setup, learner))

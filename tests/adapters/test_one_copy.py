@@ -1,15 +1,19 @@
 """Frozen weights are arguments of what `run_seeds` compiles: no program, seed or member has a copy."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from problem import CENTERS, TASK
+from problem import CENTERS, KEY, TASK
 
 from bal import strategies
-from bal.loop import constants, run_seeds, seed_keys
+from bal.loop import constants, run_eager, run_seeds, seed_keys
+from bal.loop.eager import run_parts
 from bal.loop.seeds import OneSeed, over_seeds
 from bal.method import method
-from bal.typing import Setup
+from bal.pool import dense
+from bal.typing import Data, Posterior, Setup
 
 
 @method
@@ -48,3 +52,33 @@ def test_a_compiled_run_takes_them_as_arguments_and_picks_the_same(monkeypatch):
     plain = run_seeds(keys, TASK, setup._replace(learner=CENTERS)).log
     np.testing.assert_array_equal(found.indices, plain.indices)
     np.testing.assert_array_equal(found.start, plain.start)
+
+
+@dataclasses.dataclass(eq=False)
+class Held:
+    """What holds weights without being a tuple, as `bal.proxies.Backbone` does."""
+
+    params: dict
+
+
+@method
+def offset(learner, held):
+    """The same learner, told by large weights that are held."""
+    fit = lambda key, state, data: jax.tree.map(lambda leaf: leaf + 0.0 * held.params["big"][0, 0], state)
+    return learner._replace(fit=lambda key, state, data: fit(key, learner.fit(key, state, data), data))
+
+
+def test_the_pieces_of_a_loop_take_them_as_arguments(monkeypatch):
+    monkeypatch.setattr(constants, "LARGE", 2**12)
+    big = jax.random.normal(jax.random.key(0), (64, 64))
+    learner = offset(shifted(CENTERS, {"big": big}), Held({"big": big}))
+    assert constants.large_arrays(learner) == (big,)
+    data, setup = Data(TASK.pool.x, TASK.oracle, jnp.ones(40)), Setup(learner, strategies.margin(), 2, 1, num_initial=4)
+    parts = run_parts(learner, setup.query, Posterior.predict, dense)
+    fit, state = constants.jitted(lambda own: own.fit, learner), learner.init(KEY, data)
+    for call, args in ((fit, (KEY, state, data)), (parts.evaluate, (state, data.x))):
+        (equation,) = jax.make_jaxpr(call)(*args).eqns
+        assert not any(np.shape(const) == big.shape for const in equation.params["jaxpr"].consts)
+    np.testing.assert_array_equal(fit(KEY, state, data), jax.jit(CENTERS.fit)(KEY, state, data))
+    found, plain = (run_eager(KEY, TASK, one) for one in (setup, setup._replace(learner=CENTERS)))
+    np.testing.assert_array_equal(found.indices, plain.indices)
