@@ -17,6 +17,7 @@ from bal.backbones import LanguageModel, TextEncoder
 from bal.learners import Network
 from bal.learners.settings import check_count, check_rate
 from bal.method import method
+from bal.numerics import dot
 from bal.typing import PRNGKey, PyTree
 
 
@@ -151,7 +152,7 @@ def adapted(top: Upper, num_outputs: int, adapter: Adapter, *, dropout: float = 
         hidden = module.apply(variables, hidden, x.mask, top.start, top.stop, method="blocks", rngs=streams)
         features = mean_of_tokens(hidden, x.mask)
         kernel, bias = params["head"]["kernel"], params["head"]["bias"]
-        return features @ kernel + jnp.broadcast_to(bias, (len(features), num_outputs)), features
+        return dot(features, kernel) + jnp.broadcast_to(bias, (len(features), num_outputs)), features
 
     return Network(init, apply)
 

@@ -12,6 +12,7 @@ from bal.learners.restart import Restart, cold
 from bal.learners.settings import check_count, check_rate, named
 from bal.learners.training import train
 from bal.method import method
+from bal.numerics import dot
 from bal.tagging.crf import PADDED, Chain, log_marginals, log_partition, sequence_score, viterbi
 from bal.typing import Data, Learner, PRNGKey, PyTree, Tags
 
@@ -137,7 +138,8 @@ def tagger(
         layers = state.masks[:, :, None] * head.kernel[None]
         states = x.states if x.drawn is None else x.drawn
         form = "ntd,kdc->nktc" if x.drawn is None else "nktd,kdc->nktc"
-        drawn = jnp.einsum(form, jnp.asarray(states, layers.dtype), layers) + head.bias[None, None, None]
+        states = jnp.asarray(states, layers.dtype)
+        drawn = jnp.einsum(form, states, layers, precision="highest") + head.bias[None, None, None]
         plain = emissions(head, x.states)
         if head.chain is None:
             best = jnp.where(mask, plain.argmax(-1), PADDED).astype(jnp.int32)
@@ -156,7 +158,7 @@ def tagger(
 
 def emissions(head: Head, states: Float[Any, "n T D"]) -> Float[Array, "n T C"]:
     """Logits of the tags of each word."""
-    return jnp.asarray(states, head.kernel.dtype) @ head.kernel + head.bias[None, None]
+    return dot(jnp.asarray(states, head.kernel.dtype), head.kernel) + head.bias[None, None]
 
 
 def negative_log_likelihood(
