@@ -8,9 +8,9 @@ hidden layer chooses all rows on them, and the pretrained one is fine-tuned at t
 of the rounds the network is fine-tuned once, features are made anew, and the proxy goes on. *random* is fine-tuned at
 the end too. Curves are accuracies of the fine-tuned network on rows that are in no pool, over all operations that it
 took to get there: features of the pool, fits and queries of all rounds, the alignment, the last fine-tuning
-(`bal.proxies.flops`; evaluations are not counted). LP-FT trains the head alone before the whole: compared on the same
-random rows, at the fewest labels. Right: SVP on digits; a network of 32 units chooses for one of 2 x 256, beside the
-latter's own choice. Paired seeds; a seed draws start set and training.
+(`bal.proxies.flops`; evaluations are not counted). LP-FT trains the head alone, for 100 steps more, before the whole:
+compared on the same random rows, at the fewest labels, whatever those steps cost. Right: SVP on digits; a network of 32
+units chooses for one of 2 x 256, beside the latter's own choice. Paired seeds; a seed draws start set and training.
 
 Not as published: EfficientNet-Lite0 and MiniLM, small pools and some hundred labels, not ResNet-50 and 400,000; of
 EfficientNet the last block and the last convolution are fine-tuned, at 112 pixels, of MiniLM the last two layers, on

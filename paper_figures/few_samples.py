@@ -6,10 +6,11 @@
 labels, then 200 and 200 more by margin, by BALD, by TypiClust or at random; paired seeds. *Words*: SmolLM2 with (IA)³
 in its last 3 blocks writes numbers below 1,000 in words, after four passes over 100 answers. Trainings on 100 random
 subsets: do confidence or entropy of the model before training, variety of words, or spread of the subset go with the
-score, at a constant number of tokens? Ten subsets, two orders, two starts and two dropout streams, crossed: where does
-the variance come from? Seven windows of the pool from the least to the most confident, two trainings each. The score
-is the mean log probability of the tokens of 200 answers that no pool holds; greedy writing is exact where each of them
-is the most likely.
+score, at a constant number of tokens? All four read the answers, which no strategy would know, as windows do: of the
+true ones confidence is the mean log probability, entropy the mean over their tokens. Ten subsets, two orders, two
+starts and two dropout streams, crossed: where does the variance come from? Seven windows of the pool from the least to
+the most confident, two trainings each. The score is the mean log probability of the tokens of 200 answers that no pool
+holds; greedy writing is exact where each of them is the most likely.
 
 No result is told without its power: a difference that a test would find with chance .8. `smoke` has random weights and
 says so; `cpu` takes some 20 minutes on two cores (estimated from operations, not timed alone). It needs MiniLM and

@@ -22,7 +22,8 @@ def with_successor(acquirer: Learner, successor: Learner) -> Learner:
     """The learner whose queries are the acquirer's and whose measure is the successor's, fitted to the same labels.
 
     `predict` and `embed` are the acquirer's, so that only the small model runs over the pool; `of_successor` lets
-    `evaluate` see the large one. Rows are a `Pair` of what either takes.
+    `evaluate` see the large one. Rows are a `Pair` of what either takes. Both are fitted with the same key, so
+    that each is what it would be alone, and two equal learners on equal rows are one.
 
     Use it where labels are bought with a quick (distilled, truncated) model and kept for a large one.
 
