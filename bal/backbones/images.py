@@ -17,6 +17,7 @@ from bal.backbones.libraries import library
 from bal.backbones.nouns import ImageEncoder, Source
 from bal.backbones.old_torch import read_old_torch
 from bal.datasets import MissingDataError
+from bal.learners.settings import check_count
 from bal.typing import PyTree
 
 KNOWN = Known(
@@ -84,14 +85,19 @@ def image_features(
       batch_size: images at a time; hundreds on an accelerator.
 
     Raises:
-      ValueError: arrays that are no images.
-      TypeError: numbers that are neither gray levels nor shares of white.
+      ValueError: arrays that are no images, a batch_size below 1.
+      TypeError: numbers that are neither gray levels nor shares of white, or an encoder of something else.
 
     >>> from bal.backbones import tiny_image_encoder
     >>> encoder = tiny_image_encoder(jax.random.key(0))
     >>> image_features(encoder, np.zeros((3, 28, 28), np.uint8)).shape
     (3, 16)
     """
+    if not isinstance(encoder, ImageEncoder):
+        raise TypeError(
+            f"expected an encoder of images, as efficientnet_lite0() returns, got {type(encoder).__name__}; take one"
+        )
+    check_count("batch_size", batch_size)
     images = _checked(images)
     rows = []
     for first in range(0, len(images), batch_size):

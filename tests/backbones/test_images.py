@@ -1,5 +1,6 @@
 """Images on their way into the network, the features that come out, and what is refused at the door."""
 
+import inspect
 from functools import cache
 
 import jax
@@ -70,6 +71,14 @@ def test_features_do_not_depend_on_the_batch():
 def test_what_is_no_image_is_refused(images, error, said):
     with pytest.raises(error, match=said):
         image_features(encoder(), images)
+
+
+def test_batches_and_encoders_that_cannot_be_meant():
+    images = np.zeros((3, 8, 8), np.uint8)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got -1"):
+        image_features(encoder(), images, batch_size=-1)  # no row came back
+    with pytest.raises(TypeError, match=r"expected an encoder of images, as efficientnet_lite0\(\) returns, got str"):
+        inspect.unwrap(image_features)("tiny", images)
 
 
 def test_a_size_below_the_last_step_is_refused():
