@@ -30,11 +30,13 @@ def lora(rank: int = 8, targets: tuple[str, ...] = ("query", "value")) -> Adapte
 
     Raises:
       ValueError: a rank below 1.
+      TypeError: targets that are one string.
 
     >>> lora(4)
     lora(rank=4, targets=('query', 'value'))
     """
     check_count("rank", rank)
+    _check_targets(targets)
 
     def init(key: PRNGKey, places: tuple[Place, ...], params: PyTree) -> PyTree:
         del params
@@ -63,6 +65,7 @@ def init_lora(
     >>> entries["a"].shape, entries["b"].shape, float(entries["scale"])
     ((4, 2), (2, 3), 8.0)
     """
+    _check_targets(targets)
     chosen = [place for place in places if not place.scales and place.path[-1] in targets]
     if not chosen:
         names = sorted({place.path[-1] for place in places if not place.scales})
@@ -74,6 +77,11 @@ def init_lora(
         if alpha is not None:
             entries[*place.path, "scale"] = jnp.float32(alpha / rank)
     return {"lora": nested(entries)}
+
+
+def _check_targets(targets: Any) -> None:
+    if isinstance(targets, str):  # whose letters would name no layer, or by chance others
+        raise TypeError(f"expected names of layers, got the string {targets!r}; give a tuple, ({targets!r},)")
 
 
 def merge_lora(params: PyTree, collections: PyTree) -> PyTree:

@@ -127,7 +127,7 @@ def dpp_masks(
       seed: of the generator.
 
     Raises:
-      ValueError: fewer than two rows; more masks than the pool holds that differ.
+      ValueError: fewer than two rows, numbers that are not finite; more masks than the pool holds that differ.
 
     >>> masks = dpp_masks(np.random.default_rng(0).normal(size=(50, 6)), 3, pool_size=12)
     >>> masks.shape, bool(((masks > 0).mean(1) >= 0.4).all())
@@ -139,6 +139,8 @@ def dpp_masks(
     check_count("pool_size", pool_size, num_masks)
     if activations.ndim != 2 or len(activations) < 2:
         raise ValueError(f"expected activations [rows, neurons] of at least 2 rows, got shape {activations.shape}")
+    if not np.isfinite(activations).all():
+        raise ValueError("expected activations that are finite, got others; leave out places that hold no word")
     generator = np.random.default_rng(seed)
     marginal = inclusion(correlations(activations))
     pool = np.unique([covering_mask(generator, marginal) for _ in range(pool_size)], axis=0)

@@ -34,20 +34,20 @@ class Scheme(NamedTuple):
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """The spans of one sentence, in order.
+    """The spans of one sentence, in order; B and I alone are of the kind "".
 
     >>> spans(["B-per", "I-per", "O", "I-loc", "B-loc"])
     [Span(kind='per', first=0, last=1), Span(kind='loc', first=3, last=3), Span(kind='loc', first=4, last=4)]
     """
     found: list[Span] = []
-    before = ""
+    before = None
     for place, tag in enumerate(tags):
         mark, _, kind = tag.partition("-")
         if mark == "I" and kind == before:
             found[-1] = found[-1]._replace(last=place)
-        elif mark in "BI":
+        elif mark in ("B", "I"):
             found.append(Span(kind, place, place))
-        before = kind if mark in "BI" else ""
+        before = kind if mark in ("B", "I") else None
     return found
 
 

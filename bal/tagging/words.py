@@ -114,6 +114,7 @@ def padded_tags(tags: Sequence[Sequence[int] | np.ndarray], num_words: int | Non
 
     Raises:
       ValueError: a sentence with more than `num_words` tags.
+      TypeError: tags that are no whole numbers.
 
     >>> padded_tags([[3, 1], [2]]).tolist()
     [[3, 1], [2, -1]]
@@ -121,6 +122,8 @@ def padded_tags(tags: Sequence[Sequence[int] | np.ndarray], num_words: int | Non
     num_words = _check_sentences(tags, num_words)
     found = np.full((len(tags), num_words), PADDED, np.int32)
     for row, own in zip(found, tags, strict=True):
+        if np.asarray(own).dtype.kind not in "iu":
+            raise TypeError(f"expected tags by number, got {own[0]!r}; use names.index(tag)")
         row[: len(own)] = own
     return found
 

@@ -1,5 +1,7 @@
 """(IA)³, LoRA, T-Few's losses, and learners made of adapters, on a tiny encoder with random weights."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -285,5 +287,7 @@ def test_what_has_no_adapters_says_so():
         upper(ENCODER, 3)
     with pytest.raises(ValueError, match=r"no layer is named by targets=.*are called feed_in"):
         init_lora(KEY, ALL, 2, ("nothing",))
+    with pytest.raises(TypeError, match=r"got the string 'query'; give a tuple, \('query',\)"):
+        inspect.unwrap(init_lora)(KEY, ALL, 2, "query")
     with pytest.raises(ValueError, match="layers named key or value"):
         init_ia3(())

@@ -96,6 +96,7 @@ def test_masks_cover_differ_and_come_back():
     ("change", "says"),
     [
         ({"activations": np.zeros((1, 3))}, "of at least 2 rows, got shape"),
+        ({"activations": np.full((3, 3), np.nan)}, "activations that are finite"),
         ({"num_masks": 0}, "num_masks must be at least 1"),
         ({"pool_size": 2}, "pool_size must be at least 3"),
     ],

@@ -40,7 +40,8 @@ def test_by_hand():
     assert spans(["I-per", "I-per", "I-loc", "B-loc", "I-loc", "O", "B-per"]) == [
         ("per", 0, 1), ("loc", 2, 2), ("loc", 3, 4), ("per", 6, 6),
     ]  # fmt: skip
-    assert spans([]) == spans(["O"]) == []
+    assert spans([]) == spans(["O"]) == spans([""]) == []
+    assert spans(["I", "I", "O", "I", "B"]) == [("", 0, 1), ("", 3, 3), ("", 4, 4)]
     assert f1(jnp.array(0), jnp.array(0), jnp.array(0)) == 0
     with pytest.raises(ValueError, match="called O, B-x or I-x, got 'NOUN'"):
         bio_scheme(("O", "NOUN"))

@@ -1,5 +1,7 @@
 """Words through an encoder of pieces, tiny and random."""
 
+import inspect
+
 import jax
 import numpy as np
 import pytest
@@ -71,6 +73,9 @@ def test_sentences_that_cannot_be_read(encoder, sentences, changes, says):
 
 def test_tags_beside_them():
     assert padded_tags([[1, 2], [0]], 3).tolist() == [[1, 2, -1], [0, -1, -1]]
+    for tags in ([["B-x"]], [[1.5, 1.0]]):
+        with pytest.raises(TypeError, match="expected tags by number, got"):
+            inspect.unwrap(padded_tags)(tags)
 
 
 @pytest.mark.models
