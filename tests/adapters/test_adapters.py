@@ -228,6 +228,7 @@ def test_the_upper_blocks_are_those_of_the_whole_encoder():
     np.testing.assert_allclose(found, (states() * weight).sum(1) / weight.sum(1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow  # members are those of `ensemble` by the test below, which keeps it
 def test_an_ensemble_of_adapters_keeps_the_contract_of_learners():
     learner = adapter_ensemble(adapted(TOP, 2, ia3()), 2, num_steps=8, minibatch_size=8)
     data = states_data()

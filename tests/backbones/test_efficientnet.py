@@ -137,6 +137,7 @@ def test_half_precision_is_close_and_its_parameters_are_not_touched():
     assert 1e-5 < error < 0.03  # bfloat16 has 8 bits, an error of 0.004 a product
 
 
+@pytest.mark.slow  # what is differentiated is held by `test_equals_the_slow_network`
 def test_gradients_are_finite_differences():
     _, variables, images, _ = tiny()
     with jax.enable_x64(True):

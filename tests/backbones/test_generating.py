@@ -36,6 +36,7 @@ def test_greedy_as_without_keeping():
         assert text == LM.tokenizer.decode(written)
 
 
+@pytest.mark.slow  # the loop and what it keeps are those of the greedy test
 def test_drawn_as_without_keeping_and_whatever_is_beside_it():
     key = jax.random.key(7)
     texts = generate(LM, PROMPTS, num_tokens=6, temperature=0.7, key=key)

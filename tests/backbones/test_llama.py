@@ -120,6 +120,7 @@ def test_half_precision():
     assert {leaf.dtype for leaf in jax.tree.leaves(kinds)} == {jnp.dtype("float32")}
 
 
+@pytest.mark.slow  # the same functions as those of `test_bert`, whose masks are held there
 def test_dropout():
     twice = TOKENS[:1].repeat(2, 0), MASK[:1].repeat(2, 0)
 
@@ -148,6 +149,7 @@ def test_answers_by_token():
             np.testing.assert_allclose(found.log_probs[row, choice, : len(after)], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow  # the numbers are those of `test_answers_by_token`
 def test_answers_in_a_program_of_ones_own():
     rows = answered(LM, ["one and one is", "a"], [" two", " three"], (40, 8))
     assert rows.tokens.shape == (2, 40)

@@ -108,7 +108,8 @@ def test_principal_components_and_a_map_that_stays_small():
     assert pool == map_chart(many, [], 0, LIGHT)["series"][0]  # the same rows each time
 
 
-def test_a_pool_is_drawn_only_if_it_is_that_of_the_record(tmp_path):
+def test_a_pool_is_drawn_only_if_it_is_that_of_the_record(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")  # what it sets is not to outlast the test
     with open_record(tmp_path, "toy", {"shift": 1.0}) as record:
         record.append([{"kind": "open", "seed": 0, "run": {"rows": rows_digest(X + 1.0)}}])
         record.append([{"kind": "open", "seed": 1, "run": {"rows": rows_digest(X)}}])
