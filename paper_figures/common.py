@@ -49,7 +49,8 @@ class Options:
     """What every figure takes."""
 
     scale: Scale = "cpu"
-    """smoke: does it run; cpu: minutes on two cores; paper: the published sizes, of which the cost is said first."""
+    """smoke: does it run; cpu: minutes on two cores; paper: the published sizes where
+    they are built, of which the cost is said first."""
     runs: Path = Path("runs")
     """Folder of records."""
     figures: Path = Path("figures")

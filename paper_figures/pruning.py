@@ -238,7 +238,7 @@ def run(config: Config, sizes: Sizes) -> Found:
     """Errors by data set and share."""
     found: dict[str, Errors] = {"digits": {}, "images": {}}
     of = 2 * len(sizes.keeps) * sizes.num_seeds
-    for name, compute in (("digits", on_digits), ("images", on_images)):
+    for name, compute in (("images", on_images), ("digits", on_digits)):  # what may be missing comes first
         for keep in sizes.keeps:
             part = {"data": name, "share": keep, **sizes._asdict()}
             arrays = on_record(config, "pruning", part, lambda c=compute, k=keep: {"error": c(sizes, k)},

@@ -10,10 +10,10 @@ import numpy as np
 from flax import linen
 from jaxtyping import Array, Float, Shaped
 
+from bal.backbones.checkpoints import Tensors
 from bal.backbones.efficientnet import LITE0, EfficientNet
 from bal.backbones.efficientnet_names import variables_of
 from bal.backbones.finding import Known, find
-from bal.backbones.libraries import library
 from bal.backbones.nouns import ImageEncoder, Source
 from bal.backbones.old_torch import read_old_torch
 from bal.datasets import MissingDataError
@@ -58,15 +58,24 @@ def efficientnet_lite0(path: str | Path | None = None, download: bool = False, s
         raise ValueError(f"expected a size of at least 32 pixels, the step of the last block, got {size}; 112 is small")
     try:
         found = find(KNOWN, path)
-    except MissingDataError:
-        if path is not None or not download:
+    except MissingDataError as error:
+        if path is not None:
             raise
+        if not download:
+            way = f"download=True to fetch {TIMM.repository} from Hugging Face"
+            raise MissingDataError(f"{error}, or {way}") from None
         found = find(TIMM, download=True)
-    safe = found.path.suffix == ".safetensors"
-    tensors = library("safetensors.numpy").load_file(found.path) if safe else read_old_torch(found.path)
+    tensors = floats(found.path) if found.path.suffix == ".safetensors" else read_old_torch(found.path)
     source = Source(KNOWN.name, found.revision, found.sha256, preprocessing(size))
     variables = jax.tree.map(jnp.asarray, variables_of(tensors, LITE0, found.path.name))
     return ImageEncoder(EfficientNet(LITE0), variables, size, source)
+
+
+def floats(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a file of safetensors, without the counters of batch norms."""
+    tensors = Tensors(path, lambda name: name)
+    names = [name for name in tensors.places if not name.endswith("num_batches_tracked")]
+    return {name: tensors.get(name, tensors.shape(name)) for name in names}
 
 
 def image_features(

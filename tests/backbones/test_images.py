@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from bal.backbones import efficientnet_lite0, image_features, image_inputs, tiny_image_encoder
-from bal.datasets import MissingDataError
+from bal.backbones import efficientnet_lite0, image_features, image_inputs, images, tiny_image_encoder
+from bal.datasets import CorruptDataError, MissingDataError
 
 GRAY = np.random.default_rng(0).integers(0, 256, (5, 9, 7), dtype=np.uint8)
 
@@ -113,3 +113,17 @@ def test_features_of_the_published_weights_are_means_of_relu6():
     assert features.shape == (2, 1280)
     assert features.min() >= 0
     assert features.max() <= 6
+
+
+def test_a_file_that_is_cut_off_is_named(tmp_path):
+    pytest.importorskip("safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(b"\x08\0\0\0")
+    with pytest.raises(CorruptDataError, match=r"cut.safetensors is not a readable file of safetensors"):
+        efficientnet_lite0(tmp_path / "cut.safetensors")
+
+
+def test_what_is_nowhere_may_be_downloaded(monkeypatch, tmp_path):
+    monkeypatch.setenv("BAL_DATA", str(tmp_path))
+    monkeypatch.setattr(images, "KNOWN", images.KNOWN._replace(package="no-such-package"))
+    with pytest.raises(MissingDataError, match=r"or download=True to fetch timm/tf_efficientnet_lite0.in1k"):
+        efficientnet_lite0()
