@@ -57,7 +57,7 @@ LONG_EXAMPLES = {  # a third of a second of compilation to three, of what other 
     *("learned.ranking.adapt", "learned.ranking.bilevel_ranker", "learned.deep_sets.deep_sets"),
     *("learned.environment.play", "loop.study.study", "stream.campaign.StreamCampaign"),
     *("testing.acquisitions.check_acquisition", "testing.learners.check_learner", "testing.queries.check_query"),
-    *("testing.rules.check_rule", "proxies.images.image_backbone"),
+    *("testing.rules.check_rule", "proxies.images.image_backbone", "proxies.texts.text_backbone"),
     *("tagging.crf.log_marginals", "tagging.crf.log_partition", "tagging.crf.sequence_score", "tagging.crf.viterbi"),
     *("tagging.budget.random_first", "tagging.budget.until_spent", "tagging.scores.sum_over_words"),
     *("tagging.spans.span_counts", "tagging.tagger.tagger", "tagging.words.encoded"),
