@@ -18,7 +18,7 @@ import tyro
 from rich.console import Console
 
 from paper_figures.claims import tally
-from paper_figures.figure import GALLERY
+from paper_figures.figure import GALLERY, where
 
 FOLDER = Path(__file__).parent
 HEAD = """# Paper figures
@@ -107,8 +107,7 @@ def page(name: str, told: dict[str, Any]) -> str:
     minutes = f"{told['seconds'] / 60:.0f} minutes" if told["seconds"] > 90 else f"{told['seconds']:.0f} seconds"
     table = "\n".join(["| claim | published | ours | judged by | verdict |", "|---|---|---|---|---|", *rows])
     source = f"Commit {told['commit'] or 'unknown'}{' with changes' if told['changed'] else ''}"
-    where = f"{told['cores']} cores at a load of {told['load']:g}"
-    made = f"`{told['command']}`: {minutes} on {where}. Data: {told['data']}. {source}."
+    made = f"`{told['command']}`: {minutes} on {where(told)}. Data: {told['data']}. {source}."
     return (
         f"# {told['title']}\n\n![{told['title']}]({name}.png)\n\n{caption(told['caption'])}\n\n{table}\n\n{made}\n\n"
         "[All figures](../figures.md)\n"

@@ -95,7 +95,7 @@ def perform(figure: Figure, config: Any, sizes: Any) -> list[Verdict]:
     report(verdicts, title)
     called = figure.called(found, config) if figure.called else figure.name
     file = config.figures / f"{called}_{config.scale}.json"
-    took = longest(file, {"seconds": round(monotonic() - began, 1), "load": round(getloadavg()[1], 1)})
+    took = longest(file, {"seconds": round(monotonic() - began, 1), "load": round(getloadavg()[1], 1), **machine()})
     files.replace(file, outcome(figure, config, stand_in, verdicts, took).encode())
     return verdicts
 
@@ -106,13 +106,25 @@ def asked_for(config: Any, sizes: Any) -> Any:
     return sizes if seeds is None else sizes._replace(num_seeds=seeds)
 
 
-def longest(file: Path, took: dict[str, float]) -> dict[str, float]:
-    """Seconds, and load of the machine, of the longest run that ended: one that reads all from record tells nothing."""
+def machine() -> dict[str, Any]:
+    """What a figure runs on: cores, and the accelerator if there is one."""
+    device = jax.devices()[0]
+    return {"cores": cpu_count(), "device": "" if device.platform == "cpu" else device.device_kind}
+
+
+def where(took: Mapping[str, Any]) -> str:
+    """The machine of an outcome, in words."""
+    device = took.get("device")
+    return f"{f'one {device} and ' if device else ''}{took['cores']} cores at a load of {took['load']:g}"
+
+
+def longest(file: Path, took: dict[str, Any]) -> dict[str, Any]:
+    """Seconds, load and machine of the longest run that ended: one that reads all from record tells nothing."""
     before = json.loads(file.read_text()) if file.exists() else took
     return {name: before.get(name, took[name]) for name in took} if before["seconds"] > took["seconds"] else took
 
 
-def outcome(figure: Figure, config: Any, stand_in: str, verdicts: Sequence[Verdict], took: dict[str, float]) -> str:
+def outcome(figure: Figure, config: Any, stand_in: str, verdicts: Sequence[Verdict], took: dict[str, Any]) -> str:
     """All that the gallery says of a figure, as JSON."""
     source = commit() or {}
     told = {
@@ -123,7 +135,6 @@ def outcome(figure: Figure, config: Any, stand_in: str, verdicts: Sequence[Verdi
         "command": command(figure, config),
         "data": f"{stand_in}, a stand-in for {figure.data}" if stand_in else figure.data,
         **took,
-        "cores": cpu_count(),
         "commit": source.get("commit", "")[:10],
         "changed": source.get("dirty", False),
         "claims": [
@@ -161,11 +172,11 @@ def cost(figure: Figure, config: Any) -> str:
         if file.exists():
             took = json.loads(file.read_text())
             share = min(1.0, took["cores"] / max(took["load"], 1.0))  # of a machine that others used too
-            hours = times * share * took["seconds"] / 3600
+            hours, device = times * share * took["seconds"] / 3600, took.get("device")
             return (
                 f"{figure.name}: the published size is {times:,.3g} times the work of cpu, which took "
-                f"{took['seconds']:,.0f} s on {took['cores']} cores at a load of {took['load']:g}: about {hours:,.2g} "
-                "hours of such a machine alone, less on an accelerator"
+                f"{took['seconds']:,.0f} s on {where(took)}: about {hours:,.2g} hours of such a machine alone"
+                f"{'' if device else ', less on an accelerator'}"
             )
     return (
         f"{figure.name}: the published size is {times:,.3g} times the work of cpu; run that first to know it in hours"
