@@ -20,6 +20,7 @@ from rich.table import Table
 
 from bal.datasets import CorruptDataError, MissingDataError
 from bal.evaluation import area_under_curve, comparison_table, learning_curves
+from bal.libraries import MissingLibraryError
 from bal.loop import Curves, study
 from bal.loop.study import BASELINE
 from bal.records import CorruptRecordError, RecordLockedError
@@ -36,8 +37,8 @@ def start(main: Callable[[Config], None], config: type[Config], description: str
 
     Ctrl-C ends the process at once with one line and exit code 130, finished seeds kept. XLA compiles and runs where
     Python sees no signal, so `main` gets a thread of its own and this one waits for the signal. Nothing is cleaned up,
-    for XLA's threads would crash meanwhile; records are made for that. Missing or damaged data and records, and a
-    record that another process is writing, end in their one line too.
+    for XLA's threads would crash meanwhile; records are made for that. Missing or damaged data and records, a
+    library that is not installed, and a record that another process is writing end in their one line too.
     """
     options = tyro.cli(config, description=description)
     warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
@@ -45,7 +46,7 @@ def start(main: Callable[[Config], None], config: type[Config], description: str
         ThreadPoolExecutor(1).submit(main, options).result()
     except KeyboardInterrupt:
         leave(getattr(options, "fresh", False))
-    except (MissingDataError, CorruptDataError, RecordLockedError, CorruptRecordError) as error:
+    except (MissingDataError, MissingLibraryError, CorruptDataError, RecordLockedError, CorruptRecordError) as error:
         raise SystemExit(str(error)) from None
 
 

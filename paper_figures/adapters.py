@@ -51,7 +51,7 @@ from bal.loop import Curves
 from bal.loop.fingerprint import rows_digest
 from bal.method import method
 from bal.pool import make_pool
-from bal.typing import Learner, Posterior, PyTree, Setup, Task
+from bal.typing import Data, Learner, Posterior, PyTree, Setup, Task
 from paper_figures.answer_losses import LOSSES, accuracies
 from paper_figures.claims import Claim, exceeds, not_below, told
 from paper_figures.common import Repeated as Config
@@ -178,8 +178,9 @@ def run(config: Config, sizes: Sizes) -> Found:
     return Found(curves, each, losses, "" if real else "random weights and made-up messages")
 
 
-def _one(task: Task) -> Any:
-    return jax.tree.map(lambda leaf: leaf[:1], task.pool)
+def _one(task: Task) -> Data:
+    first = lambda tree: jax.tree.map(lambda leaf: leaf[:1], tree)
+    return Data(first(task.pool.x), first(task.oracle), jnp.ones(1))
 
 
 def _losses(sizes: Sizes, real: bool) -> dict[str, np.ndarray]:

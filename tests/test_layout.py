@@ -36,7 +36,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 GROUND = {"datasets", "evaluation", "records"}  # import nothing of bal
-BELOW = {"markup", "progress"}  # import nothing of bal, and anybody may import them
+BELOW = {"libraries", "markup", "progress"}  # import nothing of bal, and anybody may import them
 ABOVE = {
     "adapters",
     "backbones",

@@ -13,7 +13,7 @@ from bal.backbones.language import llama_model, smollm2, tiny_language_model
 from bal.backbones.linear import Linear, Scale
 from bal.backbones.llama import Llama, LlamaConfig
 from bal.backbones.nouns import ImageEncoder, LanguageModel, Source, TextEncoder
-from bal.backbones.pruning import Flops, count_flops, kept_filters, mask_filters, prune_filters
+from bal.backbones.pruning import LayerFlops, count_flops, kept_filters, mask_filters, prune_filters
 from bal.backbones.scoring import Answered, TokenLogProbs, answer_log_probs, answered, log_probabilities
 from bal.backbones.sentences import sentence_features, token_states
 from bal.backbones.text import bert_encoder, minilm
@@ -26,9 +26,9 @@ __all__ = [
     "BertConfig",
     "EfficientNet",
     "EfficientNetConfig",
-    "Flops",
     "ImageEncoder",
     "LanguageModel",
+    "LayerFlops",
     "Linear",
     "Llama",
     "LlamaConfig",

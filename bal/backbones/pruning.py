@@ -118,7 +118,7 @@ def kept_filters(encoder: ImageEncoder, keep: float, order: int = 1) -> tuple[np
     return tuple(kept)
 
 
-class Flops(NamedTuple):
+class LayerFlops(NamedTuple):
     """Floating-point operations for one image: those of the features, and all with the classifier; by layer, too.
 
     A multiplication and an addition are two operations. Normalizations and activations are not counted.
@@ -129,7 +129,7 @@ class Flops(NamedTuple):
     layers: dict[str, int]
 
 
-def count_flops(config: EfficientNetConfig, size: int) -> Flops:
+def count_flops(config: EfficientNetConfig, size: int) -> LayerFlops:
     """Work of an EfficientNet for one image of `size` x `size` pixels.
 
     A layer with a kernel of k x k, A input channels in each group, B outputs and P output pixels takes ``2 k² A B P``.
@@ -151,7 +151,7 @@ def count_flops(config: EfficientNetConfig, size: int) -> Flops:
     layers["head_conv"] = 2 * width * config.features * side**2
     features = sum(layers.values())
     layers["classifier"] = 2 * config.features * config.num_classes
-    return Flops(features, sum(layers.values()), layers)
+    return LayerFlops(features, sum(layers.values()), layers)
 
 
 def _norms(kernel: Any, order: int) -> np.ndarray:

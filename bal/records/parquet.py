@@ -1,11 +1,11 @@
 """A table as a Parquet file, for programs that read no logs."""
 
-import importlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bal.libraries import installed
 from bal.records.files import sync_folder
 
 
@@ -22,15 +22,10 @@ def write_parquet(columns: Mapping[str, Any], path: str | Path) -> None:
       path: of the file, by custom ``.parquet``.
 
     Raises:
-      ImportError: polars is not installed.
+      MissingLibraryError: polars is not installed.
       OSError: the folder is not there, or the disk refuses.
     """
-    try:
-        polars = importlib.import_module("polars")
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            'a Parquet file needs polars, which is not installed; pip install "bal-jax[frames]"'
-        ) from error
+    polars = installed("polars", "a Parquet file needs", '"bal-jax[frames]"')
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
     try:

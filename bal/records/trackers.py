@@ -4,12 +4,13 @@ The record on disk is always written and remains the truth. A tracker is anythin
 `tensorboard`, `wandb` and `mlflow` make such of libraries that are imported here and nowhere else.
 """
 
-import importlib
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+
+from bal.libraries import installed
 
 
 @runtime_checkable
@@ -135,7 +136,7 @@ def tensorboard(folder: str | Path) -> Tracker:
     """Scalars for TensorBoard in a folder, against the number of labels; needs tensorboardX.
 
     Raises:
-      ImportError: it is not installed.
+      MissingLibraryError: it is not installed.
     """
     return _TensorBoard(_library("tensorboardX").SummaryWriter(str(folder)))
 
@@ -144,7 +145,7 @@ def wandb(folder: str | Path, project: str = "bal", mode: str = "offline") -> Tr
     """A run of Weights & Biases, kept in a folder: nothing is sent unless `mode` is "online"; needs wandb.
 
     Raises:
-      ImportError: it is not installed.
+      MissingLibraryError: it is not installed.
     """
     library = _library("wandb")
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -155,10 +156,10 @@ def mlflow(folder: str | Path, experiment: str = "bal") -> Tracker:
     """A run of MLflow in ``folder/mlflow.db`` (sqlite); needs mlflow. Its telemetry is turned off.
 
     Raises:
-      ImportError: it is not installed.
+      MissingLibraryError: it is not installed.
     """
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    tracking = _library("mlflow.tracking", "mlflow")
+    tracking = _library("mlflow.tracking")
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     client = tracking.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -180,11 +181,6 @@ def flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, value
 
 
-def _library(name: str, package: str | None = None) -> Any:
-    package = package or name
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != package:
-            raise
-        raise ImportError(f'this tracker needs {package}, which is not installed; pip install "{package}"') from error
+def _library(module: str) -> Any:
+    package = module.split(".")[0]
+    return installed(module, "this tracker needs", f'"{package}"')
