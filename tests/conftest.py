@@ -7,6 +7,7 @@ start are kept for the length of the test run: many of them compile the same exp
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,9 @@ QUICK = (
     "cpu_parallel_codegen_split_count=1",  # one LLVM module a program: two thirds of the time of several
 )
 os.environ.setdefault("XLA_FLAGS", " ".join(f"--xla_{flag}" for flag in QUICK))
+# some sixty processes that tests start import `bal`: compiled once, and not a second in each of them
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two processes on two cores: more threads would fight
 
 import jax  # noqa: E402 - the variables above are read at import

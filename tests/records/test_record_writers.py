@@ -153,7 +153,8 @@ def study(tmp_path):
     package.mkdir(parents=True)
     (package.parent / "__init__.py").write_text('"""."""\n')
     records = Path(bal.records.__file__).parent
-    for file in [*records.glob("*.py"), records.parent / "markup.py"]:  # which tables of records are shown by
+    beside = (records.parent / name for name in ("libraries.py", "markup.py"))
+    for file in [*records.glob("*.py"), *beside]:
         (package.parent.parent / file.relative_to(records.parent.parent)).write_bytes(file.read_bytes())
     (tmp_path / "helper.py").write_text("VALUE = 1\n")
     (tmp_path / "script.py").write_text(SCRIPT)
@@ -170,6 +171,7 @@ def git(folder, *arguments):
 def run_script(folder):
     command = [sys.executable, "-P", str(folder / "script.py")]
     variables = os.environ | {"PYTHONPATH": f"{folder / 'code'}:{folder}"}
+    variables["PYTHONDONTWRITEBYTECODE"] = "1"  # a module may change twice a second
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
