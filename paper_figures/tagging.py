@@ -12,9 +12,9 @@ group's later code, not of the paper. *One layer asks*: BALD by a tagger on the 
 of which train the tagger on three. Means over rounds of what is measured after each (AUBC), paired seeds, one pool for
 all; seeds are start sets, trainings and masks. Left, middle: learning curves. Right: AUBC less that of random.
 
-`smoke`: a tiny encoder of random weights and made-up sentences, in a minute. `cpu`: half an hour on two cores that
-do other work, too, of which a minute are the encoder's, once; needs the weights of MiniLM and both corpora. States and finished
-strategies are kept in runs/.
+`smoke`: a tiny encoder of random weights and made-up sentences, in a minute. `cpu`: half an hour on two cores that do
+other work, too, of which a minute is the encoder's, once; needs the weights of MiniLM and both corpora. States and
+finished strategies are kept in runs/.
 
 *Not as published*: CoNLL-2003 and OntoNotes cannot be had here; a frozen MiniLM, which knows no upper case, in place of
 BERT and ELECTRA that are trained on; three of its layers and one in place of BERT and DistilBERT; 1,200 sentences of 5

