@@ -76,7 +76,10 @@ def _opened(path: Path, name: str, revision: str, digest: str, dtype: Any) -> La
     config = llama_config(said, path)
     tokenizer = tokenizer_of(said, config.vocabulary, path)
     config, params = llama_params(tensors, config, path)
-    source = Source(name, revision, digest, "byte pairs, no token added")
+    read = "byte pairs, no token added"
+    if jnp.dtype(dtype) != jnp.float32:
+        read += f"; products in {jnp.dtype(dtype)}"  # so that what is kept of it is of one kind
+    source = Source(name, revision, digest, read)
     return LanguageModel(Llama(config, dtype), {"params": jax.tree.map(jnp.asarray, params)}, tokenizer, source)
 
 

@@ -110,7 +110,7 @@ def most_rows(cost: Values | Float[np.ndarray, "N"], budget: float) -> int:
     """How many of the cheapest rows reach the budget: no batch needs more, whatever is picked.
 
     Raises:
-      ValueError: a budget that all rows together do not reach, costs that are not one number a row.
+      ValueError: a budget that all rows together do not reach, costs that are not one number of 0 or more a row.
 
     >>> most_rows([4.0, 1.0, 2.0], 3.5)
     3
@@ -118,6 +118,9 @@ def most_rows(cost: Values | Float[np.ndarray, "N"], budget: float) -> int:
     prices = np.sort(np.asarray(cost, np.float64))
     if prices.ndim != 1:
         raise ValueError(f"expected one cost a row, got shape {prices.shape}")
+    wrong = prices[~(prices >= 0)]
+    if len(wrong):
+        raise ValueError(f"expected costs of 0 or more, got {wrong[0]:g}; leave out rows whose cost is not known")
     reached = np.flatnonzero(np.cumsum(prices) >= budget)
     if not len(reached):
         raise ValueError(f"expected a budget of at most {prices.sum():g}, what all rows cost together, got {budget:g}")

@@ -100,6 +100,8 @@ def tagger(
     check_rate(rate)
     if masks is not None and (np.ndim(masks) != 2 or len(masks) != num_draws):
         raise ValueError(f"expected one mask a draw, [{num_draws}, D], got masks of shape {np.shape(masks)}")
+    if masks is not None and not np.isfinite(masks).all():
+        raise ValueError("expected masks of finite numbers, got NaN or infinity; draw them anew")
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
 
     def init(key: PRNGKey, data: Data) -> TaggerState:

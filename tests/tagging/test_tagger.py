@@ -159,5 +159,7 @@ def test_labels_and_rows_that_are_no_tags():
         run(sentences(drawn=3), y)
     with pytest.raises(ValueError, match=r"one mask a draw, \[2, D\], got masks of shape \(3, 5\)"):
         tagger(C, K, masks=np.ones((3, D)))
+    with pytest.raises(ValueError, match="masks of finite numbers, got NaN"):
+        tagger(C, K, masks=np.full((K, D), np.nan))
     with pytest.raises(TypeError, match="expected an acquirer that is a Learner"):
         inspect.unwrap(with_successor)(tagger, tagger(C))

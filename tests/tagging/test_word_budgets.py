@@ -59,3 +59,9 @@ def test_the_most_rows_of_a_budget():
         most_rows(COST, 22.0)
     with pytest.raises(ValueError, match="positive and finite, got 0"):
         until_spent(best, 0.0)
+
+
+@pytest.mark.parametrize("cost", [[1.0, np.nan, 2.0], [1.0, -1.0, 3.0]])
+def test_a_batch_of_unknown_costs_is_refused(cost):
+    with pytest.raises(ValueError, match=r"expected costs of 0 or more, got (nan|-1); leave out rows"):
+        most_rows(cost, 2.0)
