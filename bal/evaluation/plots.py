@@ -41,8 +41,8 @@ def strategy_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Color, line style and marker of every strategy: one look in all pictures, no look twice in a picture.
 
     Random is always black, references that peek (`bal.evaluation.references`) are gray, the strategies of this package
-    have looks of their own, and any other name gets one from its letters, the next free one should it be taken. Order
-    and case do not matter.
+    have looks of their own, and any other name gets one from its letters, the next free one should it be taken, in a
+    color of its own while there are such. Order and case do not matter.
     Raises ValueError for more than 28 names beside random.
 
     >>> strategy_styles(["random", "BALD"])["BALD"] == strategy_styles(["epig", "bald"])["bald"]
@@ -63,7 +63,11 @@ def strategy_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     styles = {name: {"color": "black", "linestyle": "solid", "marker": "o"} for name in plain}
     taken: set[int] = set()
     for name in known_first:
-        place = next(i % MOST for i in range(rank[plain[name]], rank[plain[name]] + MOST) if i % MOST not in taken)
+        around = (i % MOST for i in range(rank[plain[name]], rank[plain[name]] + MOST))
+        free = [place for place in around if place not in taken]
+        colors = {place % len(COLORS) for place in taken}
+        own = free if rank[plain[name]] < MOST else [place for place in free if place % len(COLORS) not in colors]
+        place = (own or free)[0]
         taken.add(place)
         styles[name] = {key: of[place % len(of)] for key, of in _LOOKS.items()}
     for place, name in enumerate(sorted(filter(peeks, plain))):
