@@ -20,6 +20,10 @@ Not the published data: their Letter has two classes, and by the size of its emb
 the UCI table with its 16 does not have; A-M against N-Z of that table stands beside it without a verdict. Adult,
 MagicTelescope and Covertype are not among the data sets of `bal`. A set that ``BAL_DATA`` does not hold is left out,
 and where it holds none the 8 x 8 digits stand in.
+
+Found at `cpu`: both readings meet the published accuracy on Shuttle and Fashion-MNIST within one point, asking 4 % and
+18 to 30 % of the labels. On the letters three labels in ten are worth all, and .022 [.009, .035] more than as many at
+random. On Shuttle, where random labels reach .995, .002 [-.001, .006] cannot be told by four seeds.
 """
 
 from collections.abc import Sequence
@@ -258,7 +262,7 @@ def draw(found: dict[str, dict[str, Found]], config: Config) -> None:
             title = f"{name} (another table)" if name == "Letter" else name
             axis.set(title=title, xlabel="rows of the stream", ylim=(min(late), min(top + 0.2 * (top - min(late)), 1)))
             axis.yaxis.set_major_formatter(PercentFormatter(1, 0 if max(late) - min(late) > 0.05 else None))
-        panels[0].set(ylabel="accuracy of late")
+        panels[0].set(ylabel="recent accuracy")
         legend(panels, 3, "mean over seeds; dots: on rows that were not in the stream")
 
 
