@@ -109,25 +109,20 @@ TINY = {  # what is handed to `figure` in place of the sizes of a scale, and whe
 SLOW = (
     "acs_fw",
     "active_testing",
-    "adapters",
-    "asvp",
     "batch_sizes",
     "batchbald_saturation",
     "bayesian_gp",
     "bayesian_or_deterministic",
     "budget_phase",
-    "few_samples",
     "gp_placement",  # what it computes is tested in tests/test_gp_placement.py, how a figure is made by bald_estimator
     "gp_toys",
     "how_many_seeds",
     "label_complexity",
     "mc_dropout_mnist",
     "neuronal",
-    "pruning",
     "regression_kernels",
     "repeated_mnist",
     "stochastic_batches",
-    "tagging",
     "target_shift",
     "two_bells",
 )
@@ -163,7 +158,7 @@ def test_every_figure_has_a_smoke_test():
 
 @pytest.mark.parametrize(
     "name",
-    [  # these train networks, or many processes, or compile three programs
+    [  # slow ones train networks, or many processes, or compile three programs, and have tests of their own
         pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in sorted(TINY)
     ],
 )

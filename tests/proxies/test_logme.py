@@ -63,7 +63,7 @@ def test_the_sum_of_the_authors_is_too_large_where_there_are_more_features_than_
     for column, (value, alpha, beta) in enumerate(zip(*found, strict=True)):
         y, x, t = targets[:, column], left.T @ targets[:, column], alpha / beta
         m2 = (sigma * x**2 / (t + sigma) ** 2).sum()
-        r2 = (x**2 / (1 + sigma / t) ** 2).sum() + y @ y - x @ x
+        r2 = (x**2 / (1 + sigma / t) ** 2).sum() + ((y - left @ x) ** 2).sum()  # y @ y - x @ x would cancel
         theirs = d / 2 * np.log(alpha) + n / 2 * np.log(beta) - np.log(alpha + beta * sigma).sum() / 2
         theirs = (theirs - beta / 2 * r2 - alpha / 2 * m2 - n / 2 * np.log(2 * np.pi)) / n
         assert theirs - value == pytest.approx(max(d - n, 0) / (2 * n) * np.log(alpha), abs=1e-9)
