@@ -23,8 +23,10 @@ from paper_figures.figure import GALLERY, where
 FOLDER = Path(__file__).parent
 HEAD = """# Paper figures
 
-Published results, each one command, each claim with a verdict: {total}. What a claim says, the published value, and
-how it is judged were fixed before the run; what is not reproduced stays here and says so. Pictures are those of scale
+Published results, each one command, each claim with a verdict: {total}.
+
+What a claim says, the published value, and how it is judged were fixed before the run; what is not reproduced stays
+here and says so. Pictures are those of scale
 `cpu`, minutes on two cores, and captions say how that departs from the paper. Numbers in brackets are 95 % intervals of
 the mean over seeds. These pages are made by `python -m paper_figures` from `docs/figures/`.
 

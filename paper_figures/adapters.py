@@ -251,6 +251,7 @@ def draw(found: Found, config: Config) -> None:
                 axis.errorbar(found.curves.labels, values.mean(0), spread, label=label, **styles[name])
             axis.set(xlabel="labels", ylabel=f"test {'NLL / nat' if metric == 'nll' else metric.replace('ece', 'ECE')}")
             axis.set_xscale("log", base=2)
+            axis.set_xticks(found.curves.labels, [str(number) for number in found.curves.labels])
         panels[0].set_title("SMS spam")
         place = ["before", *LOSSES]
         for number, name in enumerate(place):
