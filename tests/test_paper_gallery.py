@@ -101,6 +101,11 @@ def test_the_published_size_says_its_cost_from_what_cpu_took(tmp_path):
     assert "10 times the work of cpu; run that first" in cost(DEMO, config)
     (tmp_path / "demo_cpu.json").write_text(json.dumps({"seconds": 7200.0, "cores": 2, "load": 20.0}))
     assert "took 7,200 s on 2 cores at a load of 20: about 2 hours" in cost(DEMO, config)
+    told = {"seconds": 720.0, "cores": 16, "load": 2.0, "device": "NVIDIA H100"}
+    (tmp_path / "demo_cpu.json").write_text(json.dumps(told))
+    assert cost(DEMO, config).endswith(
+        "took 720 s on one NVIDIA H100 and 16 cores at a load of 2: about 2 hours of such a machine alone"
+    )
     with pytest.raises(ValueError, match="scale is one of cpu, got paper: the published size is not built"):
         built(DEMO._replace(sizes={"cpu": Sizes(4)}), "paper")
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bal.libraries import installed
 from bal.loop import Curves
 from bal.records import acquired, read_events, table
+from experiments import common, digits
 from experiments.annotators import ratio
 from experiments.burgers import ratio as error_ratio
 from experiments.burgers import verdict
@@ -437,6 +440,13 @@ def test_ctrl_c_says_how_to_go_on(moment, kept, server, tmp_path):
     assert time.monotonic() - begun < 5
     rows = table(tmp_path / "runs")
     assert len(rows["round"]) == int(kept[0]) * 2
+
+
+def test_a_library_that_is_not_installed_ends_in_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+    monkeypatch.setattr("warnings.formatwarning", None)  # which `start` sets: undone after the test
+    with pytest.raises(SystemExit, match=r'^this script needs nothing_such, which is not installed; pip install "it"$'):
+        common.start(lambda config: installed("nothing_such", "this script needs", '"it"'), digits.Config, "")
 
 
 @pytest.mark.slow

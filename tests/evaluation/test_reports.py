@@ -227,6 +227,14 @@ def test_a_strategy_has_one_look():
     }
 
 
+def test_names_of_no_strategy_have_colors_of_their_own():
+    names = ["frozen", "aligned", "full", "head", "a", "b"]
+    assert len({style["color"] for style in plots.strategy_styles(["random", *names]).values()}) == 7
+    mixed = plots.strategy_styles([*names, plots.PALETTE[0]])
+    assert mixed[plots.PALETTE[0]] == plots.strategy_styles([plots.PALETTE[0]])[plots.PALETTE[0]]
+    assert len({style["color"] for style in mixed.values()}) == 7
+
+
 def test_no_look_comes_twice_in_a_picture():
     names = ["random", *map(str, range(14)), *plots.PALETTE[-14:]]
     assert len(set(map(look, plots.strategy_styles(names).values()))) == 29
