@@ -18,6 +18,10 @@ expected to reach 0.9 with 140 labels: all numbers in print are left to `paper`,
 a fixed number of training steps instead of early stopping on 1,024 validation labels, start labels of each seed's own,
 6 seeds where batches of 10 and 40 have 12 in print, and BatchBALD behind a shortlist of 2,000 by BALD. Without MNIST in
 ``BAL_DATA`` the 8 x 8 digits stand in, and no claim is judged.
+
+Found at `cpu`: what is said of batches holds for an MLP too, but smaller: with batches of 10 BALD loses .015 [.006,
+.023] in accuracy against single labels and BatchBALD nothing, with 40 BatchBALD is ahead by .025 [.014, .036]. In
+labels to 0.75 the two are not told apart with batches of 10 (fewer in 13, more in 5 of 20 seeds).
 """
 
 from collections.abc import Callable, Mapping, Sequence

