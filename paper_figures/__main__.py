@@ -85,10 +85,10 @@ def cell(text: str) -> str:
 
 
 def caption(text: str) -> str:
-    """A docstring without its title and its commands, as Markdown."""
+    """A docstring without its title and its commands, which are indented, as Markdown."""
     paragraphs = re.split(r"\n\s*\n", text.strip())[1:]
     return "\n\n".join(
-        re.sub(r"``([^`]+)``", r"`\1`", part.strip()) for part in paragraphs if not part.startswith("    python")
+        re.sub(r"``([^`]+)``", r"`\1`", part.strip()) for part in paragraphs if not part.startswith("    ")
     )
 
 
