@@ -73,10 +73,10 @@ def outcomes(gallery: Path = GALLERY) -> dict[str, dict[str, Any]]:
 
 
 def figures() -> dict[str, str]:
-    """First line of the docstring of every figure, by module."""
+    """The docstring of every figure, by module."""
     files = {file.stem: file.read_text() for file in sorted(FOLDER.glob("*.py"))}
     of = {name: text for name, text in files.items() if re.search(r"^FIGURE = ", text, re.MULTILINE)}
-    return {name: (ast.get_docstring(ast.parse(text)) or "").split("\n")[0] for name, text in of.items()}
+    return {name: ast.get_docstring(ast.parse(text)) or "" for name, text in of.items()}
 
 
 def cell(text: str) -> str:
@@ -99,8 +99,8 @@ def row(name: str, told: dict[str, Any]) -> str:
     return f"| [![{title}](figures/{name}.png)]({link}) | [{title}]({link}) | {held} |\n"
 
 
-def page(name: str, told: dict[str, Any]) -> str:
-    """The page of a figure: picture, caption, claims and how it was made."""
+def page(name: str, told: dict[str, Any], text: str) -> str:
+    """The page of a figure: picture, caption from its docstring as it is now, claims and how it was made."""
     rows = [
         f"| {cell(one['statement'])} | {cell(one['published'])} ({cell(one['source'])}) | {cell(one['ours'])} | "
         f"{cell(one['judged by'])} | **{one['verdict']}** |"
@@ -111,7 +111,7 @@ def page(name: str, told: dict[str, Any]) -> str:
     source = f"Commit {told['commit'] or 'unknown'}{' with changes' if told['changed'] else ''}"
     made = f"`{told['command']}`: {minutes} on {where(told)}. Data: {told['data']}. {source}."
     return (
-        f"# {told['title']}\n\n![{told['title']}]({name}.png)\n\n{caption(told['caption'])}\n\n{table}\n\n{made}\n\n"
+        f"# {told['title']}\n\n![{told['title']}]({name}.png)\n\n{caption(text)}\n\n{table}\n\n{made}\n\n"
         "[All figures](../figures.md)\n"
     )
 
@@ -120,10 +120,13 @@ def pages(found: dict[str, dict[str, Any]], all_figures: dict[str, str]) -> dict
     """All pages by their path, from outcomes by name and the figures that there are."""
     total = tally([claim["verdict"] for told in found.values() for claim in told["claims"]]) or "none was run yet"
     missing = sorted(set(all_figures) - {told["name"] for told in found.values()})
-    rows = [f"| `python -m paper_figures.{name} --scale cpu` | {cell(all_figures[name])} |" for name in missing]
+    titles = {name: cell(all_figures[name].splitlines()[0]) for name in missing}
+    rows = [f"| `python -m paper_figures.{name} --scale cpu` | {title} |" for name, title in titles.items()]
     tail = TAIL + "\n".join(rows) + "\n" if rows else ""
     gallery = HEAD.format(total=total) + "".join(row(name, told) for name, told in found.items()) + tail
-    return {"figures.md": gallery} | {f"figures/{name}.md": page(name, told) for name, told in found.items()}
+    texts = {name: all_figures.get(told["name"], told["caption"]) for name, told in found.items()}
+    each = {f"figures/{name}.md": page(name, found[name], text) for name, text in texts.items()}
+    return {"figures.md": gallery} | each
 
 
 def main(config: Config) -> None:

@@ -75,7 +75,7 @@ def test_a_figure_writes_down_what_came_of_it_and_the_gallery_takes_it_up(tmp_pa
     assert [claim["verdict"] for claim in found["demo"]["claims"]] == [
         "reproduced", "not reproduced", "not testable at this scale"
     ]  # fmt: skip
-    found_pages = pages(found, {"demo": "A demo.", "another": "Another one."})
+    found_pages = pages(found, {"demo": "A demo.\n\nWhat ``it`` shows now.", "another": "Another one.\n\nMore."})
     assert list(found_pages) == ["figures.md", "figures/demo.md"]
     gallery, text = found_pages.values()
     told_of_it = "1 reproduced, 1 not reproduced, 1 not testable at this scale"
@@ -84,7 +84,7 @@ def test_a_figure_writes_down_what_came_of_it_and_the_gallery_takes_it_up(tmp_pa
     assert "| `python -m paper_figures.another --scale cpu` | Another one. |" in gallery
     assert "| it is \\| above | 1 &lt; 2 (theory) | 2.500 [0.446, 4.554] |" in text
     assert "`python -m paper_figures.demo --scale cpu`: " in text
-    assert text.startswith("# A demo\n\n![A demo](demo.png)\n\nWhat `it` shows.\n\n| claim")
+    assert text.startswith("# A demo\n\n![A demo](demo.png)\n\nWhat `it` shows now.\n\n| claim")
 
 
 def test_seconds_are_those_of_the_longest_run(tmp_path):
