@@ -15,7 +15,7 @@ that did other work, too, its records of `mc_dropout_mnist` among them.
 Found at `cpu`, where the network is a perceptron: entropy is as good by one pass as by draws, as archived. Nothing else
 is: draws are not told from one pass for the variation ratio (+.005 [-.000, +.010]) and the mean deviation, and BALD by
 draws lies .016 [.007, .025] below ties, which are random rows. By rounding, of all things, it is ahead of them by .009
-[.005, .012]. The same verdicts came out on an accelerator. Not tried here: the convolutional network (`paper`).
+[.005, .012]. Not tried here: the convolutional network (`paper`).
 """
 
 from typing import NamedTuple

@@ -27,8 +27,7 @@ judged.
 Found at `cpu`, in seconds from the records of `bayesian_or_deterministic`, in a quarter of an hour without them: the
 variation ratio is ahead of random by .008 [.003, .013] and comes to 10 % error with 660 labels against 910. BALD and
 entropy, published as ahead, lie .018 below random: of a perceptron that is right in nine of ten, its most uncertain
-rows, ten at a time, are no good lessons. The same verdicts came out on an accelerator. Not tried here: the
-convolutional network (`paper`), single queries.
+rows, ten at a time, are no good lessons. Not tried here: the convolutional network (`paper`), single queries.
 """
 
 from dataclasses import dataclass
