@@ -73,7 +73,7 @@ def bert_encoder(path: str | Path, download: bool = False, dtype: Any = jnp.floa
       ImportError: safetensors or tokenizers is not installed.
     """
     if download and not Path(path).exists():
-        files = dict.fromkeys(("model.safetensors", "tokenizer.json", "config.json"), "")
+        files: dict[str, str] = dict.fromkeys(("model.safetensors", "tokenizer.json", "config.json"), "")
         return _encoder(str(path), fetched(Known(str(path), files, "", "", str(path), revision)), dtype)
     path = Path(path).absolute()  # a link stays one: its neighbors are beside it, not beside what it points to
     known = Known(path.name if path.is_dir() else path.parent.name, {"model.safetensors": ""}, "", "")
