@@ -124,8 +124,7 @@ def pages(found: dict[str, dict[str, Any]], all_figures: dict[str, str]) -> dict
     rows = [f"| `python -m paper_figures.{name} --scale cpu` | {title} |" for name, title in titles.items()]
     tail = TAIL + "\n".join(rows) + "\n" if rows else ""
     gallery = HEAD.format(total=total) + "".join(row(name, told) for name, told in found.items()) + tail
-    texts = {name: all_figures.get(told["name"], told["caption"]) for name, told in found.items()}
-    each = {f"figures/{name}.md": page(name, found[name], text) for name, text in texts.items()}
+    each = {f"figures/{name}.md": page(name, told, all_figures[told["name"]]) for name, told in found.items()}
     return {"figures.md": gallery} | each
 
 

@@ -21,10 +21,10 @@ ResNet. `smoke` has tiny networks of random weights, digits, and made-up sentenc
 opened, so orderings are judged and no number.
 
 *Found at `cpu`*, 10 seeds in 18 minutes: a proxy chooses better rows than chance, and what it chose serves the big
-network as well as what that chose itself, for 1.7 to 2.0 times fewer operations with the alignment, 2.6 to 2.7 without:
-the alignment pays for nothing here, frozen features being good already. On Fashion-MNIST ten seeds cannot tell .02
-(-.003 [-.027, +.021]). Probing first does not help at 110 labels (-.015 [-.035, +.006]). On the digits a network of 32
-units is 174 times cheaper to ask than one of 2 x 256, but no substitute: the error is .033 [.023, .043] higher, and
+network as well as what that chose itself, for 1.7 to 2.0 times fewer operations with the alignment, and fewer still
+without: the alignment pays for nothing here, frozen features being good already. On Fashion-MNIST ten seeds cannot tell
+.02 (-.003 [-.027, +.021]). Probing first does not help at 110 labels (-.015 [-.035, +.006]). On the digits a network of
+32 units is 174 times cheaper to ask than one of 2 x 256, but no substitute: the error is .033 [.023, .043] higher, and
 rows of its choice are about as good as random ones. Published proxies are shallower networks of the target's own kind;
 a wider one was not tried.
 """

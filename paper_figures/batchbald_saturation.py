@@ -12,9 +12,9 @@ published, and is meant for an accelerator. Finished seeds are kept in runs/: th
 interruption.
 
 Found at `cpu`: on the published data the score climbs to its ceiling as in the published logs, a little sooner, and
-after four picks a batch is nearly free; with an MLP on digits it takes ten, which the last claim, about the data of
-this scale, is too strict for. No score exceeds log K, as some logged ones do. Estimates from new labelings at every
-pick fall in some batches for K = 10 and in none for K = 100.
+after four picks a batch is nearly free; with an MLP on digits it takes ten, so that the last claim, which is held to
+digits, fails. No score exceeds log K, as some logged ones do. Estimates from new labelings at every pick fall in seven
+of ten batches for K = 10 and in none for K = 100.
 """
 
 import math

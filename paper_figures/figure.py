@@ -130,7 +130,6 @@ def outcome(figure: Figure, config: Any, stand_in: str, verdicts: Sequence[Verdi
     told = {
         "name": figure.name,
         "title": figure.title,
-        "caption": figure.caption or "",
         "scale": config.scale,
         "command": command(figure, config),
         "data": f"{stand_in}, a stand-in for {figure.data}" if stand_in else figure.data,
