@@ -3,6 +3,7 @@
 import csv
 import http.client
 import os
+import re
 import signal
 import socket
 import statistics
@@ -209,7 +210,7 @@ def test_strange_texts_and_strangers(label, open_page):
     assert page.locator("#item img, #item script, .desk-side script, .desk-side img").count() == 0
     assert said.count(EVIL) >= 8
     assert "{{7*7}}" in said
-    assert "49" not in said
+    assert not re.search(r"(</script>|\}|\$)49", said)  # the page has other numbers, such as labels an hour
     assert name in page.inner_text("header")
     assert not [line for line in page.said if "Content Security" in line]
     for scheme in ("light", "dark"):
