@@ -23,7 +23,8 @@ from paper_figures.figure import GALLERY, where
 FOLDER = Path(__file__).parent
 HEAD = """# Paper figures
 
-Published results, each one command, each claim with a verdict: {total}.
+Published results, each one command, each claim with a verdict: {total}. Every claim that can be judged at this scale
+is reproduced in {whole}.
 
 What a claim says, the published value, and how it is judged were fixed before the run; what is not reproduced stays
 here and says so. Pictures are those of scale
@@ -119,11 +120,14 @@ def page(name: str, told: dict[str, Any], text: str) -> str:
 def pages(found: dict[str, dict[str, Any]], all_figures: dict[str, str]) -> dict[str, str]:
     """All pages by their path, from outcomes by name and the figures that there are."""
     total = tally([claim["verdict"] for told in found.values() for claim in told["claims"]]) or "none was run yet"
+    failed = lambda told: any(claim["verdict"] == "not reproduced" for claim in told["claims"])
+    clean = [told["title"] for told in found.values() if not failed(told)]
+    whole = f"{len(clean)} of {len(found)} figures" + (f" ({', '.join(clean)})" if clean else "")
     missing = sorted(set(all_figures) - {told["name"] for told in found.values()})
     titles = {name: cell(all_figures[name].splitlines()[0]) for name in missing}
     rows = [f"| `python -m paper_figures.{name} --scale cpu` | {title} |" for name, title in titles.items()]
     tail = TAIL + "\n".join(rows) + "\n" if rows else ""
-    gallery = HEAD.format(total=total) + "".join(row(name, told) for name, told in found.items()) + tail
+    gallery = HEAD.format(total=total, whole=whole) + "".join(row(name, told) for name, told in found.items()) + tail
     each = {f"figures/{name}.md": page(name, told, all_figures[told["name"]]) for name, told in found.items()}
     return {"figures.md": gallery} | each
 

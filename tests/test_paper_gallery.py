@@ -80,6 +80,10 @@ def test_a_figure_writes_down_what_came_of_it_and_the_gallery_takes_it_up(tmp_pa
     gallery, text = found_pages.values()
     told_of_it = "1 reproduced, 1 not reproduced, 1 not testable at this scale"
     assert f"a verdict: {told_of_it}." in gallery.replace("\n", " ")
+    assert "is reproduced in 0 of 1 figures." in gallery
+    held = {**found["demo"], "claims": found["demo"]["claims"][::2]}  # without the one that was not reproduced
+    both = pages(found | {"held": held}, {"demo": "A demo.\n\nMore."})["figures.md"]
+    assert "is reproduced in 1 of 2 figures (A demo)." in both
     assert f"| [![A demo](figures/demo.png)](figures/demo.md) | [A demo](figures/demo.md) | {told_of_it} |" in gallery
     assert "| `python -m paper_figures.another --scale cpu` | Another one. |" in gallery
     assert "| it is \\| above | 1 &lt; 2 (theory) | 2.500 [0.446, 4.554] |" in text
