@@ -95,7 +95,11 @@ def perform(figure: Figure, config: Any, sizes: Any) -> list[Verdict]:
     report(verdicts, title)
     called = figure.called(found, config) if figure.called else figure.name
     file = config.figures / f"{called}_{config.scale}.json"
-    took = longest(file, {"seconds": round(monotonic() - began, 1), "load": round(getloadavg()[1], 1), **machine()})
+    took = longest(
+        file,
+        command(figure, config),
+        {"seconds": round(monotonic() - began, 1), "load": round(getloadavg()[1], 1), **machine()},
+    )
     files.replace(file, outcome(figure, config, stand_in, verdicts, took).encode())
     return verdicts
 
@@ -118,10 +122,11 @@ def where(took: Mapping[str, Any]) -> str:
     return f"{f'one {device} and ' if device else ''}{took['cores']} cores at a load of {took['load']:g}"
 
 
-def longest(file: Path, took: dict[str, Any]) -> dict[str, Any]:
-    """Seconds, load and machine of the longest run that ended: one that reads all from record tells nothing."""
-    before = json.loads(file.read_text()) if file.exists() else took
-    return {name: before.get(name, took[name]) for name in took} if before["seconds"] > took["seconds"] else took
+def longest(file: Path, typed: str, took: dict[str, Any]) -> dict[str, Any]:
+    """Seconds, load and machine of the longest run of a command: one that reads all from record tells nothing."""
+    before = json.loads(file.read_text()) if file.exists() else {}
+    is_longer = before.get("command") == typed and before["seconds"] > took["seconds"]
+    return {name: before.get(name, took[name]) for name in took} if is_longer else took
 
 
 def outcome(figure: Figure, config: Any, stand_in: str, verdicts: Sequence[Verdict], took: dict[str, Any]) -> str:

@@ -174,6 +174,15 @@ def test_recall_reached_stops_too_early_rarely_and_stops():
     assert early <= 0.05 * 60
 
 
+def test_draws_without_a_relevant_row_say_nothing_of_the_total():
+    """Known rows may be relevant: that none was drawn is no sign that these are all."""
+    relevant, log_q = np.arange(30) == 0, np.where(np.arange(30) < 20, np.nan, -np.log(980 - np.arange(30)))
+    found = estimated_recall(relevant, log_q)
+    assert (found.recall, found.low, found.total_high) == (1.0, 0.0, np.inf)
+    seen = History(np.arange(3), y=relevant.astype(int), answered=np.ones(30, bool), log_q=log_q)
+    assert not recall_reached(0.8)(seen)
+
+
 def test_recall_needs_rows_that_were_drawn(log):
     with pytest.raises(ValueError, match=r"two drawn rows at least.*use a query that draws its rows"):
         stopped_at(log._replace(log_q=None), recall_reached())

@@ -79,7 +79,7 @@ class Report:
     metric: str | None = None
     """What is compared; accuracy, or else rmse, or else the first by default."""
     lower_is_better: bool | None = None
-    """For the metric; known for those of bal.evaluation."""
+    """True or False, for a metric of your own; known for those of bal.evaluation."""
     target: float | None = None
     """Value of the metric for the column "labels to"."""
     baseline: str = "random"

@@ -26,6 +26,10 @@ def export(command: Export, console: Console) -> int:
     if write is None:
         raise ValueError(f"expected a file that ends in .csv, .parquet or, for labels, .json, got {command.out}")
     columns = load(command.root)
+    if not columns or not len(columns["row"]):
+        raise ValueError(f"no picks are on record under {command.root}; pass the folder of records")
+    if not command.out.absolute().parent.is_dir():
+        raise ValueError(f"{command.out.parent} is no folder; make it, or name another file")
     write(columns, command.out)
     text = f"{len(columns['row'])} picks in {len(columns)} columns: {command.out}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -29,10 +29,15 @@ def parse(words: Sequence[str]) -> Any:
       SystemExit: 0 after --help, 2 after what tyro has refused and explained.
     """
     kinds = {name: kind for name, (kind, _) in COMMANDS.items()}
-    if words and words[0] in ("run", "sweep"):
+    for option in ("--grid", "--with"):
+        if sum(word.partition("=")[0] == option for word in words) > 1:
+            raise ValueError(f"{option} is there twice, and one would replace the other; name all behind one {option}")
+    if words and words[0] in ("run", "sweep") and "--resume" not in words:
         function = next((word for word in words[1:] if re.fullmatch(r"[\w.]+:\w+", word)), None)
         if function is not None:
-            kinds[words[0]] = _with_settings(kinds[words[0]], function, _in_file(words))
+            told = _in_file(words)
+            words = [*words, *_of_grid(words, config_of(function_of(function)), told)]
+            kinds[words[0]] = _with_settings(kinds[words[0]], function, told)
     commands = tuple(
         Annotated[kinds[name], subcommand(name, description=_lines(kind.__doc__) if words[:1] == [name] else said)]
         for name, (kind, said) in COMMANDS.items()
@@ -61,7 +66,7 @@ def _with_settings(kind: type, function: str, told: dict[str, Any]) -> type:
             f"{config.__name__} has fields that are options of bal itself: {', '.join(taken)}; rename them"
         )
     default: Any = dataclasses.MISSING
-    if told or not _needed(config):
+    if told or not _required(config):
         default = of_values(config, told)
     settings = dataclasses.field(default=default)
     fields: Any = [("config", OmitArgPrefixes[config], settings)]
@@ -70,10 +75,23 @@ def _with_settings(kind: type, function: str, told: dict[str, Any]) -> type:
     )
 
 
-def _needed(config: type) -> bool:
-    """True for a dataclass with fields that have no default."""
+def _required(config: type) -> set[str]:
+    """Fields of a dataclass that have no default."""
     missing = dataclasses.MISSING
-    return any(field.default is missing and field.default_factory is missing for field in dataclasses.fields(config))
+    return {f.name for f in dataclasses.fields(config) if f.default is missing and f.default_factory is missing}
+
+
+def _of_grid(words: Sequence[str], config: type, told: dict[str, Any]) -> list[str]:
+    """Options for settings without a default that the grid alone names: its first value, which stands for none."""
+    place = next((place for place, word in enumerate(words) if word.partition("=")[0] == "--grid"), len(words))
+    known = {word.partition("=")[0] for word in words} | {f"--{name.replace('_', '-')}" for name in told}
+    found = []
+    for word in [words[place].removeprefix("--grid="), *words[place + 1 :]] if place < len(words) else []:
+        name, _, values = word.partition("=")
+        option = f"--{name.replace('_', '-')}"
+        if name.replace("-", "_") in _required(config) and values and option not in known:
+            found += [option, *values.split(",")[0].split(" ")]
+    return found
 
 
 def _in_file(words: Sequence[str]) -> dict[str, Any]:
@@ -111,10 +129,13 @@ def cells(config: Any, words: Sequence[str], file: Path | None) -> list[Any]:
     """
     kind = type(config)
     values: dict[str, list[Any]] = {} if file is None else dict(read(file)[1])
-    known = [field.name for field in dataclasses.fields(kind)]
+    known, seen = [field.name for field in dataclasses.fields(kind)], set()
     for word in words:
         name, equals, told = word.partition("=")
         name = name.replace("-", "_")
+        if name in seen:
+            raise ValueError(f"--grid {name}= is there twice; separate its values by commas")
+        seen.add(name)
         if not equals or not told:
             raise ValueError(f"--grid {word}: expected field=value,value with a field of {', '.join(known)}")
         if name in known:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from bal.cli.commands import Report
@@ -19,22 +20,30 @@ def report(command: Report, console: Console) -> int:
 
 def _studies(command: Report, console: Console) -> int:
     say = lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
-    found = {study.title: study for study in studies(command.root)}
+    every = {study.title: study for study in studies(command.root)}
+    found = {title: study for title, study in every.items() if study.seeds}
+    why = [f"{title}: {words}" for title, study in every.items() if not study.seeds for words in study.left_out]
+    if every and not found:
+        raise ValueError(f"nothing under {command.root} can be compared yet: {'; '.join(why)}; finish those seeds")
     if not found:
         from bal.cli.exporting import holds_labels, other_ways
 
-        why = other_ways(command.root) if holds_labels(command.root) else "see bal status"
-        raise ValueError(f"no study under {command.root} has a metric that all of its strategies have; {why}")
+        other = other_ways(command.root) if holds_labels(command.root) else "see bal status"
+        raise ValueError(f"no record under {command.root} has a metric; {other}")
     metric = command.metric or _usual(found)
     names = dict.fromkeys(name for study in found.values() for name in study.metrics)
     if metric not in names:
         raise ValueError(f"no study under {command.root} has the metric {metric}; on record are {', '.join(names)}")
-    told, why = _comparable(found, metric, command.baseline)
+    told, more = _comparable(found, metric, command.baseline)
+    why += more
     if told:
         from bal.evaluation import report as page_of
         from bal.evaluation import write_report
+        from bal.evaluation.reports.findings import GAINS, LOSSES
 
         better = None if command.lower_is_better is None else not command.lower_is_better
+        if better is None and metric not in GAINS | LOSSES:
+            raise ValueError(f"whether more {metric} is better is not known; say --lower-is-better True or False")
         options: dict[str, Any] = {"baseline": command.baseline, "higher_is_better": better, "target": command.target}
         page = page_of(told, metric, title=f"Studies under {command.root}", **options)
         console.print(page)
@@ -64,9 +73,18 @@ def _comparable(found: dict[str, Studied], metric: str, baseline: str) -> tuple[
             why.append(f"{title}: not on the page, for {metric} of {baseline} was not measured")
         elif len(study.seeds) < 2:
             why.append(f"{title}: not on the page, for one seed can be compared with nothing")
+        elif unusable := [name for name, values in curves.items() if not np.isfinite(values).all()]:
+            bad = [str(seed) for seed, ok in zip(study.seeds, _finite(curves, unusable[0])) if not ok]
+            seeds = f"seed{'s' * (len(bad) > 1)} {', '.join(bad[:9])}{', ...' * (len(bad) > 9)}"
+            why.append(f"{title}: not on the page, for {metric} of {unusable[0]} is not finite in {seeds}")
         else:
             told[title] = study
     return told, why
+
+
+def _finite(curves: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """For each seed of a strategy whether all its values are numbers."""
+    return np.isfinite(curves[name]).all(axis=1)
 
 
 def _governance(command: Report, console: Console) -> int:

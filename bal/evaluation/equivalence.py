@@ -33,7 +33,8 @@ def equivalence_test(
     Two one-sided Student tests, of ``mean <= -margin`` and of ``mean >= margin``; both must reject at the level. Then
     the chance to call strategies equivalent whose means are a margin or more apart is at most `level`, for normal
     differences. That no difference was found shows nothing of the kind: few seeds never find one. With too few seeds
-    for the margin, equivalence is never shown either, however equal the strategies are.
+    for the margin, equivalence is never shown either, however equal the strategies are. Where the differences do not
+    vary at all, Student's test has nothing to go by, and the p-value is ``2^-S``, that of a sign test: 5 seeds at .05.
 
     Use it when a cheap method is said to be as good as a dear one. Declare the margin, in the units of the values,
     before the run: the loss that would not matter.
@@ -62,8 +63,8 @@ def equivalence_test(
     differences = by_seed(values, baseline)
     mean, num_seeds = float(differences.mean()), len(differences)
     if np.ptp(differences) <= 1e-12 * np.abs(differences).max():  # nothing varies: t is infinite
-        within = abs(mean) < margin
-        return Equivalence(mean, mean, mean, 0.0 if within else 1.0, within, margin, num_seeds)
+        p = 0.5**num_seeds if abs(mean) < margin else 1.0
+        return Equivalence(mean, mean, mean, p, p <= level, margin, num_seeds)
     error = float(differences.std(ddof=1) / np.sqrt(num_seeds))
     p = float(scipy.stats.t.sf((margin - abs(mean)) / error, num_seeds - 1))  # of the side that is nearer
     half = float(scipy.stats.t.isf(level, num_seeds - 1)) * error

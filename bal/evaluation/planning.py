@@ -6,7 +6,7 @@ import scipy.stats
 from jaxtyping import Float, Real
 
 from bal.evaluation.curves import area_under_curve
-from bal.evaluation.statistics import by_seed
+from bal.evaluation.statistics import by_seed, smallest_p_value
 
 
 def detectable_difference(
@@ -77,14 +77,16 @@ def seeds_to_detect(
 ) -> int:
     """Smallest number of seeds at which `detectable_difference` is `difference` or less.
 
+    At least as many as the sign-flip test of `paired_difference` needs to reject anything at `level`: 6 at 0.05.
     Raises ValueError if the difference is not positive, and as `detectable_difference`.
 
     >>> seeds_to_detect(np.array([-1.0, 0.0, 1.0]), difference=0.7), seeds_to_detect(np.array([-1.0, 0.0, 1.0]), 2.0)
-    (19, 5)
+    (19, 6)
     """
     if not 0 < difference < np.inf:
         raise ValueError(f"difference must be positive, got {difference}; it is the smallest one that matters")
-    enough = lambda num: detectable_difference(pilot_differences, num, power, level) <= difference
+    able = lambda num: smallest_p_value(num) <= level
+    enough = lambda num: able(num) and detectable_difference(pilot_differences, num, power, level) <= difference
     few, many = 1, 2
     while not enough(many):
         few, many = many, 2 * many

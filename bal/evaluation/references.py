@@ -76,12 +76,14 @@ def headroom(
     reference: Float[np.ndarray, "S R"],
     confidence: float = 0.95,
     seed: int = 0,
+    higher_is_better: bool = True,
 ) -> Headroom | None:
     """How much of the way from the baseline to a reference a strategy goes, in area under the curve.
 
     ``(A - A_baseline) / (A_reference - A_baseline)`` of mean areas over S paired seeds: 0 for the baseline, 1 for the
     reference, negative below the baseline. The interval is a percentile bootstrap over seeds, 9,999 resamples from
     `seed`; None where in 2.5 of 100 of them the reference is not better than the baseline: then there is no way to go.
+    Say ``higher_is_better=False`` of losses.
 
     Use it when a gain is to be called small or large: of .02 there may be .03 to have, or .2.
 
@@ -104,8 +106,8 @@ def headroom(
     drawn = np.random.default_rng(seed).integers(0, len(gain), (RESAMPLES, len(gain)))
     gains, rooms = gain[drawn].mean(axis=1), room[drawn].mean(axis=1)
     tail = (1 - confidence) / 2
-    sign = np.sign(room.mean())
-    if sign == 0 or (sign * rooms <= 0).mean() > tail:
+    sign = 1 if higher_is_better else -1
+    if room.mean() == 0 or (sign * rooms <= 0).mean() > tail:
         return None
     usable = sign * rooms > 0
     low, high = np.quantile(gains[usable] / rooms[usable], [tail, 1 - tail])

@@ -28,6 +28,7 @@ def estimated_recall(relevant: Bool[Any, "n"], log_q: Float[Any, "n"], confidenc
     estimate, ``Σ (t_m - mean)² / (M (M - 1))`` an unbiased estimate of its variance. The interval is that of Student,
     both ends moved by the skewness g of the ``t_m``, ``g s (1 + 2 t²) / 6 M``, and cut at what was found: the ``t_m``
     are mostly small and rarely large, and without that the upper end of the total is too low twice as often as it says.
+    Draws none of which is relevant say nothing about how many there are: the total may then be anything, and recall 0.
 
     Range: simulated ends of a nominal 97.5 % hold in 97 to 98 % of the runs where all relevant rows are about equally
     likely to be picked, in 94 % where their chances differ by a factor of 20. Rows that have next to no chance leave no
@@ -74,5 +75,6 @@ def estimated_recall(relevant: Bool[Any, "n"], log_q: Float[Any, "n"], confidenc
     skew = scipy.stats.skew(estimates) * spread * (1 + 2 * quantile**2) / (6 * num_drawn) if spread > 0 else 0.0
     ends = estimates.mean() + skew - half, estimates.mean() + skew + half
     low, high = (max(float(end), num_found) for end in ends)
+    high = high if relevant[drawn].any() else float("inf")
     share = lambda number: num_found / number if number > 0 else float("nan")
     return Recall(share(total), share(high), share(low), num_found, total, low, high)

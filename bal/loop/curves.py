@@ -87,7 +87,7 @@ def curves_of(told: dict[str, list[list[dict[str, Any]]]]) -> Curves:
         for metric in seeds[0][0]["metrics"]:
             values = gather(seeds, lambda event, metric=metric: float(event["metrics"][metric]), np.nan)
             metrics.setdefault(metric, {})[name] = values
-    rows = lambda event: np.asarray(event["acquired"], int)
+    rows = lambda event: np.where(event["valid"], event["acquired"], PADDING)
     acquired = {name: gather([s[1:] for s in seeds], rows, PADDING, length - 1) for name, seeds in told.items()}
     start = {name: gather([s[:1] for s in seeds], rows, PADDING, 1)[:, 0] for name, seeds in told.items()}
     stopped = {name: np.array([len(events) - 1 for events in seeds]) for name, seeds in told.items()}

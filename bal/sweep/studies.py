@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bal.records.encoding import encode
+from bal.records.rounds import valid_ids
 from bal.records.tables import flat, records
 
+PADDING = 2**31 - 1  # that of `bal.typing`, which imports JAX
 _STRATEGY = ("strategy", "strategies", "query", "methods")
 """What of a record's configuration may differ within a study."""
 
@@ -20,7 +22,8 @@ class Studied(NamedTuple):
     """What records say of one task under one learner, sizes and data.
 
     labels: at each evaluation; metrics: ``[S, E]`` by metric and strategy, for the `seeds` that all have finished;
-    acquired: rows of the pool, by strategy. left_out: what else there is, in words.
+    acquired: rows of the pool, by strategy, PADDING where none was picked. left_out: what else there is, in words.
+    Where no seed is finished by all there are no labels and no metrics.
     """
 
     title: str
@@ -44,8 +47,7 @@ def studies(root: str | Path) -> list[Studied]:
         recorded(path.parent.name, path.name, contents.fingerprint, contents.config, contents.events)
         for path, contents in records(root)
     ]
-    found = [paired(group) for group in grouped(runs)]
-    return sorted((study for study in found if study is not None), key=lambda study: study.title)
+    return sorted((paired(group) for group in grouped(runs)), key=lambda study: study.title)
 
 
 class Round(NamedTuple):
@@ -90,7 +92,7 @@ def add_rounds(run: Recorded, events: Iterable[dict[str, Any]]) -> None:
     for event in events:
         if event["kind"] == "round":
             metrics = {key: float(value) for key, value in event["metrics"].items() if not np.isnan(value)}
-            one = Round(event["counts"]["training"], metrics, event["acquired"])
+            one = Round(event["counts"]["training"], metrics, valid_ids(event))
             run.rounds.setdefault(event["seed"], {})[event["round"]] = one
 
 
@@ -137,8 +139,8 @@ def _title(name: str, differing: dict[str, Any], say: Callable[[str], str]) -> s
     return f"{name} ({', '.join(f'{key}={words[key]}' for key in sorted(words))})" if words else name
 
 
-def paired(group: Group) -> Studied | None:
-    """The curves of strategies over the seeds that all of them have finished; None if there is no such seed."""
+def paired(group: Group) -> Studied:
+    """The curves of strategies over the seeds that all of them have finished."""
     title, runs = group
     length = max(len(seed) for run in runs.values() for seed in run.rounds.values())
     whole = {name: {seed for seed, found in run.rounds.items() if len(found) == length} for name, run in runs.items()}
@@ -150,7 +152,9 @@ def paired(group: Group) -> Studied | None:
         if len(run.rounds) > len(seeds)
     ]
     if not seeds:
-        return None
+        counted = ", ".join(f"{name} {len(found)}" for name, found in whole.items())
+        left_out = [f"no seed has all rounds in every strategy (finished seeds: {counted})"]
+        return Studied(title, np.zeros(0, int), {}, {}, [], left_out)
     labels, metrics, acquired = None, defaultdict(dict), {}
     for name, run in runs.items():
         rounds = [[run.rounds[seed][number] for number in sorted(run.rounds[seed])] for seed in seeds]
@@ -159,8 +163,11 @@ def paired(group: Group) -> Studied | None:
         if (counts != labels).any():
             left_out.append(f"{name}: other numbers of labels than {next(iter(runs))}")
             continue
-        acquired[name] = np.array([[one.rows for one in seed[1:]] for seed in rounds], int)
-        for metric in rounds[0][0].metrics:
+        acquired[name] = [[one.rows for one in seed[1:]] for seed in rounds]
+        for metric in dict.fromkeys(metric for seed in rounds for one in seed for metric in one.metrics):
             metrics[metric][name] = np.array([[one.metrics.get(metric, np.nan) for one in seed] for seed in rounds])
     assert labels is not None
-    return Studied(title, labels, dict(metrics), acquired, seeds, left_out)
+    width = max((len(rows) for of in acquired.values() for seed in of for rows in seed), default=0)
+    padded = lambda seed: [[*rows, *[PADDING] * (width - len(rows))] for rows in seed]
+    picks = {name: np.array([padded(seed) for seed in of], int) for name, of in acquired.items()}
+    return Studied(title, labels, dict(metrics), picks, seeds, left_out)

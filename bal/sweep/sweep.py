@@ -85,11 +85,13 @@ def sweep(
     """
     root = Path(root).absolute()  # workers may be in other folders
     places = _places(root, run, cells, workers)
-    for cell in places:
-        store.declare(cell)
     since, distinct = time.time(), {cell.path: cell for cell in places}
     ends = {path: found for path, cell in distinct.items() if (found := _settled(cell, since)) is not None}
-    with ExitStack() as stack:
+    missing = [cell for path, cell in distinct.items() if path not in ends]
+    with ExitStack() as stack:  # an engine that cannot be had leaves no cells on the list
+        at_work = stack.enter_context(opened(engine, workers, root / CELLS, options or {})) if missing else None
+        for cell in places:
+            store.declare(cell)
         show = stack.enter_context(showing(console, len(distinct), engine != "here"))
 
         def told(running: int, said: str) -> None:
@@ -98,9 +100,7 @@ def sweep(
                 on_progress(len(ends), len(distinct))
 
         told(0, "on record")
-        if len(ends) < len(distinct):
-            missing = [cell for path, cell in distinct.items() if path not in ends]
-            at_work = stack.enter_context(opened(engine, workers, root / CELLS, options or {}))
+        if at_work is not None:
             _run_all(missing, at_work, since, ends, told, places)
     return [ends[cell.path] for cell in places]
 

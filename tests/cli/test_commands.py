@@ -14,10 +14,12 @@ import pytest
 
 from bal.cli import main, parsing
 from bal.cli.commands import COMMANDS, Sweep
+from bal.evaluation import query_overlap
 from bal.records import governance, load, open_record
+from bal.records.log import LOG
 from bal.sweep import store
 from bal.sweep.examples import Square
-from bal.sweep.studies import studies
+from bal.sweep.studies import PADDING, studies
 
 ROOT = Path(__file__).parents[2]
 SQUARE = "bal.sweep.examples:square"
@@ -125,6 +127,11 @@ def test_status(typed, tmp_path):
         (f"sweep {SQUARE} --with a", "--with a: expected name=value"),
         (f"sweep {SQUARE} --engine sun", "sun"),
         (f"sweep {SQUARE} --workers 0", "workers must be at least 1, got 0"),
+        (f"sweep {SQUARE} --grid number=1 --grid number=2", "--grid is there twice"),
+        (f"sweep {SQUARE} --grid number=1 number=2", "--grid number= is there twice"),
+        (f"sweep {SQUARE} --with a=1 --with b=2", "--with is there twice"),
+        (f"sweep {SQUARE} --grid number=1 --with a=1 --engine here", "takes no options, got a"),
+        (f"sweep {SQUARE} --resume --number 2", "--number"),
         ("run bal.records:load", "must say what its cells are"),
         ("swep", "Unrecognized"),
         (f"run {SQUARE} --nunber 3", "--number"),
@@ -208,6 +215,18 @@ def test_titles_tell_studies_apart_and_are_short(tmp_path):
     assert titles("data") == ["digits (data data)", "digits (data other)"]
 
 
+def test_settings_without_a_default_may_be_of_the_grid(typed, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "sweep")
+    code, text, errors = typed("sweep", "trivial_cells:needing", "--grid", "number=3,-1", "--engine", "here")
+    assert (code, errors) == (1, "")
+    assert "2 of 2 cells, 0 running, 1 failed" in text
+    again = next(line for line in text.splitlines() if line.startswith("Run them again: bal "))
+    code, text, errors = typed(*again.removeprefix("Run them again: bal ").split())
+    assert (code, errors) == (1, "")
+    assert "number=-1" in text
+    assert "--number" in typed("sweep", "trivial_cells:needing", "--grid", "what=a", "--engine", "here")[2]
+
+
 @pytest.mark.slow
 def test_report(typed):
     """Figures take seconds."""
@@ -221,6 +240,56 @@ def test_report(typed):
     assert text.endswith("digits (width=8): not on the page, for one seed can be compared with nothing\n")
     assert not any(ord(letter) < 32 and letter != "\n" for letter in text)
     assert "bald" in Path("report/report.html").read_text(encoding="utf-8")
+
+
+def test_places_where_nothing_was_picked_are_no_rows(tmp_path):
+    record(tmp_path, "random", 2)
+    with open_record(tmp_path, "digits", {"strategy": "bald", "query": "bald", "methods": "bald"}, "data") as one:
+        for seed in range(2):
+            for number in range(3):
+                event = {"kind": "round", "seed": seed, "round": number, "acquired": [5 + number, 0], "scores": [0.5, np.nan]}
+                event |= {"valid": [True, False], "labels": [0, 1], "metrics": {"accuracy": 0.5}, "seconds": None}
+                counts = {"acquired": 2, "training": 2 * number + 2, "start": 2, "validation": 0}
+                one.append([event | {"counts": counts}])
+        one.finish({})
+    (study,) = studies(tmp_path)
+    assert study.acquired["bald"].tolist() == 2 * [[[6, PADDING], [7, PADDING]]]
+    assert query_overlap(study.acquired).shares.tolist() == [[1, 0], [0, 1]]  # random asked for 2, 3, 4 and 5
+    with pytest.raises(ValueError, match="a row twice"):
+        query_overlap({"a": np.full((1, 1, 2), 5)})
+
+
+def test_a_study_that_no_seed_can_be_paired_in_is_named(typed):
+    """Beside another one, and alone."""
+    record("runs", "random", 1, {"width": "one"})
+    for root in ("runs", "few"):
+        record(root, "bald", 2, {"width": "two"})
+        record(root, "random", 1, {"width": "two"})
+        (path,) = [path for path in Path(root, "digits").iterdir() if _is(path, "random", "two")]
+        lines = (path / LOG).read_bytes().splitlines(keepends=True)
+        (path / LOG).write_bytes(b"".join(lines[:2]))  # killed in the second round of its first seed
+        (path / "done.json").unlink()
+    code, text, errors = typed("report", "runs")
+    why = "no seed has all rounds in every strategy (finished seeds: bald 2, random 0)"
+    assert (code, errors) == (1, "")
+    assert f"digits (width=two): {why}\n" in text
+    code, _, errors = typed("report", "few")
+    assert (code, errors) == (
+        2, f"bal: nothing under few can be compared yet: digits: {why}; finish those seeds\n"
+    )  # fmt: skip
+
+
+def _is(path, strategy, width):
+    text = (path / "config.json").read_text()
+    return f'"strategy":"{strategy}"' in text.replace(" ", "") and f'"{width}"' in text
+
+
+def test_a_value_that_is_no_number_is_named_and_ends_no_page(typed):
+    record("runs", "random", 2)
+    record("runs", "bald", 2, rise=np.inf)
+    code, text, errors = typed("report", "runs")
+    assert (code, errors) == (1, "")
+    assert text == "digits: not on the page, for accuracy of bald is not finite in seeds 0, 1\n"
 
 
 def test_a_report_of_what_cannot_be_compared(typed):
@@ -253,6 +322,9 @@ def test_export(typed, tmp_path):
     assert list(lines[0]) == list(columns)
     assert [int(line["row"]) for line in lines] == columns["row"].tolist()
     assert [float(line["metrics.accuracy"]) for line in lines] == columns["metrics.accuracy"].tolist()
+    assert "nowhere is no folder; make it" in typed("export", "runs", "nowhere/picks.csv")[2]
+    Path("empty").mkdir()
+    assert "no picks are on record under empty" in typed("export", "empty", "picks.csv")[2]
     if find_spec("polars") is None:
         assert typed("export", "runs", "picks.parquet")[0] == 2
         assert not Path("picks.parquet").exists()

@@ -53,9 +53,10 @@ def test_nothing_found_is_not_equivalence_with_few_seeds():
 
 def test_equal_differences():
     baseline = np.linspace(0, 1, 5)
-    assert equivalence_test(baseline + 0.01, baseline, margin=0.02)[3:5] == (0, True)
+    assert equivalence_test(baseline + 0.01, baseline, margin=0.02)[3:5] == (2**-5, True)
     assert equivalence_test(baseline + 0.02, baseline, margin=0.01)[3:5] == (1, False)
-    assert equivalence_test(baseline, baseline, margin=0.01)[:5] == (0, 0, 0, 0, True)
+    assert equivalence_test(baseline, baseline, margin=0.01)[:5] == (0, 0, 0, 2**-5, True)
+    assert equivalence_test(baseline[:2], baseline[:2], margin=0.01)[3:5] == (0.25, False)  # two seeds show nothing
 
 
 @pytest.mark.parametrize(

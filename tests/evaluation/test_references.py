@@ -38,7 +38,9 @@ def test_headroom_is_a_share_of_areas():
     assert headroom(LABELS, oracle, base, oracle) == (1, 1, 1)
     share, low, high = headroom(LABELS, base - 0.05, base, oracle)
     assert (share, low, high) == pytest.approx((-0.25, -0.25, -0.25))
-    assert headroom(LABELS, -base - 0.1, -base, -base - 0.2).share == pytest.approx(0.5)  # any orientation
+    below = (-base - 0.1, -base, -base - 0.2)  # losses, of which less is better
+    assert headroom(LABELS, *below, higher_is_better=False).share == pytest.approx(0.5)
+    assert headroom(LABELS, *below) is None  # a reference that is worse is no way up
     assert headroom(LABELS, oracle, base, base) is None
     noise = np.random.default_rng(1).normal(0, 0.1, base.shape)
     assert headroom(LABELS, base + 0.1, base, base + noise) is None  # no way to go that can be told from none

@@ -91,12 +91,23 @@ def test_what_could_have_been_found_is_found(page):
     question = Question("accuracy", True, "random", None)
     (answer,) = answers(question, {"digits": (LABELS, values)}).values()
     smallest = detectable(question, answer, "entropy")
-    assert (
-        f"a true difference of {smallest:.3f} would have been found" in dict(of_kind(page, Points)[0].items)["entropy:"]
-    )
+    words = dict(of_kind(page, Points)[0].items)["entropy:"]
+    assert f"a t-test would have found a true difference of {smallest:.3f} in 80 of 100 studies" in words
     apart = area_under_curve(LABELS, values["entropy"]) - area_under_curve(LABELS, values["random"])
     draws = smallest + np.random.default_rng(0).normal(0, apart.std(ddof=1), (10_000, 20))
     assert (scipy.stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.025).mean() == pytest.approx(0.8, abs=0.015)
+
+
+def test_nothing_is_promised_where_nothing_can_be_found():
+    """Three seeds reject at no level of .05, and equal curves say nothing about noise."""
+    few = studied(num_seeds=3)
+    equal = studied(num_seeds=12)
+    equal.metrics["accuracy"] = dict.fromkeys(("random", "entropy"), equal.metrics["accuracy"]["random"])
+    for curves in (few, equal):
+        said = " ".join(block.text for block in of_kind(report({"digits": curves}, "accuracy"), Words))
+        assert "of 100 studies" not in said
+    sentence = dict(of_kind(report({"digits": equal}, "accuracy"), Points)[0].items)["entropy:"]
+    assert "That is no proof that they are equal." in sentence
 
 
 def test_one_correction_over_all_tasks():
@@ -224,6 +235,6 @@ def test_report_refuses(call, words):
 
 def test_direction_of_an_own_metric_is_asked_for():
     own = studied(num_seeds=12)
-    own.metrics["f1"] = own.metrics["accuracy"]
-    with pytest.raises(ValueError, match="whether more f1 is better is not known"):
-        report({"digits": own}, "f1")
+    own.metrics["luck"] = own.metrics["accuracy"]
+    with pytest.raises(ValueError, match="whether more luck is better is not known"):
+        report({"digits": own}, "luck")

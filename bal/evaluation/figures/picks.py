@@ -88,9 +88,14 @@ def picked_map(
     >>> [len(each.get_offsets()) for each in figure.axes[0].collections]
     [9, 4]
     """
-    if points.ndim != 2 or points.shape[1] != 2 or acquired.max(initial=0) >= len(points):
+    if (
+        points.ndim != 2
+        or points.shape[1] != 2
+        or not 0 <= acquired.min(initial=0) <= acquired.max(initial=0) < len(points)
+    ):
         raise ValueError(
-            f"expected points [N, 2] and rows below N, got {points.shape} and rows up to {acquired.max(initial=0)}; "
+            f"expected points [N, 2] and rows from 0 and below N, got {points.shape} and rows "
+            f"{acquired.min(initial=0)} .. {acquired.max(initial=0)}; "
             "project the pool to two dimensions"
         )
     rounds = np.repeat(np.arange(1, len(acquired) + 1), acquired.shape[1])

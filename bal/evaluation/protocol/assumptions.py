@@ -48,7 +48,8 @@ def assumption_check(
 
     p-values are those of 9,999 permutations, times the number of features k (Bonferroni). With a `control`, ranks of
     feature and performance are taken without what they have in common with its ranks (partial rank correlation): mean
-    confidence and length go together, and tokens alone can make a model better.
+    confidence and length go together, and tokens alone can make a model better. A control that goes with both at .9 and
+    more makes the test liberal: of 20 subsets 10 in 100 studies of nothing come out at .05.
 
     "No correlation" is no finding where none could be found: by Fisher's transformation of n subsets,
     ``critical = tanh(z_(α/2k) s)`` and ``detectable = tanh((z_(α/2k) + z_(power)) s)``, ``s = √(1.06 / (n - 3))``. And
@@ -90,7 +91,12 @@ def assumption_check(
     units = np.array([values / np.linalg.norm(values) for values in left])
     rho = units[:-1] @ units[-1]
     rng = np.random.default_rng(seed)
-    shuffled = rng.permuted(np.tile(units[-1], (PERMUTATIONS, 1)), axis=1) @ units[:-1].T
+    permuted = rng.permuted(np.tile(units[-1], (PERMUTATIONS, 1)), axis=1)
+    for values in held:  # what a permutation has in common with the control is taken out as well
+        other = _without(scipy.stats.rankdata(values), [])
+        permuted -= np.outer(permuted @ other, other) / (other @ other)
+    permuted /= np.linalg.norm(permuted, axis=1, keepdims=True)
+    shuffled = permuted @ units[:-1].T
     p = (1 + (np.abs(shuffled) >= np.abs(rho) - 1e-12).sum(0)) / (PERMUTATIONS + 1)
     found = {name: Assumption(float(r), float(one), min(1.0, k * float(one))) for name, r, one in zip(names, rho, p)}
     width = np.sqrt(1.06 / (n - 3 - len(held)))

@@ -99,7 +99,9 @@ def _pairs(keyed: dict[str, list], find_near: Any) -> dict[tuple[str, str], Twin
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s]|_", " ", unicodedata.normalize("NFKC", text).casefold()).split())
+    """Words alone; of a text that has none, as a picture of a face, all of it."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.sub(r"[^\w\s]|_", " ", text).split()) or " ".join(text.split())
 
 
 def _texts_near(plain: dict[str, list[str]], near: float, shingle: int) -> Any:

@@ -12,13 +12,13 @@ from bal.evaluation.curves import area_under_curve, censored_quantile, labels_to
 from bal.evaluation.planning import detectable_difference
 from bal.evaluation.references import headroom, peeks
 from bal.evaluation.reports.document import Block, Grid, Picture, Points, Words
-from bal.evaluation.statistics import FEW_SEEDS, holm, judgment, mean_interval
+from bal.evaluation.statistics import FEW_SEEDS, holm, judgment, mean_interval, smallest_p_value
 from bal.evaluation.tables import PEEKING, Comparison, compare, decimals, p_words
 
 POWER = 0.8
 LOSSES = frozenset({"nll", "joint_nll", "brier", "ece", "adaptive_ece", "classwise_ece", "rmse", "crps"})
-GAINS = frozenset({"accuracy", "auroc"})
-UNIT = frozenset({"accuracy", "auroc", "ece", "adaptive_ece", "classwise_ece"})
+GAINS = frozenset({"accuracy", "auroc", "f1", "exact"})
+UNIT = frozenset({"accuracy", "auroc", "f1", "exact", "ece", "adaptive_ece", "classwise_ece"})
 
 
 class Question(NamedTuple):
@@ -63,10 +63,17 @@ def answers(
     }
 
 
-def detectable(question: Question, answer: Answer, name: str) -> float:
-    """The difference in area that a test at the corrected level would have found with 80 % chance."""
+def detectable(question: Question, answer: Answer, name: str) -> float | None:
+    """The difference in area that a t-test at the corrected level would have found with 80 % chance.
+
+    None where nothing varies, or where so few seeds can show no difference, however large.
+    """
     areas = [np.asarray(area_under_curve(answer.labels, answer.curves[each])) for each in (name, question.baseline)]
-    return detectable_difference(areas[0] - areas[1], len(areas[0]), POWER, question.level / answer.num_tests)
+    differences, num_seeds = areas[0] - areas[1], len(areas[0])
+    level = question.level / answer.num_tests
+    if smallest_p_value(num_seeds) > level or np.ptp(differences) <= 1e-12 * np.abs(differences).max():
+        return None
+    return detectable_difference(differences, num_seeds, POWER, level)
 
 
 def in_words(question: Question, answer: Answer) -> Points:
@@ -89,15 +96,18 @@ def _sentence(question: Question, answer: Answer, name: str, row: Comparison) ->
     sentence = f"{row.judgment} ({numbers})."
     smallest = detectable(question, answer, name)
     if row.judgment.startswith("not"):
+        sentence += " That is no proof that they are equal"
         sentence += (
-            f" That is no proof that they are equal: with these {row.difference.num_seeds} seeds a true difference of "
-            f"{smallest:.{digits}f} would have been found in {100 * POWER:.0f} of 100 studies, and a smaller one more "
-            "rarely."
+            "."
+            if smallest is None
+            else f": with these {row.difference.num_seeds} seeds a t-test would have found a true difference of "
+            f"{smallest:.{digits}f} in {100 * POWER:.0f} of 100 studies, and a smaller one more rarely."
         )
     elif row.judgment.startswith("too few"):
         sentence += " The interval is no evidence: of so few seeds it is too short."
     for reference in filter(peeks, answer.curves):
-        part = headroom(answer.labels, answer.curves[name], answer.curves[question.baseline], answer.curves[reference])
+        three = (answer.curves[each] for each in (name, question.baseline, reference))
+        part = headroom(answer.labels, *three, higher_is_better=question.higher_is_better)
         if part is not None and part.high < 0:
             continue
         if part is None:
@@ -119,7 +129,8 @@ def result_table(question: Question, answer: Answer) -> list[Block]:
             difference = f"{mean:+.{digits}f}\n[{low:+.{digits}f}, {high:+.{digits}f}]"
             p = "untested" if row.adjusted_p is None else p_words(row.adjusted_p).removeprefix("p ")
         if row.adjusted_p is not None:
-            smallest[name] = detectable(question, answer, name)
+            found = detectable(question, answer, name)
+            smallest |= {} if found is None else {name: found}
         verdict = row.judgment.replace(" from ", "\nfrom ").replace("seeds to", "seeds\nto")
         rows.append((name, f"{row.final:.{digits}f}", f"{row.area:.{digits}f}", difference, p, verdict))
     header = ("strategy", f"last\n{question.metric}", "area", f"area minus\n{question.baseline}", "p", "verdict")
@@ -128,9 +139,9 @@ def result_table(question: Question, answer: Answer) -> list[Block]:
         low, high = min(smallest, key=smallest.__getitem__), max(smallest, key=smallest.__getitem__)
         until = "" if low == high else f" ({low}) to {smallest[high]:.{digits}f} ({high})"
         words += (
-            f" With these {len(answer.curves[question.baseline])} seeds and this correction, a true difference in area "
-            f"of {smallest[low]:.{digits}f}{until} would have been found in {100 * POWER:.0f} of 100 studies; smaller "
-            "ones more rarely."
+            f" With these {len(answer.curves[question.baseline])} seeds and this correction, a t-test would have found "
+            f"a true difference in area of {smallest[low]:.{digits}f}{until} in {100 * POWER:.0f} of 100 studies; "
+            "smaller ones more rarely."
         )
     return [Grid(header, tuple(rows)), Words(words)]
 

@@ -105,6 +105,9 @@ def report(
         raise ValueError(
             f"{metric} was not measured on {', '.join(lacking)}, but {others}; name a metric that all tasks have"
         )
+    unknown = [] if full is None else [task for task in found if task not in full]
+    if unknown:
+        raise ValueError(f"full has no value for {', '.join(unknown)}; name one for each task, or leave it out")
     question = Question(metric, _direction(metric, higher_is_better), baseline, target)
     tasks = {task: (curves.labels, _curves(task, curves, metric, references)) for task, curves in found.items()}
     told, several = answers(question, tasks), len(found) > 1

@@ -58,6 +58,16 @@ def test_critical_and_detectable_are_what_they_say():
     assert null == pytest.approx(0.05 / 13, rel=0.35)
 
 
+def test_a_control_that_both_go_with_keeps_the_level():
+    """Feature and performance go with the control alone: p <= .05 in .056 of 200 studies, within 3 standard errors."""
+    rng, told = np.random.default_rng(3), 0
+    for _ in range(200):
+        control, feature, performance = rng.normal(size=(3, 20))
+        found = assumption_check({"f": control + feature}, control + performance, control=control, seed=int(told))
+        told += found.features["f"].p_value <= 0.05
+    assert told / 200 <= 0.056 + 3 * np.sqrt(0.056 * 0.944 / 200)
+
+
 def test_control_takes_length_out():
     """Confidence that is nothing but length goes with performance, and not once length is held constant."""
     length = RNG.normal(size=200)

@@ -67,6 +67,13 @@ def test_zeros_and_nan_have_one_form():
     assert whole.exact.tolist() == [[0, 0], [1, 1]]
 
 
+def test_texts_without_words_are_themselves():
+    sets = {"train": ["Great :)", "+", "\N{GRINNING FACE}"], "test": ["great :(", "-", "\N{POUTING FACE}"]}
+    found = contamination(sets)["train", "test"]
+    assert found.exact.tolist() == [[0, 0]]  # words alone count where there are some
+    assert not len(found.near)
+
+
 def test_refusals():
     for sets, text in [
         ({"a": ["x"]}, "two sets of rows at least"),
