@@ -136,6 +136,19 @@ def test_another_method_is_named_once_and_written_down(kept, changes, message):
         assert same(campaign, open_campaign(kept, **changes))
 
 
+def test_a_learner_that_never_asked_leaves_no_state(kept):
+    """Opened with another learner and closed at once, twice: the state on record is that of the first one."""
+    other = COUNTING._replace(init=lambda key, data: (jnp.zeros(()), jnp.zeros(2)), fit=lambda key, state, data: state)
+    other = other._replace(predict=lambda state, x: COUNTING.predict(state[0], x))
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            campaign = open_campaign(kept, learner=other)
+    assert campaign.num_labeled == 4
+    told(campaign)
+    assert same(campaign, open_campaign(kept, learner=other))
+
+
 def test_a_record_without_an_opening_still_opens(kept):
     """As written by earlier versions: no digests, and a state by number."""
     events = [{k: v for k, v in event.items() if k != "digests"} for event in kept.events if event["kind"] != "open"]

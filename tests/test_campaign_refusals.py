@@ -48,6 +48,7 @@ OPENINGS = [
     ({"pool_capacity": 0}, "pool_capacity must be at least 1, got 0"),
     ({"pool_capacity": 5}, "pool_capacity 5 is smaller than the 300 rows given"),
     ({"classes": ["a", "a"]}, "expected distinct names of classes"),
+    ({"classes": ["a", 1]}, "names of classes that are all text or all numbers"),
     ({"classes": []}, "expected distinct names of classes"),
     ({"classes": ["a", "b"], "num_classes": 3}, "expected num_classes=3 names of classes, got 2"),
     ({"classes": ["a", "b"]}, "this learner predicts real numbers (Gaussian), got num_classes=2"),

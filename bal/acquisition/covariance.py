@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_matrix, check_shape, target_weights
-from bal.numerics import defined, dot, in_row_blocks
+from bal.numerics import at_most, defined, dot, in_row_blocks
 
 
 def alc(
@@ -75,5 +75,10 @@ def covariance_epig(
     own, away = variance + noise, target_variance + target_noise
     weight = defined(target_weights("covariance_epig", weight, num_targets, covariance.dtype), away)
     scale = jnp.sqrt(own)[:, None] * jnp.sqrt(away)[None]
-    information = lambda some: -0.5 * dot(jnp.log1p(-(some**2)), weight)
-    return defined(in_row_blocks(information, covariance / scale), own)
+    most, most_away = 0.5 * jnp.log(own / noise), 0.5 * jnp.log(away / target_noise)  # of rounding there may be more
+
+    def information(some: tuple[Array, Array]) -> Float[Array, "r"]:
+        found = -0.5 * jnp.log1p(-at_most(jnp.where(jnp.isinf(some[0]), jnp.nan, some[0] ** 2), 1.0))
+        return jnp.sum(at_most(at_most(found, some[1][:, None]), most_away[None]) * weight[None], 1)
+
+    return defined(in_row_blocks(information, (covariance / scale, most)), own)

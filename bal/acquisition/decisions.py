@@ -115,7 +115,7 @@ def _expected_gain(
 
     def block(some: Float[Array, "r K C"]) -> Float[Array, "r"]:
         gain = dot(jnp.exp(some).transpose(0, 2, 1), tilt).reshape(-1, num_classes, num_targets, num_actions)
-        return defined(dot(gain.max(-1).sum(1), weight), gain.sum((1, 2, 3)))
+        return defined(jnp.sum(gain.max(-1).sum(1) * weight[None], 1), gain.sum((1, 2, 3)))
 
     row_bytes = num_classes * tilt.shape[1] * tilt.dtype.itemsize
     return in_row_blocks(block, log_probs, rows_per_block(row_bytes, budget))

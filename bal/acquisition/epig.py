@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from bal.acquisition.gaussian import total_variance
 from bal.acquisition.kinds import check_draws, check_log_probs, check_matrix, check_moments, check_shape, target_weights
-from bal.numerics import centered_draws, dot, entropy, in_row_blocks, mean_log_probs, rows_per_block
+from bal.numerics import at_most, centered_draws, dot, entropy, in_row_blocks, mean_log_probs, rows_per_block
 from bal.numerics.divergence import JOINT_BYTES, event_block, mean_divergence, relative, rows_in_block, sum_classes
 from bal.typing import Gaussian
 
@@ -116,7 +116,8 @@ def gaussian_epig(
 
     ``ρ² = Cov_k(mean, mean_z)² / (total_variance total_variance_z)``: the information of the normal that has the
     moments of the K draws. Given a draw, rows are taken as independent, as they are for a network; the covariances of
-    a Gaussian process are not in its marginal predictions. At least 0 and at most `gaussian_bald`.
+    a Gaussian process are not in its marginal predictions. At least 0 and at most `gaussian_bald`: ``1 - ρ²`` is taken
+    as no less than the share of either label's variance that the draws do not explain.
 
     >>> zero, one = jnp.zeros((1, 2)), jnp.ones((1, 2))
     >>> draws = Gaussian(jnp.array([[-1.0, 1.0]]), zero, one)
@@ -130,14 +131,14 @@ def gaussian_epig(
     num_targets, num_draws = target.mean.shape
     check_draws(prediction.mean.shape[1], num_draws)
     weight = target_weights("gaussian_epig", weight, num_targets, target.mean.dtype)
-    away = (_standard(target) / num_draws).T
+    away, most_away = (_standard(target) / num_draws).T, _most(target)
 
-    def block(some: Float[Array, "r K"]) -> Float[Array, "r"]:
-        correlation = dot(some, away)
-        return -0.5 * dot(jnp.log1p(-(correlation**2)), weight)
+    def block(some: tuple[Array, Array]) -> Float[Array, "r"]:
+        information = -0.5 * jnp.log1p(-at_most(dot(some[0], away) ** 2, 1.0))
+        return jnp.sum(at_most(at_most(information, some[1][:, None]), most_away[None]) * weight[None], 1)
 
     rows = rows_per_block(num_targets * target.mean.dtype.itemsize, budget)
-    return in_row_blocks(block, _standard(prediction), rows)
+    return in_row_blocks(block, (_standard(prediction), _most(prediction)), rows)
 
 
 def jepig(
@@ -173,6 +174,12 @@ def _check(log_probs: Array, target_log_probs: Array) -> tuple[int, int]:
     check_draws(log_probs.shape[1], target_log_probs.shape[1])
     num_targets, _, num_classes = target_log_probs.shape
     return num_targets, num_classes
+
+
+def _most(prediction: Gaussian) -> Float[Array, "N"]:
+    """The most that a label can have in common with another given the same draws, ``½ log (total / unexplained)``."""
+    unexplained = prediction.variance.mean(1) + prediction.noise.mean(1)
+    return 0.5 * jnp.log(total_variance(prediction) / unexplained)
 
 
 def _standard(prediction: Gaussian) -> Float[Array, "N K"]:

@@ -12,7 +12,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from bal.acquisition.kinds import check_moments, target_weights
-from bal.numerics import at_least, at_most, defined, dot, in_row_blocks, normal_excess, rows_per_block
+from bal.numerics import at_least, at_most, defined, in_row_blocks, normal_excess, rows_per_block
 from bal.numerics.divergence import JOINT_BYTES, divergence
 from bal.typing import Latent
 
@@ -135,7 +135,7 @@ def probit_epig(
         mean, scale = _moments(some[0])
         correlation = some[1] / (scale[:, None] * away[1][None])
         information = _information(mean[:, None], away[0][None], correlation)
-        return dot(information, weight)
+        return jnp.sum(information * weight[None], 1)
 
     rows = rows_per_block(num_targets * covariance.dtype.itemsize, budget)
     return in_row_blocks(block, (prediction, covariance), rows)

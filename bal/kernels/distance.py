@@ -14,10 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.method import method
-from bal.numerics import in_row_blocks, rounding_error
+from bal.numerics import in_row_blocks, middle, rounding_error, spread_rows
 from bal.typing import Kernel, PyTree
-
-_SAMPLE = 256
 
 
 class Nearest(NamedTuple):
@@ -81,22 +79,21 @@ def near_origin(kernel: Kernel, size: Float[Array, "n"], eligible: Bool[Array, "
 
 
 def offset(x: Float[Array, "n F"], live: Bool[Array, "n"]) -> Float[Array, "F"]:
-    """The mean of each feature over live rows where it is more than four standard deviations from 0, else 0.
+    """The median of each feature over live rows where it is more than four deviations from 0, else 0.
 
-    It is that of up to 256 rows, evenly spread over the live ones, and rounded to whole multiples of a power of two
-    below the standard deviation: round numbers stay round, so that equal distances between them stay equal.
+    Both, and the median distance from the median, are of up to 256 rows, evenly spread over the live ones: no far row
+    moves them. It is rounded to whole multiples of a power of two below that deviation: round numbers stay round, so
+    that equal distances between them stay equal.
 
     >>> jax.jit(offset)(jnp.array([[2018.0, 1.0], [2020.0, -1.0], [2021.0, 0.0]]), jnp.array([True] * 3)).tolist()
     [2020.0, 0.0]
     """
-    count = jnp.cumsum(live, dtype=jnp.int32)
-    wanted = jnp.linspace(1, jnp.maximum(count[-1], 1), min(len(live), _SAMPLE)).astype(jnp.int32)
-    x = x[jnp.minimum(jnp.searchsorted(count, wanted), len(live) - 1)]
-    mean = x.mean(0)
-    deviation = jnp.sqrt(jnp.square(x - mean[None]).mean(0))
+    x = spread_rows(x, live)
+    center = middle(x)
+    deviation = middle(jnp.abs(x - center[None])) / 0.6745  # of a normal: its standard deviation
     unit = jnp.exp2(jnp.floor(jnp.log2(jnp.where(deviation > 0, deviation, 1.0))))
-    far = (jnp.abs(mean) > 4 * deviation) & (count[-1] > 0)
-    return jnp.where(far, jnp.round(mean / unit) * unit, 0.0)
+    far = (jnp.abs(center) > 4 * deviation) & live.any()
+    return jnp.where(far, jnp.round(center / unit) * unit, 0.0)
 
 
 @method

@@ -46,6 +46,9 @@ def majority_vote(num_classes: int, num_annotators: int) -> Callable[[Answers], 
 
     Use it when annotators are equally good and a row has several answers; where they differ use `dawid_skene`.
 
+    In a campaign annotator 0 is whoever was not named: three names need num_annotators=4. A number without a place
+    makes the confusion NaN.
+
     Raises ValueError for fewer than one class or annotator.
 
     >>> answers = Answers(*map(jnp.array, ([3, 7, 3, 3], [0, 0, 1, 2], [1, 0, 1, 0], [1.0, 1.0, 1.0, 1.0])))
@@ -82,7 +85,8 @@ def dawid_skene(
 
     Args:
       confusion: what is believed beforehand ``[A, C, C]``, for each annotator and true class the probabilities of
-        the answers.
+        the answers. In a campaign annotator 0 is whoever was not named: three names need A = 4. Answers of a number
+        without a place make everything NaN.
       strength: how many answers about rows of each class the belief is worth, one number or one for each annotator; inf
         = it is known, and stays.
       num_steps: of expectation maximization.
@@ -115,6 +119,7 @@ def dawid_skene(
 
         def expected(confusion: Array, prior: Array) -> Consensus:
             told = jnp.log(jnp.maximum(confusion, TINY))[answers.annotator, :, y]
+            told = jnp.where(answers.annotator[:, None] < len(confusion), told, jnp.nan)
             told = jnp.where(weight[:, None] > 0, weight[:, None] * told, 0.0)
             told = jax.ops.segment_sum(told, item, len(item))[item]
             log_prior = jnp.log(jnp.maximum(prior, TINY))
@@ -176,8 +181,10 @@ def _confusion(answers: Answers, labels: Array, believed: Array, strength: Any) 
     told = answers.annotator * num_classes + answers.y
     counts = jax.ops.segment_sum(labels * answers.weight[:, None], told, num_annotators * num_classes)
     counts = counts.reshape(num_annotators, num_classes, num_classes).transpose(0, 2, 1) + strength * believed
+    unknown = (answers.annotator >= num_annotators) & (answers.weight > 0)
+    counts = jnp.where(unknown.any(), jnp.nan, counts)
     total = counts.sum(2, keepdims=True)
-    return jnp.where(total > 0, counts / jnp.where(total > 0, total, 1.0), believed)
+    return jnp.where(total == 0, believed, counts / jnp.where(total == 0, 1.0, total))
 
 
 def _prior(labels: Float[Array, "L C"], first: Bool[Array, "L"]) -> Float[Array, "C"]:

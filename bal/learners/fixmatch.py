@@ -109,7 +109,7 @@ def fixmatch(
             key_penalty = jax.random.fold_in(key, PENALTY)
             key_weak = jax.random.fold_in(key_penalty, LABELED)
             outputs, moved = training_pass(network, params, weak(key_weak, x), key)
-            each = categorical.loss(outputs, y)  # a mean over rows whose weights sum to 1: what is added stays as it is
+            each = categorical.loss(outputs, y)  # the mean over rows adds the penalty once, on average
             return each + scale * penalty(params, draw, ratio * len(each), key_penalty), moved
 
         def fit_member(key: PRNGKey, previous: PyTree) -> PyTree:

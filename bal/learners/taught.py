@@ -134,7 +134,8 @@ def _taught(learner: Learner, consensus: Callable[[Answers], Consensus], teach: 
         found, (_, weight, item, first) = consensus(answers), grouped(answers)
         count = jnp.maximum(jax.ops.segment_sum((weight > 0).astype(weight.dtype), item, len(item)), 1)
         mean = (jax.ops.segment_sum(weight, item, len(item)) / count)[item]
-        return Data(_inputs(data.x), *teach(found, jnp.where(first, mean, 0.0))), found
+        given = Data(_inputs(data.x), *teach(found, jnp.where(first, mean, 0.0)), unlabeled=data.unlabeled)
+        return given, found
 
     def init(key: PRNGKey, data: Data) -> Believed:
         data, found = taught(data)
@@ -147,7 +148,8 @@ def _taught(learner: Learner, consensus: Callable[[Answers], Consensus], teach: 
     predict = lambda state, x: learner.predict(state.state, _inputs(x))
     embed, kernel = learner.embed, learner.kernel
     embed_rows = None if embed is None else lambda state, x: embed(state.state, _inputs(x))
-    return Learner(init, fit, predict, embed_rows, kernel and (lambda state, a, b: kernel(state.state, a, b)))
+    joint = kernel and (lambda state, a, b: kernel(state.state, a, b))
+    return Learner(init, fit, predict, embed_rows, joint, unlabeled=learner.unlabeled)
 
 
 def _who(data: Data) -> tuple[Any, Any]:

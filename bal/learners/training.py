@@ -52,6 +52,9 @@ def train(
 ) -> PyTree:
     """Minimise the weighted mean of ``loss(params, x, y, key) -> (one number a row, moved)`` by `optimizer`.
 
+    A minibatch's sum is divided by what it weighs on average, so that its slope is that of the mean over all rows,
+    whatever the weights: rows are drawn alike, and count by their weight.
+
     `moved` is a prefix of the tree of parameters: None for what the optimizer moves, arrays for what the loss itself
     has moved, such as running statistics; these take the place of the old ones where a row of the minibatch counts.
     Separate keys serve data order and whatever noise the loss uses, so that changing one leaves the other alone.
@@ -101,12 +104,13 @@ def _descent(
     """A step ``(params, moments), input -> ((params, moments), None)``, and the inputs of all steps."""
     key_order, key_noise = jax.random.split(key)
     rows = minibatches(key_order, data.weight, num_steps, size)
+    usual = size * data.weight.sum() / jnp.maximum(jnp.sum(data.weight > 0), 1)
 
     def mean_loss(params: PyTree, x: PyTree, y: PyTree, weight: Array, key: PRNGKey) -> tuple[Array, PyTree]:
         each, moved = loss(params, x, y, key)
         if each.shape != weight.shape:
             raise ValueError(f"expected a loss of one number a row, {weight.shape}, got one of shape {each.shape}")
-        return jnp.sum(weight * each) / jnp.maximum(weight.sum(), 1e-12), moved
+        return jnp.sum(weight * each) / jnp.maximum(usual, 1e-12), moved
 
     def descend(carry: tuple, inputs: tuple) -> tuple:
         params, moments = carry
@@ -116,7 +120,7 @@ def _descent(
         grads, moved = jax.grad(mean_loss, has_aux=True)(params, x, y, weight, key)
         updates, moments = optimizer.update(grads, moments, params)
         counts = weight.sum() > 0
-        choose = lambda new, stepped, old: stepped if new is None else jnp.where(counts, new, old)
+        choose = lambda new, stepped, old: stepped if new is None else jnp.where(counts, new.astype(old.dtype), old)
         stepped = optax.apply_updates(params, updates)
         return (jax.tree.map(choose, moved, stepped, params, is_leaf=lambda leaf: leaf is None), moments), None
 

@@ -322,8 +322,18 @@ def _resume(now: Now, record: Any, opened: dict) -> Now:
     events = record.events
     news = reopen(events, opened, now.pool)
     book = advance(now.book, events, np.asarray(now.pool.cost))
-    state, memory = restore(record.load_state(), book.num_queries, now.state, now.memory, news)
+    saved = record.load_state()
+    then = _opened_before(events, ahead=saved is not None and saved[0] > book.num_queries)
+    others = {name for name in ("learner", "query") if then.get(name, opened[name]) != opened[name]}
+    state, memory = restore(saved, book.num_queries, now.state, now.memory, news | others)
     if not record.done:  # a finished record can still be looked at
         record.append([opened] if news else [])
     asks = tuple(asked(event) for event in events if event["kind"] == "ask" and "told" in event)
     return now._replace(book=book, state=state, memory=memory, asks=asks)
+
+
+def _opened_before(events: list[dict], ahead: bool) -> dict:
+    """The opening under which the saved state was made: that of the last ask, or the last of all if it is ahead."""
+    asks = [number for number, event in enumerate(events) if event["kind"] == "ask"]
+    until = asks[-1] if asks and not ahead else len(events)
+    return next((event for event in reversed(events[:until]) if event["kind"] == "open"), {})

@@ -126,7 +126,7 @@ def check_finite(leaf: Any) -> None:
             )
     if not jnp.issubdtype(leaf.dtype, np.floating):
         return
-    bad = ~np.isfinite(_stored(np.asarray(leaf))).reshape(len(leaf), -1).all(-1)
+    bad = ~np.isfinite(as_stored(np.asarray(leaf))).reshape(len(leaf), -1).all(-1)
     if bad.any():
         row = int(bad.argmax())
         if np.isfinite(np.asarray(leaf[row])).all():
@@ -182,7 +182,7 @@ def check_labels(
         raise ValueError(f"expected {count} labels of {num_outputs} outputs each, got an array of shape {y.shape}")
     ids = np.arange(count) if rows is None else np.asarray(rows)
     if num_classes is None:
-        bad = ~np.isfinite(_stored(y)).all(tuple(range(1, y.ndim)))
+        bad = ~np.isfinite(as_stored(y)).all(tuple(range(1, y.ndim)))
         if bad.any():
             row, label = ids[bad.argmax()], y[bad.argmax()]
             what = "is too large for float32; rescale the labels" if np.isfinite(label).all() else "is not finite"
@@ -251,7 +251,7 @@ def check_tags(labels: Values, predictions: Tags, rows: Values) -> None:
 _UNLABELED = "; leave out or skip rows that have no label"
 
 
-def _stored(values: np.ndarray) -> np.ndarray:
+def as_stored(values: np.ndarray) -> np.ndarray:
     """Numbers as JAX will hold them: in a float32 program 1e39 is infinite."""
     if values.dtype.kind == "f" and values.dtype.itemsize > 4 and not jax.config.read("jax_enable_x64"):
         with np.errstate(over="ignore"):

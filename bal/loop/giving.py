@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from bal.loop.checks import as_stored
 from bal.pool.arrays import as_rows
 from bal.pool.asked import Book, standing
 from bal.typing import PADDING, PENDING, SKIPPED, Labeled, Values
@@ -113,6 +114,9 @@ def _names(annotator: Any, count: int) -> list[str | None]:
 
 def _amounts(name: str, value: Values, count: int) -> Any:
     found = np.asarray(as_rows(value, f"{name}s"), np.float64)
-    if found.shape not in ((), (count,)) or not (np.isfinite(found) & (found > 0)).all():
-        raise ValueError(f"expected {name} as one positive number, or one for each of {count} rows, got {value!r}")
+    kept = as_stored(found)
+    if found.shape not in ((), (count,)) or not (np.isfinite(kept) & (kept > 0)).all():
+        raise ValueError(
+            f"expected {name} as one positive number that float32 holds, or one for each of {count} rows, got {value!r}"
+        )
     return found.tolist()

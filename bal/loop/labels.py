@@ -81,6 +81,8 @@ def label_kind(num_classes: Any, num_outputs: Any, classes: Any, soft: bool) -> 
             or not all(isinstance(c, str | int | float) for c in classes)
         ):
             raise ValueError(f"expected distinct names of classes, text or numbers, got {list(classes)}")
+        if len({isinstance(name, str) for name in classes}) > 1:
+            raise ValueError(f"expected names of classes that are all text or all numbers, got {list(classes)}")
         if num_classes not in (None, len(classes)):
             raise ValueError(f"expected num_classes={num_classes} names of classes, got {len(classes)}; leave one out")
         num_classes = len(classes)

@@ -18,6 +18,7 @@ from bal.numerics.blocks import (
     rows_per_block,
     sum_in_row_blocks,
 )
+from bal.numerics.centers import middle, spread_rows
 from bal.numerics.chains import effective_size, split_r_hat
 from bal.numerics.draws import draw_position, positions_at, row_gumbel, row_keys
 from bal.numerics.information import (
@@ -69,6 +70,7 @@ __all__ = [
     "mask_scores",
     "mean_divergence_of_draws",
     "mean_log_probs",
+    "middle",
     "normal_excess",
     "normalized",
     "positions_at",
@@ -81,6 +83,7 @@ __all__ = [
     "small_solves",
     "smallest",
     "split_r_hat",
+    "spread_rows",
     "sum_in_row_blocks",
     "take_best",
     "to_double",

@@ -54,13 +54,30 @@ def relative(log_probs: Float[Array, "n K C"], log_weight: Float[Array, "K"] | N
     return Relative(jnp.exp(log_marginal[0]), excess)
 
 
+@jax.custom_jvp
 def divergence(delta: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """``φ(1 + δ) = (1 + δ) log(1 + δ) - δ``, to full relative accuracy also where the difference would cancel."""
+    """``φ(1 + δ) = (1 + δ) log(1 + δ) - δ``, to full relative accuracy also where the difference would cancel.
+
+    Its slope is ``log(1 + δ)``, that of the smallest positive ratio where there is none.
+    """
     if delta.dtype == jnp.float32:
         return _divergence32(delta)
-    series = delta * delta * (1 / 2 + delta * (-1 / 6 + delta * (1 / 12 - delta / 20)))
+    series = jnp.full_like(delta, _SERIES[-1])
+    for coefficient in _SERIES[-2::-1]:
+        series = series * delta + coefficient
     ratio = at_least(1.0 + delta, jnp.finfo(delta.dtype).tiny)
-    return jnp.where(jnp.abs(delta) < 1e-4, series, ratio * jnp.log(ratio) - delta)
+    log_ratio = jnp.where(delta < -0.5, jnp.log(ratio), jnp.log1p(at_least(delta, -0.5)))
+    return jnp.where(jnp.abs(delta) < 0.1, delta * delta * series, ratio * log_ratio - delta)
+
+
+@divergence.defjvp
+def _slope(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (delta,), (by,) = primals, tangents
+    lowest = float(jnp.finfo(delta.dtype).eps) - 1
+    return divergence(delta), by * jnp.log1p(at_least(delta, lowest))
+
+
+_SERIES = tuple((-1.0) ** n / (n * (n - 1)) for n in range(2, 18))  # of φ(1 + δ) / δ²; enough for |δ| < 0.1
 
 
 # Fitted to φ(1 + f) / f² at Chebyshev nodes of [√½ - 1, √2 - 1]; relative error 4e-8.

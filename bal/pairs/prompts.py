@@ -72,7 +72,7 @@ def bal_pm(
         inner = information_rule(key, round, comparison, rank)
         radius = nearest_distance(prompt, neighbors)
         log_width = prompt.shape[1] * jnp.log(2 * radius)
-        lowest = jnp.finfo(prompt.dtype).min / 8
+        lowest = jnp.finfo(prompt.dtype).min / (8 * max(beta, 1.0))
         log_width = jnp.where(radius > 0, log_width, lowest)
 
         def adds(number: Int[Array, "m"]) -> Float[Array, "G"]:

@@ -67,8 +67,9 @@ def pool_targets(num_targets: int) -> ContextFunction:
         raise ValueError(f"EPIG needs at least 1 target, got num_targets={num_targets}; 256 are usual")
 
     def context(key: PRNGKey, round: Round, over: Over) -> Targets:
-        logits = jnp.where(round.pool.present, 0.0, -jnp.inf)
-        x = take(round.pool.x, jax.random.categorical(key, logits, shape=(num_targets,)))
+        count = jnp.cumsum(round.pool.present, dtype=jnp.int32)
+        number = jax.random.randint(key, (num_targets,), 0, count[-1])  # among the rows that are present
+        x = take(round.pool.x, jnp.searchsorted(count, number, side="right").astype(jnp.int32))
         found = over.map(predictions, (round.posterior, None), x)
         return Targets(found, _equal_weights(found), x)
 
@@ -109,21 +110,32 @@ def sampled_targets(sample: Callable[[PRNGKey], PyTree]) -> ContextFunction:
 
 
 @method
-def class_prior(prior: Float[Array, "C"], context: ContextFunction) -> ContextFunction:
+def class_prior(prior: Values, context: ContextFunction) -> ContextFunction:
     """Reweight the targets of another context towards known class frequencies.
 
     ``w_z ∝ w_z Σ_c p̄_z(c) prior(c) / q(c)`` with ``q(c)`` the weighted mean of ``p̄_z(c)``: importance weights for a
-    shift of classes, by the model's own predictions. A prior equal to q changes nothing.
+    shift of classes, by the model's own predictions. A prior equal to q changes nothing. Classes that no target can be
+    count for nothing.
+
+    Raises:
+      ValueError: a prior that is not one finite number a class, none negative, not all zero.
 
     Bickford Smith et al. 2023, section on known class distributions; reconstructed from its description.
     """
+
+    given = np.asarray(prior)
+    if given.ndim != 1 or not np.isfinite(given).all() or (given < 0).any() or not given.any():
+        raise ValueError(f"expected a prior of one number a class, [C], none negative, not all zero, got {prior}")
 
     def reweighted(key: PRNGKey, round: Round, over: Over) -> Targets:
         found = context(key, round, over)
         check_log_probs("class_prior", found.predictions, "targets")
         probs = jnp.exp(mean_log_probs(found.predictions))
+        if probs.shape[1] != len(given):
+            raise ValueError(f"expected a prior of {probs.shape[1]} classes, as the targets have, got {len(given)}")
         marginal = jnp.sum(found.weight[:, None] * probs, 0) / found.weight.sum()
-        return found._replace(weight=found.weight * dot(probs, prior / marginal))
+        times = jnp.where(marginal > 0, given.astype(probs.dtype) / jnp.where(marginal > 0, marginal, 1.0), 0.0)
+        return found._replace(weight=found.weight * dot(probs, times))
 
     return reweighted
 

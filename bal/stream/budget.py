@@ -65,14 +65,14 @@ def unlimited() -> Budget:
 def share_of_rows(share: float) -> Budget:
     """At most ``⌊share · t⌋`` labels among the first t rows, for every t: what was not spent is saved.
 
-    Exact: counted in whole units of a fraction with a denominator of at most 10,000. `spent` is the share of rows asked
-    so far.
+    Exact: counted in whole units of the nearest fraction with a denominator of at most 10,000 that is no larger.
+    `spent` is the share of rows asked so far.
 
     Args:
       share: labels a row, in (0, 1].
 
     Raises:
-      ValueError: a share outside (0, 1].
+      ValueError: a share outside (0, 1], or below 1 in 10,000.
 
     >>> budget = share_of_rows(0.5)
     >>> budget.allows(budget.init()).item()
@@ -80,6 +80,8 @@ def share_of_rows(share: float) -> Budget:
     """
     check_share("share", share, above_zero=True)
     part = Fraction(share).limit_denominator(10_000)
+    if part > share * (1 + 1e-9):  # a decimal such as 0.1 is a rounding away from its fraction
+        part = Fraction(int(share * 10_000), 10_000)
     income, price = part.numerator, part.denominator
     if not income:
         raise ValueError(f"expected a share of at least 1 in 10,000 rows, got {share:g}; use total(...) for few labels")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import special
+from scipy import special, stats
 
 from bal import acquisition
 from bal.numerics.divergence import divergence
@@ -261,6 +261,32 @@ def test_a_sampler_of_targets_is_called_with_the_key():
     np.testing.assert_allclose(found.predictions, predict(MAPS, sample(KEY)), rtol=1e-6)
 
 
+def test_information_is_bounded_where_noise_is_next_to_nothing():
+    """Labels that two rows share but for a noise of 1e-8: float32 finds no correlation below 1, and no NaN."""
+    mean = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
+    draws = Gaussian(mean, np.zeros_like(mean), np.full_like(mean, 1e-8))
+    scores = np.asarray(jax.jit(gaussian_epig)(draws, jax.tree.map(lambda leaf: leaf[:20], draws)))
+    assert np.isfinite(scores).all()
+    assert (scores <= np.asarray(jax.jit(acquisition.gaussian_bald)(draws)) * (1 + 1e-5)).all()
+    exact = jax.tree.map(lambda leaf: leaf.astype(np.float64), draws)
+    with jax.enable_x64(True):
+        found = np.asarray(gaussian_epig(exact, jax.tree.map(lambda leaf: leaf[:20], exact)))
+    np.testing.assert_allclose(scores[20:], found[20:], rtol=1e-3)  # of rows that are no targets
+    one = jnp.ones(1)
+    same = acquisition.covariance_epig(jnp.ones((1, 1)), one, 1e-9 * one, one, 1e-9 * one)
+    assert float(same[0]) == pytest.approx(0.5 * np.log(1e9), rel=1e-3)
+
+
+def test_targets_of_the_pool_are_drawn_alike_from_what_is_present():
+    present = np.arange(50) % 5 > 0
+    x = jnp.tile(jnp.arange(50.0)[:, None], (1, X.shape[1]))
+    pool = make_pool(x)._replace(present=jnp.asarray(present))
+    draw = jax.jit(lambda pool: pool_targets(8_000)(KEY, ROUND._replace(pool=pool), dense).x[:, 0])
+    counts = np.bincount(np.asarray(draw(pool), int), minlength=50)
+    assert not counts[~present].any()
+    assert stats.chisquare(counts[present]).pvalue > 0.01
+
+
 def test_class_prior_reweights_towards_the_given_frequencies():
     base = targets(X)
     probs = np.exp(np.asarray(predict(MAPS, X), np.float64)).mean(1)
@@ -269,6 +295,19 @@ def test_class_prior_reweights_towards_the_given_frequencies():
     np.testing.assert_allclose(found.weight, (probs * (prior / probs.mean(0))).sum(1), rtol=1e-5)
     same = made(class_prior(jnp.asarray(np.float32(probs.mean(0))), base))
     np.testing.assert_allclose(same.weight, 1.0, rtol=1e-5)
+
+
+def test_a_class_that_no_target_can_be_counts_for_nothing():
+    impossible = jnp.concatenate([predict(MAPS, X), jnp.full((len(X), MAPS.shape[0], 1), -jnp.inf)], 2)
+    learner = LINEAR._replace(predict=lambda state, x: impossible)
+    round = ROUND._replace(posterior=Posterior(MAPS, learner))
+    found = class_prior([0.5, 0.2, 0.1, 0.2], targets(X))(KEY, round, dense)
+    probs, prior = np.exp(np.asarray(predict(MAPS, X), np.float64)).mean(1), np.array([0.5, 0.2, 0.1])
+    np.testing.assert_allclose(found.weight, (probs * (prior / probs.mean(0))).sum(1), rtol=1e-5)
+    with pytest.raises(ValueError, match="a prior of 4 classes, as the targets have, got 3"):
+        class_prior(prior, targets(X))(KEY, round, dense)
+    with pytest.raises(ValueError, match="none negative, not all zero"):
+        class_prior([0.0, -1.0], targets(X))
 
 
 def test_class_prior_counts_targets_by_their_weights():

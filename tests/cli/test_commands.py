@@ -247,7 +247,13 @@ def test_places_where_nothing_was_picked_are_no_rows(tmp_path):
     with open_record(tmp_path, "digits", {"strategy": "bald", "query": "bald", "methods": "bald"}, "data") as one:
         for seed in range(2):
             for number in range(3):
-                event = {"kind": "round", "seed": seed, "round": number, "acquired": [5 + number, 0], "scores": [0.5, np.nan]}
+                event = {
+                    "kind": "round",
+                    "seed": seed,
+                    "round": number,
+                    "acquired": [5 + number, 0],
+                    "scores": [0.5, np.nan],
+                }
                 event |= {"valid": [True, False], "labels": [0, 1], "metrics": {"accuracy": 0.5}, "seconds": None}
                 counts = {"acquired": 2, "training": 2 * number + 2, "start": 2, "validation": 0}
                 one.append([event | {"counts": counts}])

@@ -167,3 +167,17 @@ def test_equal_rows_tie_wherever_they_stand(name, num_rows, dtype):
 def test_lowers_for_every_platform(name, case):
     traced = case.function.trace(predictions(case.inputs))
     assert traced.lower(lowering_platforms=("cpu", "cuda", "tpu")).as_text()
+
+
+@pytest.mark.parametrize("name", ["epig", "gaussian_epig", "max_consensus_kl"], scope="module")
+def test_slopes_in_float32_are_those_in_float64(name):
+    """Of the sum of all scores by every number of the predictions: for those who climb a score."""
+    function, inputs = ACQUISITIONS[name].function, predictions(ACQUISITIONS[name].inputs)
+    possible = [np.isfinite(leaf).reshape(ROWS, -1).all(1) for leaf in jax.tree.leaves(inputs)]
+    inputs = rows(inputs, np.all(possible, 0))  # log 0 has no slope
+    slope = jax.jit(jax.grad(lambda x: function(x).sum(), allow_int=True))
+    single = slope(inputs)
+    with jax.enable_x64(True):
+        double = slope(jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), inputs))
+    for ours, exact in zip(jax.tree.leaves(single), jax.tree.leaves(double), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=2e-3, atol=2e-5 * np.abs(exact).max() + 1e-7)

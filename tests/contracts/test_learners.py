@@ -112,6 +112,24 @@ def test_predictions_are_sound(case, fitted):
     check_predictions(predict(fitted, fitted.state), CAPACITY, num_classes)
 
 
+@pytest.mark.parametrize("name", sorted(LEARNERS))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_fit_keeps_shapes_and_types_in_double_precision(name, dtype):
+    """What loops and saved states rest on, for inputs in either precision; nothing is compiled."""
+    case = LEARNERS[name]
+    if case.learner.host:
+        pytest.skip("plain Python, which cannot be traced")
+    with jax.enable_x64(True):
+        data = jax.tree.map(np.asarray, make_data(case.image, case.labels))
+        wide = lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf
+        data = data._replace(x=wide(data.x), y=wide(data.y), weight=data.weight.astype(np.float64))
+        before = jax.eval_shape(case.learner.init, KEY, data)
+        after = jax.eval_shape(case.learner.fit, KEY, before, data)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), before) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), after
+    )
+
+
 def test_predict_and_embed_are_row_wise(fitted):
     picked = np.array([4, 1, 1, 9, 8, 7, 3, 1, 0, 4])
     some = fitted.rows(fitted.state, fitted.data.x[picked])

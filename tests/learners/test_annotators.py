@@ -266,3 +266,13 @@ def test_a_host_learner_is_refused():
 
     with pytest.raises(ValueError, match="this learner is on the host"):
         by_consensus(from_sklearn(DecisionTreeClassifier(), num_classes=2), majority_vote(2, 1))
+
+
+def test_an_annotator_without_a_place_is_no_other_one():
+    """Of three places the fourth person's answers make everything NaN, in place of being read as the third's."""
+    answers, believed = simulated(0), np.full((3, 3, 3), 1 / 3)
+    fifth = np.arange(len(answers.y)) == np.flatnonzero(answers.weight)[5]
+    strange = answers._replace(annotator=np.where(fifth, 3, answers.annotator).astype(np.int32))
+    for vote in (dawid_skene(believed, num_steps=2), majority_vote(3, 3)):
+        assert np.isfinite(jax.jit(vote)(answers).confusion).all()
+        assert np.isnan(jax.jit(vote)(strange).confusion).all()

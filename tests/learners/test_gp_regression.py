@@ -318,3 +318,25 @@ def test_lowers_everywhere(hyperparameters):
 
         platforms = ("cpu", "cuda", "tpu")
         assert jax.export.export(jax.jit(both), platforms=platforms)(some).platforms == platforms
+
+
+def test_noise_of_any_scalar_type_is_a_positive_parameter():
+    for scalar in (0.1, np.float32(0.1), np.asarray(0.1), jnp.asarray(0.1)):
+        made = process(rbf(), scalar)
+        np.testing.assert_allclose(made.noise_variance(jnp.asarray(X[:2])), 0.1, rtol=1e-6)
+        assert not isinstance(made.noise, np.ndarray | np.generic | jax.Array)  # it is fitted unconstrained
+    for scalar in (-0.1, np.float32(-0.1), jnp.asarray(-0.1), float("inf"), 0):
+        with pytest.raises(ValueError, match="must be positive and finite"):
+            process(rbf(), scalar)
+
+
+def test_labels_that_do_not_differ_leave_the_process_as_it_was_made():
+    """The likeliest variance of one label, or of equal ones, is 0: nothing would be left to find out."""
+    learner = gp_regression(process(rbf(), 0.05), maximum_likelihood(20))
+    fit = jax.jit(lambda data: learner.fit(KEY, learner.init(KEY, data), data))
+    for y in (np.full(4, 2.0), np.array([2.0, 0.0, 0.0, 0.0])):
+        weight = np.ones(4) if y[1] else np.array([1.0, 0.0, 0.0, 0.0])
+        state = fit(Data(X[:4], y.astype(np.float32), weight.astype(np.float32)))
+        assert bool(state.converged.all())
+        variance = np.asarray(learner.predict(state, jnp.asarray(9 + X_NEW)).variance)
+        assert (variance > 0.5).all()

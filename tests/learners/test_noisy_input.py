@@ -9,7 +9,7 @@ import pytest
 from gpjax.kernels import RBF, Matern32
 
 from bal.acquisition import weighted_information, weighted_variance
-from bal.learners.gp import gp_regression, maximum_likelihood, process
+from bal.learners.gp import gp_regression, gp_regression_draws, maximum_likelihood, process
 from bal.learners.gp.noisy_input import noise_free, noisy_input_process, noisy_rows
 from bal.learners.gp.process import Process
 from bal.loop import run
@@ -199,3 +199,9 @@ def test_refuses_what_has_no_such_form():
         noisy_input_process(RBF(), None)
     with pytest.raises(ValueError, match="positive"):
         noisy_input_process(RBF(), 0.0)
+
+
+def test_draws_by_features_are_refused():
+    """They would be of the process whose inputs have no noise and their noise as one more feature."""
+    with pytest.raises(ValueError, match="no spectral density of its own; use gp_regression"):
+        gp_regression_draws(noisy_input_process(rbf(), NOISE), 4, num_features=8)

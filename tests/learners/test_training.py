@@ -25,6 +25,15 @@ def test_a_common_factor_of_all_weights_changes_nothing():
     np.testing.assert_allclose(fit(data._replace(weight=3 * data.weight)), fit(data), rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 4, 64])
+def test_a_row_counts_by_its_weight_whatever_the_minibatch(size):
+    """Two rows at one input, weights 9 to 1: the mean of squares is least at .9; rates that fall average the noise."""
+    data = Data(jnp.ones((3, 1)), jnp.array([1.0, 0.0, 5.0]), jnp.array([9.0, 1.0, 0.0]))
+    rate = optax.exponential_decay(0.1, 3_000, 0.01)
+    found = jax.jit(lambda data: train(squares, optax.sgd(rate), KEY, jnp.zeros(1), data, 3_000, size))(data)
+    assert float(found[0]) == pytest.approx(0.9, abs=0.03)
+
+
 def shares():
     """The bootstrap weight of the first of two rows in the training of eight members.
 
@@ -44,7 +53,7 @@ def shares():
     data = Data(jnp.eye(2), jnp.ones(2), jnp.ones(2))
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), jax.eval_shape(learner.init, KEY, data))
     kernel = np.asarray(jax.jit(learner.fit)(KEY, zero, data).params["out"]["kernel"])[:, :, 0]
-    np.testing.assert_allclose(kernel.sum(1), 1.0, rtol=1e-4)
+    np.testing.assert_allclose(kernel.sum(1), 1.0, rtol=0.1)  # both rows are drawn about as often
     return kernel[:, 0]
 
 

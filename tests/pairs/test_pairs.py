@@ -231,6 +231,14 @@ def test_bal_pm_is_its_formula_by_brute_force():
         asked_of(bal_pm(), size=1)
 
 
+def test_prompts_that_are_equal_come_last_whatever_beta():
+    items = {"group": jnp.repeat(jnp.arange(4), 3), "prompt": jnp.array([[0.0], [0.0], [0.0], [1.0]])}
+    for beta in (1.0, 20.0):
+        found = asked_of(bal_pm(beta, neighbors=1), round_of(pairs=[], **items), size=4)
+        assert found.valid.all()
+        assert set(found.pairs[0].tolist()) <= {9, 10, 11}
+
+
 def fitted(learner, pairs, y, x=X):
     data = learner_data(pairs, y, x)
     return Posterior(jax.jit(lambda key: learner.fit(key, learner.init(key, data), data))(jax.random.key(0)), learner)

@@ -12,6 +12,7 @@ from bal.typing import Candidates
 KEY = jax.random.key(0)
 YEARS = np.arange(2015, 2025)
 N, OFFSET = 40, 4096.0  # a power of two: adding it to small numbers in sixteenths is exact
+ALLOWED = np.arange(N + 1) < N
 SMALL = np.round(16 * np.random.RandomState(0).randn(N + 2, 3)).astype(np.float32) / 16
 
 
@@ -88,3 +89,26 @@ def test_a_row_without_a_distance_is_set_aside():
     clean = jax.jit(lambda some: selection.k_center()(KEY, some, 5))(candidates(rows[kept], known[[0, 2]]))
     assert picks.indices.tolist() == kept[np.asarray(clean.indices)].tolist()
     assert int(picks.info["num_nan"]) == 2 * 5
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in DEFAULT)) for name in RULES]
+)
+def test_one_far_row_spoils_no_other(name):
+    """A missing value coded 9999, which may not be picked: the picks are those without it."""
+    scored = name in ("ranked_batch", "confident_coreset")
+    select = jax.jit(lambda some: RULES[name](KEY, some, 5))
+    far = np.concatenate([SMALL[:N] + OFFSET, np.full((1, 3), 1e6)])
+    near = select(
+        candidates(np.concatenate([SMALL[:N], np.zeros((1, 3))]), SMALL[N:], scored)._replace(eligible=ALLOWED)
+    )
+    found = select(candidates(far, SMALL[N:] + OFFSET, scored)._replace(eligible=ALLOWED))
+    assert found.indices.tolist() == near.indices.tolist()
+    np.testing.assert_allclose(found.scores, near.scores, rtol=1e-3, atol=1e-3)
+
+
+def test_years_beside_one_that_is_missing():
+    years = np.append(np.repeat(YEARS, 5), 9999)[:, None]
+    found = jax.jit(lambda some: RULES["k_center"](KEY, some, 5))(candidates(years, [[2015.0]]))
+    assert years[found.indices].ravel().tolist() == [9999, 2024, 2019, 2017, 2021]
+    np.testing.assert_allclose(found.scores[1:], [81, 16, 4, 4], rtol=1e-6)

@@ -102,6 +102,13 @@ def spending(budget, wants):
     return jax.tree.map(np.asarray, jax.jit(lambda wants: jax.lax.scan(row, budget.init(), wants)[1])(wants))
 
 
+def test_small_shares_are_rounded_down_or_refused():
+    asked = spending(share_of_rows(0.00016), np.ones(200_000, bool))[0].cumsum()
+    assert asked[-1] <= 32  # and not the 2 in 10,000 that are nearer
+    with pytest.raises(ValueError, match="at least 1 in 10,000"):
+        share_of_rows(0.00006)
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3, 1 / 3, 0.7, 1.0])
 def test_share_of_rows_is_exact(share):
     """For who always wants: the floor of share times rows, after every row, and no drift over many."""

@@ -10,6 +10,7 @@ from gpjax.kernels.stationary import StationaryKernel
 from gpjax.parameters import val
 from jaxtyping import Array, Float
 
+from bal.learners.gp.noisy_input import NoisyInputRBF
 from bal.numerics import dot
 from bal.typing import PRNGKey
 
@@ -37,6 +38,10 @@ def features(kernel: AbstractKernel, frequencies: Float[Array, "F E"], x: Float[
 
 def check_draws(kernel: AbstractKernel, num_draws: int, num_hyper: int, num_features: int) -> None:
     """ValueError for a kernel without features, draws that hyper-parameters cannot share, or half a pair."""
+    if isinstance(kernel, NoisyInputRBF):
+        raise ValueError(
+            "a kernel of noisy inputs has no spectral density of its own; use gp_regression, or RBF on the inputs"
+        )
     has_density = getattr(type(kernel), "spectral_density", None) not in (None, StationaryKernel.spectral_density)
     if not has_density:
         raise ValueError(

@@ -62,6 +62,16 @@ def gp_learner(
     def fit_all(key: PRNGKey, state: GPState, data: Data) -> GPState:
         return solve(partial(hyperparameters.choose, key), state, data, None)
 
+    def kept(choose: Choose, tells: Array) -> Choose:
+        """The values that the process was made with where no label differs: the most likely variance is then 0."""
+
+        def chosen(initial: PyTree, previous: PyTree, objective: Any) -> Chosen:
+            found = choose(initial, previous, objective)
+            params = jax.tree.map(lambda new, old: jnp.where(tells, new, old[None]), found.params, initial)
+            return found._replace(params=params, converged=found.converged | ~tells)
+
+        return chosen
+
     def condition(key: PRNGKey, state: GPState, data: Data) -> GPState:
         del key
         held = lambda initial, previous, objective: Chosen(previous, state.converged, state.chain)
@@ -81,6 +91,8 @@ def gp_learner(
         if measured is not None and process.noise is not None:
             y = (y - base(own, measured, x)) / measured.scale[None]
         state = state._replace(num_labels=jnp.sum(weight > 0, dtype=jnp.int32), units=measured)
+        if units is None and kind == "standardized" and process.noise is not None and not hyperparameters.is_sampled:
+            choose = kept(choose, jnp.any((weight > 0).reshape(-1, *(1,) * (y.ndim - 1)) & (y != 0)))
 
         def at(size: int) -> GPState:
             found = fit(choose, leading(state, size), Data(x[:size], y[:size], weight[:size]), model_of(state, x.dtype))

@@ -49,8 +49,10 @@ def nuts(
     def choose(key: PRNGKey, initial: PyTree, previous: PyTree, objective: Objective) -> Chosen:
         check_free(initial)
         at = coordinates(restart(jax.tree.map(lambda leaf: leaf[-1], previous), initial), objective)
-        sampler = NUTS(potential_fn=lambda theta: -at.log_density(theta), dense_mass=True)
-        chain = sampler.init(key, num_warmup, init_params=at.start)
+        wide = jnp.result_type(float)  # in which the sampler adapts, whatever the inputs are in
+        sampler = NUTS(potential_fn=lambda theta: -at.log_density(theta).astype(wide), dense_mass=True)
+        start = jax.tree.map(lambda leaf: leaf.astype(wide), at.start)
+        chain = sampler.init(key, num_warmup, init_params=start)
         step = lambda _, chain: sampler.sample(chain, (), {})
         chain = jax.lax.fori_loop(0, num_warmup, step, chain)
 
@@ -65,6 +67,7 @@ def nuts(
         chain, (draws, values, diverging) = jax.lax.scan(draw, chain, length=num_draws)
         report, trusted = judge_chains(values.reshape(1, num_draws * thin, -1), diverging.sum(), num_draws)
         trusted &= chain.mean_accept_prob > 0.5
+        draws = jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), draws, at.start)
         return Chosen(jax.vmap(at.params)(draws), jnp.broadcast_to(trusted, num_draws), report)
 
     return Hyperparameters(num_draws, choose, units_of(standardize), True)

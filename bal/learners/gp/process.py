@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from gpjax.kernels import AbstractKernel
 from gpjax.mean_functions import Zero
 from gpjax.parameters import PositiveReal, val
@@ -56,7 +57,7 @@ def process(kernel: AbstractKernel, noise: Any = None, mean: Any = None, *, fixe
       fixed: never fit anything of it.
 
     Raises:
-      ValueError: a noise that is not positive.
+      ValueError: a noise that is not positive and finite.
 
     >>> from gpjax.kernels import RBF
     >>> import numpy as np
@@ -64,9 +65,9 @@ def process(kernel: AbstractKernel, noise: Any = None, mean: Any = None, *, fixe
     >>> round(jax.jit(made.variance)(x).item(), 4), round(jax.jit(made.noise_variance)(x).item(), 4)
     (2.0, 0.5)
     """
-    if isinstance(noise, int | float):
-        if not noise > 0:
-            raise ValueError(f"noise is the variance of the labels and must be positive, got {noise}")
+    if isinstance(noise, int | float) or (hasattr(noise, "dtype") and np.ndim(noise) == 0):
+        if not 0 < noise < float("inf"):
+            raise ValueError(f"noise is the variance of the labels and must be positive and finite, got {noise}")
         noise = PositiveReal(float(noise))
     made = Process(kernel, noise, Zero() if mean is None else mean)
     return Process(*map(non_trainable, made)) if fixed else made

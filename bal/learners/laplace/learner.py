@@ -132,7 +132,7 @@ def laplace(
         key_init, key_train, key_draw = (jax.random.fold_in(key, purpose) for purpose in range(3))
         params = restart(state.params, network.init(key_init, data.x))
         params = train(loss, optimizer, key_train, params, data, num_steps, minibatch_size)
-        layers = _weighted(layers_of(params, data.x), data.weight)
+        layers = _weighted(layers_of(params, data.x), data.weight.astype(state.prior.dtype))
         curvature = STRUCTURES[structure](layers, data.weight.astype(state.prior.dtype))
         square = jnp.sum(jnp.stack([jnp.sum(layer.weights**2) for layer in layers]))
         precision, converged = jnp.full_like(state.prior, 1 / (prior or 1.0)), jnp.isfinite(square)

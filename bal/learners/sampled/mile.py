@@ -13,7 +13,7 @@ from bal.learners.likelihood import Likelihood, categorical
 from bal.learners.networks import Network
 from bal.learners.padding import real_rows
 from bal.learners.sampled.chains import Begin, Length, Seen, begun, check_length, run_chains
-from bal.learners.sampled.weights import check_prior, energies, functions
+from bal.learners.sampled.weights import as_wide, check_prior, energies, functions
 from bal.learners.settings import check_factor
 from bal.learners.training import check_no_statistics
 from bal.method import method
@@ -120,7 +120,7 @@ def mile(
     scale = prior_scale * temperature**0.5
 
     def init(key: PRNGKey, data: Data) -> MileState:
-        state = begun(members.init(key, data).params, length)
+        state = begun(as_wide(members.init(key, data).params), length)
         return MileState(*state, jnp.zeros((), jnp.result_type(float)))
 
     def fit(key: PRNGKey, state: MileState, data: Data) -> MileState:
@@ -128,7 +128,7 @@ def mile(
         x, y = real_rows((data.x, data.y), data.weight)
         data = data._replace(x=x, y=y)
         key_members, key_chains = jax.random.split(key)
-        starts = members.fit(key_members, members.init(key_members, data), data).params
+        starts = as_wide(members.fit(key_members, members.init(key_members, data), data).params)
         check_no_statistics(network, jax.tree.map(lambda leaf: leaf[0], starts), data.x)
         losses, potential = energies(network, likelihood, prior_scale, data)
         begin = _microcanonical(

@@ -69,7 +69,7 @@ def mcmc(
     check_prior(prior_scale)
 
     def starts(key: PRNGKey, x: PyTree) -> PyTree:
-        return jax.vmap(network.init, (0, None))(jax.random.split(key, num_chains), x)
+        return as_wide(jax.vmap(network.init, (0, None))(jax.random.split(key, num_chains), x))
 
     def init(key: PRNGKey, data: Data) -> SampledState:
         return begun(starts(key, data.x), length)
@@ -85,6 +85,12 @@ def mcmc(
         return sample(key_chains, potential, losses, first, length)
 
     return Learner(init, fit, *functions(network, likelihood))
+
+
+def as_wide(params: PyTree) -> PyTree:
+    """Parameters in the widest floating point that is switched on, as samplers return them."""
+    wide = jnp.result_type(float)
+    return jax.tree.map(lambda leaf: leaf.astype(wide) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params)
 
 
 def energies(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from bal.method import method
-from bal.numerics import in_row_blocks
+from bal.numerics import in_row_blocks, middle, spread_rows
 from bal.selection.cover.distances import nearest_distance, points, rows_a_block, squared_distances
 from bal.selection.kinds import check_features
 from bal.selection.rules.greedy import Greedy, greedy
@@ -114,7 +114,7 @@ def purity_radius(features: Float[Array, "N F"], labels: Int[Array, "N"], purity
     if not 0 < purity <= 1:
         raise ValueError(f"purity is a share of the rows in (0, 1], got {purity}")
     n = features.shape[0]
-    x = features - features.mean(0, keepdims=True)
+    x = features - middle(spread_rows(features, jnp.ones(n, bool)))[None]
 
     def block(ids: Int[Array, "r"]) -> Float[Array, "r"]:
         squared = squared_distances(x[ids], x)

@@ -1,0 +1,26 @@
+"""Where rows lie, told by a few of them and not by the farthest."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+_SAMPLE = 256
+
+
+def spread_rows(x: Float[Array, "n F"], live: Bool[Array, "n"]) -> Float[Array, "s F"]:
+    """Up to 256 of the live rows, evenly spread over them; some are there twice where there are fewer.
+
+    >>> spread_rows(jnp.array([[1.0], [2.0], [3.0]]), jnp.array([True, False, True])).tolist()
+    [[1.0], [1.0], [3.0]]
+    """
+    count = jnp.cumsum(live, dtype=jnp.int32)
+    wanted = jnp.linspace(1, jnp.maximum(count[-1], 1), min(len(live), _SAMPLE)).astype(jnp.int32)
+    return x[jnp.minimum(jnp.searchsorted(count, wanted), len(live) - 1)]
+
+
+def middle(x: Float[Array, "s F"]) -> Float[Array, "F"]:
+    """The lower median of each feature: one of its values, which a single far row does not move.
+
+    >>> middle(jnp.array([[2015.0], [9999.0], [2016.0], [2017.0]])).tolist()
+    [2016.0]
+    """
+    return jnp.sort(x, axis=0)[(len(x) - 1) // 2]
