@@ -153,7 +153,8 @@ def _read(kind: type, name: str, text: str, config: Any) -> Any:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"--grid {name}={text}: expected true or false")
         return text.lower() == "true"
-    return getattr(tyro.cli(kind, default=config, args=[option, *text.split(" ")], prog="bal sweep --grid"), name)
+    words = [option, *text.split(" ")]
+    return getattr(tyro.cli(kind, default=config, args=words, prog="bal sweep MODULE:FUNCTION"), name)
 
 
 def options(words: Sequence[str], what: str = "--with") -> dict[str, Any]:

@@ -27,7 +27,14 @@ def replay(command: Replay, console: Console) -> int:
         query = plug_in(command.query) if ":" in command.query else getattr(strategies, command.query)()
     from bal.loop import replay as again
 
-    made = problem(contents.config, command.seed)
+    try:
+        made = problem(contents.config, command.seed)
+    except Exception as error:
+        known = ", ".join(contents.config)
+        raise ValueError(
+            f"{command.function} failed with {type(error).__name__}: {error}; it is called with what is on record, a "
+            f"dict of {known}, and a seed"
+        ) from error
     if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], Setup)):
         raise TypeError(
             f"{command.function} must return a task and a set-up, got {type(made).__name__}; of answers of people "

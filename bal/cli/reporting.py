@@ -70,7 +70,8 @@ def _comparable(found: dict[str, Studied], metric: str, baseline: str) -> tuple[
         why += [f"{title}: left out, {words}" for words in study.left_out]
         curves = study.metrics.get(metric, {})
         if baseline not in curves:
-            why.append(f"{title}: not on the page, for {metric} of {baseline} was not measured")
+            others = f"; --baseline may be {', '.join(curves)}" if curves else ""
+            why.append(f"{title}: not on the page, for {metric} of {baseline} was not measured{others}")
         elif len(study.seeds) < 2:
             why.append(f"{title}: not on the page, for one seed can be compared with nothing")
         elif unusable := [name for name, values in curves.items() if not np.isfinite(values).all()]:

@@ -58,7 +58,7 @@ def regression(over: Any = None) -> Evaluate:
     """
 
     def evaluate(posterior: Any, test: Any) -> dict[str, Any]:
-        found, y = _predicted(posterior, test, over)
+        found, y = _moments(posterior, test, over)
         return {"rmse": rmse(found.mean.mean(1), y), "nll": gaussian_nll(found.mean, found.variance + found.noise, y)}
 
     return evaluate
@@ -106,7 +106,7 @@ def regression_report(over: Any = None) -> Evaluate:
     """
 
     def evaluate(posterior: Any, test: Any) -> dict[str, Any]:
-        found, y = _predicted(posterior, test, over)
+        found, y = _moments(posterior, test, over)
         density = found.mean, found.variance + found.noise, y
         joint = joint_gaussian_nll(*density)
         more = {"joint_nll": joint, "crps": crps(*density), "coverage": interval_coverage(*density)}
@@ -195,7 +195,27 @@ def _predicted(posterior: Any, test: Any, over: Any) -> tuple[Any, Any]:
     x, y, *rows = test
     if rows:
         x, y = x[rows[0]], None if y is None else y[rows[0]]
-    return (posterior.predict(x) if over is None else over.map(_predict, (posterior,), x)), y
+    try:
+        found = posterior.predict(x) if over is None else over.map(_predict, (posterior,), x)
+    except (TypeError, ValueError) as error:
+        shapes = ", ".join(str(getattr(leaf, "shape", None)) for leaf in (x if isinstance(x, tuple | list) else [x]))
+        raise ValueError(
+            f"the learner cannot predict the test rows, of shape {shapes}: {error}; give Task(..., test=(x_test, "
+            "y_test)) with the features of the pool"
+        ) from error
+    return found, y
+
+
+def _moments(posterior: Any, test: Any, over: Any) -> tuple[Any, Any]:
+    """Predictions of a regression for the test rows, and their labels."""
+    found, y = _predicted(posterior, test, over)
+    if not hasattr(found, "noise"):
+        what = f"log probabilities {found.shape}" if hasattr(found, "shape") else type(found).__name__
+        raise ValueError(
+            f"regression() measures means, variances and noises, but the learner predicts {what}; evaluate a "
+            "classifier by classification()"
+        )
+    return found, y
 
 
 def _predict(posterior: Any, x: Any) -> Any:

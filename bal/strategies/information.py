@@ -17,6 +17,7 @@ def batchbald(num_configurations: int = 2_000, num_first: int = 200) -> Query:
     """A batch whose labels together tell most about the model, ``I(y_1 ... y_B; θ)``, in nats, behind BALD.
 
     Exact while a batch has at most `num_configurations` labelings, sampled beyond: `bal.selection.batchbald`.
+    ``info["saturated_at"]`` is the pick from which on there is next to nothing left to tell, 0 where there is none.
 
     Use it when a classifier with many draws asks for batches of up to about ten; K draws hold at most log K nats, after
     which its picks are nearly free choices (``info["saturated_at"]`` says when): then take `gaussian_batch`.

@@ -126,3 +126,15 @@ def test_reports_hold_the_shorter_measures_and_more():
     agree(regression_report()(knowing(moments), (X, y)), expected)
     compiled = jax.jit(lambda rows, y: regression_report()(knowing(rows), (X, y)))
     agree(compiled(jax.tree.map(jnp.asarray, moments), jnp.asarray(y)), expected)
+
+
+def test_what_cannot_be_measured_is_said():
+    class Wrong:
+        def predict(self, x):
+            raise TypeError("dot_general requires contracting dimensions to have the same shape, got (5,) and (64,).")
+
+    with pytest.raises(ValueError, match=r"cannot predict the test rows, of shape \(3, 5\).*features of the pool"):
+        classification()(Wrong(), (np.zeros((3, 5)), np.zeros(3, int)))
+    for report in (regression, regression_report):
+        with pytest.raises(ValueError, match="predicts log probabilities .*evaluate a classifier by classification"):
+            report()(knowing(np.zeros((3, 1, 2))), (np.zeros((3, 5)), np.zeros(3)))

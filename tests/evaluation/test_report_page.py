@@ -238,3 +238,8 @@ def test_direction_of_an_own_metric_is_asked_for():
     own.metrics["luck"] = own.metrics["accuracy"]
     with pytest.raises(ValueError, match="whether more luck is better is not known"):
         report({"digits": own}, "luck")
+
+
+def test_a_page_prints_as_text(page):
+    assert str(page).startswith("Report\n")
+    assert "functools.partial" not in str(page)

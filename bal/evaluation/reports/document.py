@@ -42,10 +42,16 @@ Block = Heading | Words | Points | Grid | Picture
 
 
 class Report(NamedTuple):
-    """A page of `bal.evaluation.report`: printed by rich, written by `write_report`."""
+    """A page of `bal.evaluation.report`: printed, by rich in colors, and written by `write_report`."""
 
     title: str
     blocks: tuple[Block, ...]
+
+    def __str__(self) -> str:
+        """The page as text of 80 columns."""
+        from bal.evaluation.reports.render import to_text
+
+        return to_text(self)
 
     def __rich__(self) -> Any:
         """The page for a terminal."""
