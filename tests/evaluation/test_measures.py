@@ -137,4 +137,4 @@ def test_what_cannot_be_measured_is_said():
         classification()(Wrong(), (np.zeros((3, 5)), np.zeros(3, int)))
     for report in (regression, regression_report):
         with pytest.raises(ValueError, match="predicts log probabilities .*evaluate a classifier by classification"):
-            report()(knowing(np.zeros((3, 1, 2))), (np.zeros((3, 5)), np.zeros(3)))
+            report()(knowing(np.zeros((M, 1, 2))), (X, np.zeros(M)))
