@@ -136,5 +136,5 @@ def test_what_cannot_be_measured_is_said():
     with pytest.raises(ValueError, match=r"cannot predict the test rows, of shape \(3, 5\).*features of the pool"):
         classification()(Wrong(), (np.zeros((3, 5)), np.zeros(3, int)))
     for report in (regression, regression_report):
-        with pytest.raises(ValueError, match="predicts log probabilities .*evaluate a classifier by classification"):
+        with pytest.raises(ValueError, match=r"predicts log probabilities .*evaluate a classifier by classification"):
             report()(knowing(np.zeros((M, 1, 2))), (X, np.zeros(M)))
