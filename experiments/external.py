@@ -18,7 +18,7 @@ test, no early stop on validation rows.
 Printed: what was published beside what came out, with standard errors, and whether they agree within three of them.
 Published errors of curve points are given as a range; those between its ends are interpolated. Nothing is tuned here.
 Kept: runs/, every ten seeds, so that the same command goes on where it stopped. Sonar takes five minutes on two cores,
-Pima a quarter of an hour, the pairs forty minutes.
+Pima a quarter of an hour, the pairs half an hour.
 """
 
 from dataclasses import dataclass
