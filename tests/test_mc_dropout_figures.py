@@ -119,7 +119,7 @@ def test_one_pass_is_the_same_network_and_gives_its_softmax():
 
 def test_gaps_are_paired_and_of_200_labels_and_more():
     names = {"entropy", "bald", "random", one_pass.TIES, one_pass.PAIRS["entropy"].one_pass}
-    rise = lambda level: [[0.0] * 19 + [level + 0.001 * seed, level - 0.001 * seed] for seed in range(4)]
+    rise = lambda level: [[0.0] * 19 + [level + 0.001 * seed, level - 0.001 * seed] for seed in range(6)]
     found = runs(**{name: rise(0.8) for name in names})
     found.accuracy["bald"] += 0.05 * (found.labels >= 200)
     pair = one_pass.PAIRS["entropy"]
@@ -128,7 +128,7 @@ def test_gaps_are_paired_and_of_200_labels_and_more():
     assert one_pass.no_gap(found, pair)[1] is True
     found.accuracy["entropy"] = found.accuracy["entropy"] + 0.02
     assert one_pass.no_gap(found, pair)[1] is False
-    found.accuracy["entropy"] = found.accuracy["entropy"] + 0.05 * np.array([[1], [-1], [1], [-1]])
+    found.accuracy["entropy"] = found.accuracy["entropy"] + 0.05 * np.array([[1], [-1], [1], [-1], [1], [-1]])
     assert one_pass.no_gap(found, pair)[1] is None
     assert one_pass.gap(runs(bald=UP, random=FLAT), "bald", "random") is None
 
