@@ -1,6 +1,6 @@
 """What records, sweeps and selectors promise, put to the test as often as it takes to believe it.
 
-    python experiments/reliability.py            # about ten minutes on two cores
+    python experiments/reliability.py            # about three minutes on two cores
     python experiments/reliability.py --quick    # a glance
 
 Kills: a writer is killed (SIGKILL) at a random moment, `kills` times; no round that was said to be on disk may be lost,
