@@ -92,7 +92,8 @@ def gp_learner(
             y = (y - base(own, measured, x)) / measured.scale[None]
         state = state._replace(num_labels=jnp.sum(weight > 0, dtype=jnp.int32), units=measured)
         if units is None and kind == "standardized" and process.noise is not None and not hyperparameters.is_sampled:
-            choose = kept(choose, jnp.any((weight > 0).reshape(-1, *(1,) * (y.ndim - 1)) & (y != 0)))
+            real = (weight > 0).reshape(-1, *(1,) * (y.ndim - 1))
+            choose = kept(choose, jnp.any(real & (y != y[:1])))  # real rows come first
 
         def at(size: int) -> GPState:
             found = fit(choose, leading(state, size), Data(x[:size], y[:size], weight[:size]), model_of(state, x.dtype))
