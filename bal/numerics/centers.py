@@ -10,10 +10,11 @@ def spread_rows(x: Float[Array, "n F"], live: Bool[Array, "n"]) -> Float[Array, 
     """Up to 256 of the live rows, evenly spread over them; some are there twice where there are fewer.
 
     >>> spread_rows(jnp.array([[1.0], [2.0], [3.0]]), jnp.array([True, False, True])).tolist()
-    [[1.0], [1.0], [3.0]]
+    [[1.0], [3.0], [3.0]]
     """
     count = jnp.cumsum(live, dtype=jnp.int32)
-    wanted = jnp.linspace(1, jnp.maximum(count[-1], 1), min(len(live), _SAMPLE)).astype(jnp.int32)
+    size = min(len(live), _SAMPLE)
+    wanted = 1 + jnp.floor((jnp.arange(size) + 0.5) / size * count[-1]).astype(jnp.int32)
     return x[jnp.minimum(jnp.searchsorted(count, wanted), len(live) - 1)]
 
 

@@ -63,7 +63,8 @@ def k_medoids(num_iterations: int = 10) -> Select:
 
 def _reference(here: Points) -> Float[Array, "n"]:
     """Distance of each row to the nearest labeled row, or to an imagined medoid farther than any row can be."""
-    radius = jnp.sqrt(jnp.square(here.x).sum(1))
+    mean = jnp.where(here.usable[:, None], here.x, 0.0).sum(0) / jnp.maximum(here.usable.sum(), 1)
+    radius = distances_to(here.x, mean)
     farthest = radius + jnp.max(jnp.where(here.usable, radius, 0.0))
     return jnp.minimum(farthest, nearest_distance(here.x, here.known, here.labeled))
 
