@@ -67,7 +67,7 @@ SMALL = {
     "batch_kernels.py": "--rows 99 --features 4 --classes 3 --labeled 9 --batch-size 3 --large-rows 99"
     " --large-features 4 --large-batch-size 3 --rounds 1",
     "batch_sparse.py": "--num-rows 99 --num-projections 4 --wolfe-steps 9 --batch-size 3 --bait-rows 99 --rounds 1",
-    "burgers.py": "--seeds 2 --rounds 1 --batch-size 4 --pool-size 50 --hidden 20 --steps 8 --operation-rounds 0",
+    "burgers.py": "--seeds 2 --rounds 1 --batch-size 4 --pool-size 50 --hidden 20 --steps 40 --operation-rounds 0",
     "comparison.py": "--rounds 1 --seeds 1 --rows 1000",
     "tanimoto.py": "--rows 500 --picks 3 --scaffolds 20",
     "conv.py": "--num-steps 1 --num-members 2 --minibatch-size 2 --rounds 1",
