@@ -272,8 +272,8 @@ def test_information_is_bounded_where_noise_is_next_to_nothing():
     with jax.enable_x64(True):
         found = np.asarray(gaussian_epig(exact, jax.tree.map(lambda leaf: leaf[:20], exact)))
     np.testing.assert_allclose(scores[20:], found[20:], rtol=1e-3)  # of rows that are no targets
-    one = jnp.ones(1)
-    same = acquisition.covariance_epig(jnp.ones((1, 1)), one, 1e-9 * one, one, 1e-9 * one)
+    one = jnp.ones(1, jnp.float32)
+    same = acquisition.covariance_epig(jnp.ones((1, 1), jnp.float32), one, 1e-9 * one, one, 1e-9 * one)
     assert float(same[0]) == pytest.approx(0.5 * np.log(1e9), rel=1e-3)
 
 
