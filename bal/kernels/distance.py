@@ -81,7 +81,7 @@ def near_origin(kernel: Kernel, size: Float[Array, "n"], eligible: Bool[Array, "
 def offset(x: Float[Array, "n F"], live: Bool[Array, "n"]) -> Float[Array, "F"]:
     """The median of each feature over live rows where it is more than four deviations from 0, else 0.
 
-    Both, and the median distance from the median, are of up to 256 rows, evenly spread over the live ones: no far row
+    Both, and the median distance from the median, are of up to 64 rows, evenly spread over the live ones: no far row
     moves them. It is rounded to whole multiples of a power of two below that deviation: round numbers stay round, so
     that equal distances between them stay equal.
 
