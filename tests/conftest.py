@@ -35,7 +35,8 @@ import jax  # noqa: E402 - the variables above are read at import
 import pytest  # noqa: E402
 import started  # noqa: E402
 
-jax.config.update("jax_num_cpu_devices", 2)
+if jax.config.jax_num_cpu_devices != 2:  # docs/deviations.py has set it before
+    jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_enable_compilation_cache", False)  # in this process nearly every program is another
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -58,7 +58,7 @@ def test_errors_are_no_larger_than_printed(package):
     told = printed(TEXT)
     for key, words in DOSSIER["deviations"](package):
         for new, old in zip(powers(words), powers(told[key])):
-            assert "-" in (old, new) or float(new) <= float(old), (key, words, told[key])
+            assert old == "-" or (new != "-" and float(new) <= float(old)), (key, words, told[key])
 
 
 def powers(words):

@@ -1,5 +1,6 @@
 """Where rows lie, told by a few of them and not by the farthest."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -21,10 +22,10 @@ def spread_rows(x: Float[Array, "n F"], live: Bool[Array, "n"]) -> Float[Array, 
 def middle(x: Float[Array, "s F"]) -> Float[Array, "F"]:
     """The lower median of each feature: one of its values, which a single far row does not move.
 
-    By counting: for so few rows a tenth of the time of a sort, which on a CPU would be that of a pick.
+    By counting, a row at a time: of so few a tenth of the time of a sort, which on a CPU would be that of a pick.
 
     >>> middle(jnp.array([[2015.0], [9999.0], [2016.0], [2017.0]])).tolist()
     [2016.0]
     """
-    not_above = (x[None] <= x[:, None]).sum(1)
+    not_above = jax.lax.map(lambda row: (x <= row[None]).sum(0), x)
     return jnp.where(not_above > (len(x) - 1) // 2, x, jnp.inf).min(0)

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bal import typing
 from bal.cli import main, parsing
 from bal.cli.commands import COMMANDS, Sweep
-from bal.evaluation import query_overlap
+from bal.evaluation import overlap, query_overlap
 from bal.records import governance, load, open_record
 from bal.records.log import LOG
 from bal.sweep import store
@@ -258,6 +259,7 @@ def test_places_where_nothing_was_picked_are_no_rows(tmp_path):
                 counts = {"acquired": 2, "training": 2 * number + 2, "start": 2, "validation": 0}
                 one.append([event | {"counts": counts}])
         one.finish({})
+    assert typing.PADDING == overlap.PADDING == PADDING  # where JAX may not be imported
     (study,) = studies(tmp_path)
     assert study.acquired["bald"].tolist() == 2 * [[[6, PADDING], [7, PADDING]]]
     assert query_overlap(study.acquired).shares.tolist() == [[1, 0], [0, 1]]  # random asked for 2, 3, 4 and 5
