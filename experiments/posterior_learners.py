@@ -129,7 +129,9 @@ def learners(num_features: int, num_classes: int | None, sizes: Sizes) -> dict[N
             **common,
             "vbll": lambda: vbll(network, draws, **shape),
             "vbll-full": lambda: vbll(network, draws, diagonal=False, **shape),
-            "neural-linear": lambda: neural_linear(network, bayesian_softmax(num_classes, draws), **trained),
+            "neural-linear": lambda: neural_linear(
+                network, bayesian_softmax(num_classes, draws, structure="factored"), **trained
+            ),
             "softmax": lambda: bayesian_softmax(num_classes, draws),
             "gp-softmax": lambda: _gp(num_features, num_classes, draws),
             "mcmc-softmax": lambda: mcmc(linear(num_classes), draws, prior_scale=0.5),

@@ -6,10 +6,12 @@ A network of 784 inputs, 128 hidden units and 10 outputs is trained for 300 step
 scored, by BALD of 20 draws (of one network, by entropy). All programs are compiled ahead of time and timed in turn, one
 round after the other, and the least time of each counts; `MB` are the temporaries (2^20 bytes) of the larger program,
 as compiled. Expected, as fit and scores together over those of the network: at most 1.5 where only the last layer is a
-posterior; at most 10 for an ensemble of ten spread over two cores; at most 2 for SWAG. Then, on digits, the NLL of
-microcanonical chains (mile) beside that of as many networks as are trained in their time; no bound. The last line asks
-how long log probabilities of 10,000 rows take under 100 joint draws of a Laplace head, over the one product with the
-features that they cannot avoid: at most 3. Takes about ten minutes on two quiet cores.
+posterior, but for a head that holds its 1,290 weights' covariance whole (no bound); at most 10 for an ensemble of ten
+spread over two cores. SWAG: at most 2 for the fit alone, as its 20 draws are 20 networks to score. Then, on digits, the
+NLL of microcanonical chains (mile) by Bayes' rule and at a temperature of 0.1, beside that of as many networks as are
+trained in their time. The first line asks how long log probabilities of 10,000 rows take under 100 joint draws of a
+Laplace head, over the one product with the features that they cannot avoid: at most 3. Takes about eight minutes on two
+quiet cores.
 """
 
 from collections.abc import Callable
@@ -32,9 +34,9 @@ from experiments.benchmarks.timing import Program, at_least, compiled, least_sec
 from experiments.posterior_learners import Name, Sizes, learners, trained_by
 
 CLASSES = 10
-TOGETHER, FACTORED = "ensemble, all cores", "neural-linear, factored"
+TOGETHER, WHOLE = "ensemble, all cores", "neural-linear, whole"
 LAST: tuple[Name, ...] = ("vbll", "vbll-full", "last-kfac", "last-whole", "neural-linear")
-BOUNDS = {**dict.fromkeys((*LAST, FACTORED), 1.5), TOGETHER: 10.0, "swag": 2.0}
+BOUNDS = {**dict.fromkeys(LAST, 1.5), TOGETHER: 10.0}
 """Fit and scores together, over those of one network."""
 OTHERS: tuple[Name, ...] = ("network", "softmax", "mcmc-softmax", "linear", "linear-gamma", "gp", "gp-softmax")
 """Regressions, and models of all inputs without a network, whose whole covariance would take hours here."""
@@ -84,8 +86,8 @@ def chosen(config: Config) -> dict[str, Callable[[], Learner]]:
     if "ensemble" in found and config.members % jax.local_device_count() == 0:
         found[TOGETHER] = lambda: ensemble(network, config.members, mesh=device_mesh(), **training)
     if "neural-linear" in found:
-        head = bayesian_softmax(CLASSES, config.draws, structure="factored")
-        found[FACTORED] = lambda: neural_linear(network, head, **training)
+        head = bayesian_softmax(CLASSES, config.draws, structure="dense")
+        found[WHOLE] = lambda: neural_linear(network, head, **training)
     return found
 
 
@@ -114,7 +116,7 @@ def joint_draws(config: Config) -> tuple[float, float]:
     return warm["draws"], warm["product"]
 
 
-def at_equal_time(config: Config) -> tuple[Array, Array, int]:
+def at_equal_time(config: Config, temperature: float) -> tuple[Array, Array, int]:
     """NLL on digits, three times, of microcanonical chains and of as many networks as are trained in their time."""
     parts = split(digits(), 0, 500)
     assert parts.x_test is not None
@@ -132,7 +134,8 @@ def at_equal_time(config: Config) -> tuple[Array, Array, int]:
 
         return compiled(lambda keys: jax.lax.map(one, keys), jax.random.split(jax.random.key(0), 3))
 
-    chains, alone = losses(mile(network, config.draws, **training)), losses(ensemble(network, 1, **training))
+    chains = losses(mile(network, config.draws, temperature=temperature, **training))
+    alone = losses(ensemble(network, 1, **training))
     warm = least_seconds({"chains": chains, "alone": alone}, config.repeats)
     number = max(1, int(warm["chains"] / warm["alone"]))
     return chains.call(), losses(ensemble(network, number, **training)).call(), number
@@ -146,6 +149,12 @@ def within(ratio: float, bound: float) -> str:
 def main(config: Config) -> None:
     at_least(config, 1, "rows", "features", "labeled", "hidden", "members", "draws", "steps", "head_draws", "repeats")
     use_all_cores()
+    console = Console()
+    draws, product = joint_draws(config)  # first, for either's memory is then as new to the process
+    console.print(
+        f"{config.head_draws} joint draws of a head: {draws:.3f} s, {draws / product:.2f} times their product, at most "
+        f"{within(draws / product, 3)}"
+    )
     labeled, x = data(config.labeled, config.features), data(config.rows, config.features).x
     programs: dict[tuple[str, str], Program] = {}
     for name, make in track(chosen(config).items(), description="compiling"):
@@ -162,23 +171,17 @@ def main(config: Config) -> None:
         megabytes = max(programs[name, what].megabytes for what in ("fit", "score"))
         bound = within(ratio, BOUNDS[name]) if name in BOUNDS else ""
         found.add_row(name, *cells, f"{ratio:.2f}", f"{megabytes:.0f}", bound)
-    console = Console()
     console.print(found)
     if "swag" in config.learners:
         ratio = warm["swag", "fit"] / warm["network", "fit"]
         console.print(f"fit of swag alone: {ratio:.2f} times that of the network, at most {within(ratio, 2)}")
-    if "mile" in config.learners:
-        chains, networks, number = at_equal_time(config)
-        verdict = "better" if chains.mean() < networks.mean() else "NOT better"
+    for temperature in (1.0, 0.1) if "mile" in config.learners else ():
+        chains, networks, number = at_equal_time(config, temperature)
+        verdict = "no worse" if chains.mean() <= networks.mean() else "WORSE"
         console.print(
-            f"digits, {config.labeled} labels: NLL of mile {chains.mean():.3f}, of {number} networks in as much time "
-            f"{networks.mean():.3f}: {verdict}"
+            f"digits, {config.labeled} labels: NLL of mile at temperature {temperature:g} {chains.mean():.3f}, of "
+            f"{number} networks in as much time {networks.mean():.3f}: {verdict}"
         )
-    draws, product = joint_draws(config)
-    console.print(
-        f"{config.head_draws} joint draws of a head: {draws:.3f} s, {draws / product:.2f} times their product, at most "
-        f"{within(draws / product, 3)}"
-    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """The posterior of softmax regression by conjugate gradients, which never form its Hessian."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from bal.learners.heads.mode import Mode, Rows, over_blocks, solve, times_hessian
-from bal.learners.training import map_members
-from bal.numerics import dot
+from bal.learners.heads.mode import BLOCK_BYTES, Mode, Rows, over_blocks, solve, times_hessian
+from bal.numerics import dot, rows_per_block
 from bal.typing import PRNGKey
 
 TOLERANCE, NUM_STEPS, NUM_PROBES = 1e-5, 300, 4
@@ -17,7 +19,7 @@ def _trace_inverse(key: PRNGKey, rows: Rows, at: Mode) -> Float[Array, ""]:
         signs = jax.random.rademacher(key, at.weights.shape, at.weights.dtype)
         return jnp.sum(signs * solve(rows, at, at.precision, at.axes, signs, 1e-3, NUM_STEPS))
 
-    return map_members(probe, jax.random.split(key, NUM_PROBES)).mean()
+    return _together(probe, jax.random.split(key, NUM_PROBES), at).mean()
 
 
 def _draw(key: PRNGKey, rows: Rows, at: Mode, num_draws: int) -> tuple[Float[Array, "K F C"], Bool[Array, ""]]:
@@ -27,8 +29,14 @@ def _draw(key: PRNGKey, rows: Rows, at: Mode, num_draws: int) -> tuple[Float[Arr
         rest = u - times_hessian(rows, at.weights, at.precision, found)
         return found, jnp.sum(rest**2) <= 1e-6 * jnp.sum(u**2)
 
-    draws, solved = map_members(one, jax.random.split(key, num_draws))
+    draws, solved = _together(one, jax.random.split(key, num_draws), at)
     return draws, solved.all()
+
+
+def _together(one: Callable, keys: Array, at: Mode) -> Any:
+    """Systems of all keys, as many side by side as have their arrays of weights in `BLOCK_BYTES`: products with the
+    Hessian are then few and large."""
+    return jax.lax.map(one, keys, batch_size=rows_per_block(at.weights.nbytes, BLOCK_BYTES))
 
 
 factored = _trace_inverse, _draw

@@ -12,12 +12,15 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from bal.learners.laplace.tapped import Layer
-from bal.numerics import dot, in_float64, sum_in_row_blocks, to_double
+from bal.numerics import dot, in_float64, rows_per_block, sum_in_row_blocks, to_double
 
 Draw = Callable[[Float[Array, "K P"], Float[Array, ""]], tuple[Float[Array, "K I O"], ...]]
 
-LARGEST, SMALL, ROWS = 5000, 300, 64
-"""Weights of a whole Hessian at most, those whose eigenvectors a last layer takes, and rows that are held at once."""
+LARGEST, SMALL = 5000, 300
+"""Weights of a whole Hessian at most, and those whose eigenvectors a last layer takes."""
+
+ROWS, BLOCK_BYTES = 64, 2**24
+"""Rows that are held at once: of whole slopes, and what their products by pairs of outputs may take."""
 
 
 class Curvature(NamedTuple):
@@ -72,7 +75,8 @@ def _by_factor(layer: Layer) -> Draw:
         size, num_outputs = layer.weights.shape
         one, other = np.triu_indices(num_outputs)
         pairs = jnp.sum(outer[:, :, one] * outer[:, :, other], 1)
-        found = sum_in_row_blocks(block, (inner, pairs), ROWS).reshape(size, size, -1)
+        num_rows = rows_per_block(8 * size * len(one), BLOCK_BYTES)
+        found = sum_in_row_blocks(block, (inner, pairs), num_rows).reshape(size, size, -1)
         place = np.zeros((num_outputs, num_outputs), np.int32)
         place[one, other] = place[other, one] = np.arange(len(one))
         whole = found[:, :, place]

@@ -51,7 +51,8 @@ def tangent(
         return _outputs(network, params, x, lambda i, h: dot(h, steps[i - first]) if i >= first else 0.0)
 
     outputs, push = jax.linearize(moved, [jnp.zeros(draw.shape[1:], draw.dtype) for draw in draws])
-    return outputs[None] + jax.vmap(push)(list(draws))
+    by_row = outputs[:, None] + jax.vmap(push, out_axes=1)(list(draws))  # one product for all draws, if of a last layer
+    return by_row.swapaxes(0, 1)
 
 
 def curvature_root(likelihood: Likelihood, outputs: Float[Array, "O"]) -> Float[Array, "O S"]:
