@@ -124,7 +124,8 @@ def mean_divergence(
         term = divergence(dot(some, excess))
         return total + dot(its_weight, term)
 
-    return jax.lax.fori_loop(0, num_blocks, add, jnp.zeros_like(excess[0]))
+    nothing = jnp.zeros_like(excess[0], jnp.result_type(excess, tilt, weight))
+    return jax.lax.fori_loop(0, num_blocks, add, nothing)
 
 
 def sum_classes(values: Float[Array, "J"], num_classes: int) -> Float[Array, "n"]:

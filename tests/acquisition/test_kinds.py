@@ -103,7 +103,7 @@ def test_moments_of_another_rank(name):
     [
         ([[[0.0]]], "a list"),
         (None, "a NoneType"),
-        (jnp.zeros((2, 5, 4), int), "an array of int32 and shape"),
+        (jnp.zeros((2, 5, 4), jnp.int32), "an array of int32 and shape"),
         (tuple(KINDS["gaussian"]), "a tuple"),
     ],
 )
