@@ -137,7 +137,7 @@ def test_predictions_are_linear_in_the_draws():
         for k in range(2):
             step = np.concatenate([(i >= first) * move[k].ravel() for i, move in enumerate(moves)])
             value, slope = jax.jvp(lambda flat: outputs_of(flat, X), (flat,), (jnp.asarray(step, jnp.float32),))
-            np.testing.assert_allclose(found[k], value + slope, atol=1e-5)
+            np.testing.assert_allclose(found[:, k], value + slope, atol=1e-5)
 
 
 def test_a_linear_network_of_normal_labels_has_its_exact_posterior():

@@ -78,11 +78,11 @@ def test_linearized_predictions_have_the_mean_and_covariance_of_laplax(structure
             size = len(curvature.values)
             draws = curvature.draw(jnp.eye(size), jnp.asarray(PRECISION))
             here = net.apply(params, new)[0]
-            return here, tangent(net, params, new, draws) - here[None]  # linear in a root of the covariance
+            return here, tangent(net, params, new, draws) - here[:, None]  # linear in a root of the covariance
 
         mean, moved = map(np.asarray, jax.jit(ours)(jnp.asarray(X), jnp.asarray(NEW)))
     np.testing.assert_allclose(mean, expected["pred_mean"], rtol=1e-10)
-    np.testing.assert_allclose(np.einsum("kno,knp->nop", moved, moved), expected["pred_cov"], rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(np.einsum("nko,nkp->nop", moved, moved), expected["pred_cov"], rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.slow  # the evidence by eigenvalues: test_laplace.py

@@ -78,7 +78,7 @@ def test_blocks_of_rows_add_up(monkeypatch):
 
 
 def test_dense_draws_have_the_inverse_hessian_as_covariance():
-    trace_inverse, draw = dense
+    trace_inverse, draw, _ = dense
     draws, solved = jax.jit(lambda at: draw(KEY, ROWS, at, 20_000))(found_mode())
     expected = np.linalg.inv(differentiated())
     np.testing.assert_allclose(np.cov(draws.reshape(20_000, -1).T), expected, atol=5 * expected.max() / np.sqrt(10_000))

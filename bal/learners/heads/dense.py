@@ -25,8 +25,9 @@ def _draw(key: PRNGKey, rows: Rows, at: Mode, num_draws: int) -> tuple[Float[Arr
     return found.astype(z.dtype).reshape(num_draws, *at.weights.shape), jnp.isfinite(found).all()
 
 
-dense = _trace_inverse, _draw
-"""``tr H⁻¹`` and draws of ``N(0, H⁻¹)``: NaN where H, for a prior wider by 1e14 than the labels say, is singular."""
+dense = _trace_inverse, _draw, 1e-3
+"""``tr H⁻¹``, draws of ``N(0, H⁻¹)``, NaN where H, for a prior wider by 1e14 than the labels say, is singular; and how
+near a prior by the evidence is found, in its logarithm."""
 
 
 def hessian(

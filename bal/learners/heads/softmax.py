@@ -88,7 +88,7 @@ def bayesian_softmax(
     check_variance("prior", prior)
     if structure not in STRUCTURES:
         raise ValueError(f"structure is one of {', '.join(STRUCTURES)}, got {structure!r}")
-    trace_inverse, draw = STRUCTURES[structure]
+    trace_inverse, draw, settled_at = STRUCTURES[structure]
 
     def init(key: PRNGKey, data: Data) -> SoftmaxState:
         del key
@@ -102,7 +102,7 @@ def bayesian_softmax(
         key_trace, key_draw = jax.random.split(key)
         start = jnp.zeros_like(state.mode)
         if prior is None:
-            found, settled = _by_evidence(partial(trace_inverse, key_trace), rows, start)
+            found, settled = _by_evidence(partial(trace_inverse, key_trace), rows, start, settled_at)
         else:
             found, settled = find_mode(rows, spectrum(rows), jnp.full((), 1 / prior, start.dtype), start), True
         apart, solved = draw(key_draw, rows, found, num_draws)
@@ -134,8 +134,11 @@ def _rows(phi: Float[Array, "L F"], data: Data, num_classes: int) -> Rows:
     return Rows(jnp.where(real[:, None], phi, 0), y, data.weight.astype(phi.dtype))
 
 
-def _by_evidence(trace_inverse: Any, rows: Rows, start: Float[Array, "F C"]) -> tuple[Mode, Bool[Array, ""]]:
-    """The mode at a precision of the prior that suits it, by MacKay's update of the one after the other."""
+def _by_evidence(
+    trace_inverse: Any, rows: Rows, start: Float[Array, "F C"], settled_at: float
+) -> tuple[Mode, Bool[Array, ""]]:
+    """The mode at a precision of the prior that suits it, by MacKay's update of the one after the other, until the
+    logarithm of the precision moves by no more than `settled_at`."""
     total = rows.weight.sum()
     norms = dot(rows.weight, jnp.sum(rows.phi**2, 1)) / jnp.maximum(total, jnp.finfo(total.dtype).tiny)
     usual = jnp.where(total > 0, norms, 1.0 * rows.phi.shape[1])
@@ -148,7 +151,7 @@ def _by_evidence(trace_inverse: Any, rows: Rows, start: Float[Array, "F C"]) -> 
         new = (jnp.maximum(known, 0.0) + 2) / (jnp.sum(found.weights**2) + 2 / usual)
         return found, new, number + 1
 
-    apart = lambda at, new: jnp.abs(jnp.log(new / at.precision)) > 1e-3
+    apart = lambda at, new: jnp.abs(jnp.log(new / at.precision)) > settled_at
     goes_on = lambda carry: (carry[2] == 0) | apart(*carry[:2]) & (carry[2] < 50)
     axes, none = jnp.zeros((len(start), len(start)), start.dtype), jnp.zeros((), bool)
     first = Mode(start, jnp.ones_like(usual), axes, start, none), usual, jnp.int32(0)

@@ -144,7 +144,9 @@ def laplace(
         return LaplaceState(params, draws, 1 / precision, converged[None])
 
     def predict(state: LaplaceState, x: PyTree) -> PyTree:
-        return likelihood.predictions(tangent(network, state.params, x, state.draws))
+        outputs = tangent(network, state.params, x, state.draws)
+        found = likelihood.predictions(outputs.reshape(1, -1, outputs.shape[2]))  # in their order: nothing moves
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, num_draws, *leaf.shape[2:]), found)
 
     def embed(state: LaplaceState, x: PyTree) -> Float[Array, "N 1 F"]:
         return features_of(network, state.params, x)[:, None]

@@ -41,18 +41,27 @@ def layers_at(network: Network, likelihood: Likelihood, params: PyTree, x: PyTre
 
 def tangent(
     network: Network, params: PyTree, x: PyTree, draws: Sequence[Float[Array, "K ..."]]
-) -> Float[Array, "K n O"]:
-    """Outputs to first order of networks whose last layers have weights moved by the draws, in order."""
+) -> Float[Array, "n K O"]:
+    """Outputs to first order of networks whose last layers have weights moved by the draws, in order.
+
+    A draw moves what a layer gives by ``h step``, for all draws one product; from there on the network is linear.
+    """
     shapes: list[Array] = []
-    jax.eval_shape(lambda: network.tapped(params, x, lambda h, z, w: shapes.append(w) or z))  # pyright: ignore
+    jax.eval_shape(lambda: network.tapped(params, x, lambda h, z, w: shapes.append(z) or z))  # pyright: ignore
     first = len(shapes) - len(draws)
 
-    def moved(steps: Sequence[Array]) -> Array:
-        return _outputs(network, params, x, lambda i, h: dot(h, steps[i - first]) if i >= first else 0.0)
+    def moved(added: Sequence[Array]) -> tuple[Array, list[Array]]:
+        seen: list[Array] = []
+        add = lambda i, h: seen.append(h) or added[i - first] if i >= first else 0.0
+        return _outputs(network, params, x, add), seen
 
-    outputs, push = jax.linearize(moved, [jnp.zeros(draw.shape[1:], draw.dtype) for draw in draws])
-    by_row = outputs[:, None] + jax.vmap(push, out_axes=1)(list(draws))  # one product for all draws, if of a last layer
-    return by_row.swapaxes(0, 1)
+    outputs, push, seen = jax.linearize(moved, [jnp.zeros(z.shape, z.dtype) for z in shapes[first:]], has_aux=True)
+    return outputs[:, None] + jax.vmap(push, 1, 1)([_by_draws(h, draw) for h, draw in zip(seen, draws, strict=True)])
+
+
+def _by_draws(h: Float[Array, "n I"], draws: Float[Array, "K I O"]) -> Float[Array, "n K O"]:
+    num_draws, size, num_outputs = draws.shape
+    return dot(h, draws.transpose(1, 0, 2).reshape(size, -1)).reshape(len(h), num_draws, num_outputs)
 
 
 def curvature_root(likelihood: Likelihood, outputs: Float[Array, "O"]) -> Float[Array, "O S"]:
