@@ -82,7 +82,10 @@ def _gain(found: Comparison | None) -> str:
 
 
 def drawn(path: Path, found: dict[str, dict[str, Result]]) -> None:
-    """A column a set: above the gains of both strategies with their intervals, below NLL and joint NLL at the end."""
+    """A column a set: above the gains of both strategies with their intervals, below NLL and joint NLL at the end.
+
+    What diverged is named and not drawn, for it would hide all others.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -91,26 +94,35 @@ def drawn(path: Path, found: dict[str, dict[str, Result]]) -> None:
     panels = figure.subplots(2, len(found), squeeze=False)
     for (name, results), (above, below) in zip(found.items(), panels.T):
         metric = next(iter(results.values())).metric
-        uncertain, scale = ("BALD", "log") if metric == "accuracy" else ("variance", "linear")
+        uncertain, lost = "BALD" if metric == "accuracy" else "variance", _diverged(results)
+        places = {learner: -place for place, learner in enumerate(results) if learner not in lost}
         for strategy, label, off in (("bald", uncertain, 0.15), ("epig", "EPIG", -0.15)):
-            of = [result.gains().get(strategy) for result in results.values()]
-            known = [(-place + off, one.difference) for place, one in enumerate(of) if one and one.difference]
-            places, values = [place for place, _ in known], np.array([one[:3] for _, one in known]).reshape(-1, 3)
+            of = [(place + off, results[learner].gains().get(strategy)) for learner, place in places.items()]
+            known = [(place, one.difference) for place, one in of if one and one.difference]
+            values = np.array([one[:3] for _, one in known]).reshape(-1, 3)
             errors = 100 * np.abs(values[:, 1:] - values[:, :1]).T
             style = {"fmt": "o", "color": COLORS[strategy], "markersize": 3, "linewidth": 1}
-            above.errorbar(100 * values[:, 0], places, xerr=errors, label=label, **style)
+            above.errorbar(100 * values[:, 0], [place for place, _ in known], xerr=errors, label=label, **style)
         above.axvline(0, color="black", linewidth=0.5)
         above.set_title(name, pad=20)
         above.set(xlabel=f"area of {metric} - random, x 100")
         for key, label in (("nll", "NLL"), ("joint_nll", "joint NLL")):
-            finals = [result.final(key) for result in results.values()]
-            below.plot(finals, -np.arange(len(results)), "o", color=COLORS[key], markersize=3, label=label)
-        below.set(xlabel="nats a label, random", xscale=scale)
+            finals = [results[learner].final(key) for learner in places]
+            below.plot(finals, list(places.values()), "o", color=COLORS[key], markersize=3, label=label)
+        below.set(xlabel="nats a label, random")
+        names = [f"{learner} (diverged)" if learner in lost else learner for learner in results]
         for panel in (above, below):
-            panel.set_yticks(-np.arange(len(results)), list(results), fontsize=7)
+            panel.set_yticks(-np.arange(len(results)), names, fontsize=7)
             panel.set_ylim(-len(results) + 0.5, 0.5)
-            panel.tick_params(axis="x", which="both", labelsize=7)
+            panel.tick_params(axis="x", labelsize=7)
             panel.legend(fontsize=7, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
             panel.grid(alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
+
+
+def _diverged(results: dict[str, Result]) -> set[str]:
+    """Learners of a regression whose error is a hundred times that of the usual one, or no number."""
+    errors = {name: result.final("rmse") for name, result in results.items() if result.metric == "rmse"}
+    usual = np.median(list(errors.values())) if errors else 0.0
+    return {name for name, error in errors.items() if not error <= 100 * usual}
