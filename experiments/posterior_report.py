@@ -94,7 +94,7 @@ def drawn(path: Path, found: dict[str, dict[str, Result]]) -> None:
     panels = figure.subplots(2, len(found), squeeze=False)
     for (name, results), (above, below) in zip(found.items(), panels.T):
         metric = next(iter(results.values())).metric
-        uncertain, lost = "BALD" if metric == "accuracy" else "variance", _diverged(results)
+        uncertain, lost = "BALD" if metric == "accuracy" else "variance", diverged(results)
         places = {learner: -place for place, learner in enumerate(results) if learner not in lost}
         for strategy, label, off in (("bald", uncertain, 0.15), ("epig", "EPIG", -0.15)):
             of = [(place + off, results[learner].gains().get(strategy)) for learner, place in places.items()]
@@ -121,8 +121,8 @@ def drawn(path: Path, found: dict[str, dict[str, Result]]) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _diverged(results: dict[str, Result]) -> set[str]:
+def diverged(results: dict[str, Result]) -> set[str]:
     """Learners of a regression whose error is a hundred times that of the usual one, or no number."""
     errors = {name: result.final("rmse") for name, result in results.items() if result.metric == "rmse"}
-    usual = np.median(list(errors.values())) if errors else 0.0
+    usual = np.nanmedian(list(errors.values())) if errors else 0.0
     return {name for name, error in errors.items() if not error <= 100 * usual}

@@ -21,6 +21,7 @@ from experiments.annotators import ratio
 from experiments.burgers import ratio as error_ratio
 from experiments.burgers import verdict
 from experiments.posterior_report import Result
+from experiments.posterior_report import diverged as diverged_learners
 from experiments.posterior_report import table as posterior_table
 
 ROOT = Path(__file__).parent.parent
@@ -539,6 +540,10 @@ def test_the_table_of_posteriors_fits_a_terminal():
     assert "+2e13" in text
     assert "1,500.0" in text
     assert "+20.0* " in text
+    errors = {"gp": 0.1, "network": 0.3, "swag": 1e6, "vbll": float("nan")}
+    one = {name: {"random": np.full((10, 3), error)} for name, error in errors.items()}
+    regressions = {name: result._replace(curves=Curves(labels, {"rmse": found}, {}, {})) for name, found in one.items()}
+    assert diverged_learners(regressions | {"epinet": regressions["network"]}) == {"swag", "vbll"}
     assert f"{100 * (0.3 + (around**2 @ [0.25, 0.5, 0.25]).mean() - 0.5):+.1f}*" in text  # a trapezoid, less a half
 
 

@@ -6,12 +6,12 @@ A network of 784 inputs, 128 hidden units and 10 outputs is trained for 300 step
 scored, by BALD of 20 draws (of one network, by entropy). All programs are compiled ahead of time and timed in turn, one
 round after the other, and the least time of each counts; `MB` are the temporaries (2^20 bytes) of the larger program,
 as compiled. Expected, as fit and scores together over those of the network: at most 1.5 where only the last layer is a
-posterior, but for a head that holds its 1,290 weights' covariance whole (no bound); at most 10 for an ensemble of ten
-spread over two cores. SWAG: at most 2 for the fit alone, as its 20 draws are 20 networks to score. Then, on digits, the
-NLL of microcanonical chains (mile) by Bayes' rule and at a temperature of 0.1, beside that of as many networks as are
-trained in their time. The first line asks how long log probabilities of 10,000 rows take under 100 joint draws of a
-Laplace head, over the one product with the features that they cannot avoid: at most 3. Takes about eight minutes on two
-quiet cores.
+posterior; at most 10 for an ensemble of ten spread over two cores; at most 2 for SWAG, of which only the fit, told
+apart, can be within, as 20 draws are 20 networks to score. A head that holds the covariance of its 1,290 weights whole
+is not within either. Then, on digits, the NLL of microcanonical chains (mile) by Bayes' rule and at a temperature of
+0.1, beside that of as many networks as are trained in their time. The first line asks how long log probabilities of
+10,000 rows take under 100 joint draws of a Laplace head, over the one product with the features that they cannot avoid:
+at most 3. Takes about eight minutes on two quiet cores.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ from experiments.posterior_learners import Name, Sizes, learners, trained_by
 CLASSES = 10
 TOGETHER, WHOLE = "ensemble, all cores", "neural-linear, whole"
 LAST: tuple[Name, ...] = ("vbll", "vbll-full", "last-kfac", "last-whole", "neural-linear")
-BOUNDS = {**dict.fromkeys(LAST, 1.5), TOGETHER: 10.0}
+BOUNDS = {**dict.fromkeys((*LAST, WHOLE), 1.5), TOGETHER: 10.0, "swag": 2.0}
 """Fit and scores together, over those of one network."""
 OTHERS: tuple[Name, ...] = ("network", "softmax", "mcmc-softmax", "linear", "linear-gamma", "gp", "gp-softmax")
 """Regressions, and models of all inputs without a network, whose whole covariance would take hours here."""

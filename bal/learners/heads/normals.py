@@ -46,8 +46,8 @@ def full_spreads(
     """Draws, off the means, of the covariances that are best by Jensen's bound given means and features.
 
     ``S_p⁻¹ = 1 + Σ_n w_n π_np φ_n φ_nᵀ`` with ``π_n = softmax_p(m_p·φ_n + ½ φ_n·S_p φ_n)``: a fixed point, found in
-    float64 from the independent normals. Each step brings it nearer several times over, and the draws are one step
-    behind the first that moves no logit by more than a hundredth, most often the second; NaN if not in fifty.
+    float64 from the independent normals; the draws are one step behind the first that moves no logit by more than a
+    hundredth, NaN if none of fifty does.
     """
 
     def solve(phi: Array, weight: Array, mean: Array, half: Array, z: Array) -> Array:
